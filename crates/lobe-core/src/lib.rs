@@ -1,0 +1,17 @@
+//! The words of Lobe: labels, sites, regions, routes and random keys.
+//!
+//! Nothing here does I/O or touches a tensor. Every other crate speaks in these types.
+
+mod label;
+mod nearest;
+mod random;
+mod region;
+mod route;
+mod select;
+
+pub use label::{FORGET, LabelId, LabelSet, RETAIN, UNLABELLED};
+pub use nearest::{did_you_mean, nearest};
+pub use random::{Key, Rng};
+pub use region::{Region, RegionError};
+pub use route::{JointKind, Route, RouteRow, RouteTable, Target};
+pub use select::{Selection, SiteInfo};

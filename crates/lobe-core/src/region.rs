@@ -1,0 +1,437 @@
+//! The text form of a region, and its resolution against a network's sites.
+//!
+//! ```text
+//! region  = term { ("+" | "-") term }
+//! term    = "!" term | "(" region ")" | site [ "[" index { "," index } "]" ]
+//! site    = dotted segments; a segment is a word, a number, a range "0-4" or "*"
+//! index   = N | -N | [N] ".." [N]        negative numbers count from the end
+//! ```
+//!
+//! `blocks.0-4.mlp.post[2048..2112] + blocks.*.attn.z[-1]`. The complement `!r` is all other
+//! units *of the sites that `r` names*, so that routing "everything else" never reaches sites
+//! nobody mentioned.
+
+use std::fmt;
+use std::ops::Range;
+
+use thiserror::Error;
+
+use crate::nearest::did_you_mean;
+use crate::select::{Selection, SiteInfo};
+
+/// Longest accepted region text, in bytes.
+const MAX_TEXT: usize = 4096;
+/// Deepest accepted nesting of parentheses and complements.
+const MAX_DEPTH: usize = 64;
+
+/// A parsed region. `Display` prints text that parses to the same region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Region {
+    /// Units of every site that matches a pattern.
+    Sites {
+        /// Pattern segments between dots.
+        pattern: Vec<Segment>,
+        /// Selected indices; `None` is all units.
+        indices: Option<Vec<Index>>,
+    },
+    /// Units in either.
+    Union(Box<Region>, Box<Region>),
+    /// Units in the first but not in the second.
+    Difference(Box<Region>, Box<Region>),
+    /// The other units of the named sites.
+    Complement(Box<Region>),
+}
+
+/// One dotted segment of a site pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Matches any one segment.
+    Any,
+    /// Matches the word.
+    Word(String),
+    /// Matches the numbers from the first to the second, both included.
+    Numbers(u32, u32),
+}
+
+/// One index expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// One unit; negative counts from the end.
+    One(i64),
+    /// Half-open range; a missing end is open.
+    Span(Option<i64>, Option<i64>),
+}
+
+/// Why a region text is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RegionError {
+    /// The text does not follow the grammar.
+    #[error("region: {what} at character {at} of {text:?}")]
+    Syntax {
+        /// What is wrong.
+        what: String,
+        /// Character position, from 1.
+        at: usize,
+        /// The whole text.
+        text: String,
+    },
+    /// A pattern matches no site of the network.
+    #[error("region: no site matches {pattern:?}{hint}")]
+    NoSite {
+        /// The pattern.
+        pattern: String,
+        /// Nearest valid choice.
+        hint: String,
+    },
+    /// An index lies outside of a site.
+    #[error("region: index {index} is outside of {site:?}, which has {units} units")]
+    OutOfRange {
+        /// The index as written.
+        index: String,
+        /// The site's name.
+        site: String,
+        /// The site's number of units.
+        units: u32,
+    },
+    /// The whole region selects nothing.
+    #[error("region: {text:?} names no unit")]
+    Empty {
+        /// The region's text.
+        text: String,
+    },
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+impl Parser<'_> {
+    fn fail<T>(&self, what: impl Into<String>) -> Result<T, RegionError> {
+        let at = self.text[..self.at.min(self.text.len())].chars().count() + 1;
+        Err(RegionError::Syntax { what: what.into(), at, text: self.text.chars().take(200).collect() })
+    }
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+    fn skip_space(&mut self) {
+        while self.peek().is_some_and(|c| c.is_ascii_whitespace()) {
+            self.at += 1;
+        }
+    }
+    fn eat(&mut self, c: u8) -> bool {
+        self.skip_space();
+        let hit = self.peek() == Some(c);
+        self.at += usize::from(hit);
+        hit
+    }
+    fn region(&mut self) -> Result<Region, RegionError> {
+        let mut left = self.term()?;
+        loop {
+            if self.eat(b'+') {
+                left = Region::Union(Box::new(left), Box::new(self.term()?));
+            } else if self.eat(b'-') {
+                left = Region::Difference(Box::new(left), Box::new(self.term()?));
+            } else {
+                return Ok(left);
+            }
+        }
+    }
+    fn term(&mut self) -> Result<Region, RegionError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return self.fail("nesting too deep");
+        }
+        let out = if self.eat(b'!') {
+            Region::Complement(Box::new(self.term()?))
+        } else if self.eat(b'(') {
+            let inner = self.region()?;
+            if !self.eat(b')') {
+                return self.fail("expected \")\"");
+            }
+            inner
+        } else {
+            self.sites()?
+        };
+        self.depth -= 1;
+        Ok(out)
+    }
+    fn sites(&mut self) -> Result<Region, RegionError> {
+        let mut pattern = vec![self.segment()?];
+        while self.peek() == Some(b'.') {
+            self.at += 1;
+            pattern.push(self.segment()?);
+        }
+        let mut indices = None;
+        if self.eat(b'[') {
+            let mut list = vec![self.one_index()?];
+            while self.eat(b',') {
+                list.push(self.one_index()?);
+            }
+            if !self.eat(b']') {
+                return self.fail("expected \",\" or \"]\"");
+            }
+            indices = Some(list);
+        }
+        Ok(Region::Sites { pattern, indices })
+    }
+    fn digits(&mut self) -> Option<u32> {
+        let start = self.at;
+        while self.peek().is_some_and(|c| c.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.text[start..self.at].parse().ok()
+    }
+    fn segment(&mut self) -> Result<Segment, RegionError> {
+        self.skip_space();
+        match self.peek() {
+            Some(b'*') => {
+                self.at += 1;
+                Ok(Segment::Any)
+            }
+            Some(c) if c.is_ascii_digit() => {
+                let Some(from) = self.digits() else { return self.fail("number too large") };
+                // "0-4" is a range of numbers; "0 - x" is a difference.
+                let next_is_digit = self.text.as_bytes().get(self.at + 1).is_some_and(u8::is_ascii_digit);
+                if self.peek() == Some(b'-') && next_is_digit {
+                    self.at += 1;
+                    let Some(to) = self.digits() else { return self.fail("number too large") };
+                    if to < from {
+                        return self.fail("range runs backwards");
+                    }
+                    return Ok(Segment::Numbers(from, to));
+                }
+                Ok(Segment::Numbers(from, from))
+            }
+            Some(c) if c.is_ascii_alphabetic() || c == b'_' => {
+                let start = self.at;
+                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == b'_') {
+                    self.at += 1;
+                }
+                Ok(Segment::Word(self.text[start..self.at].to_owned()))
+            }
+            _ => self.fail("expected a site name, \"*\", \"!\" or \"(\""),
+        }
+    }
+    fn number(&mut self) -> Result<Option<i64>, RegionError> {
+        self.skip_space();
+        let negative = self.peek() == Some(b'-');
+        self.at += usize::from(negative);
+        if !self.peek().is_some_and(|c| c.is_ascii_digit()) {
+            return if negative { self.fail("expected a number after \"-\"") } else { Ok(None) };
+        }
+        let Some(n) = self.digits() else { return self.fail("number too large") };
+        Ok(Some(if negative { -i64::from(n) } else { i64::from(n) }))
+    }
+    fn one_index(&mut self) -> Result<Index, RegionError> {
+        let from = self.number()?;
+        self.skip_space();
+        if self.text[self.at..].starts_with("..") {
+            self.at += 2;
+            return Ok(Index::Span(from, self.number()?));
+        }
+        match from {
+            Some(n) => Ok(Index::One(n)),
+            None => self.fail("expected an index"),
+        }
+    }
+}
+
+impl std::str::FromStr for Region {
+    type Err = RegionError;
+
+    fn from_str(text: &str) -> Result<Region, RegionError> {
+        let mut p = Parser { text, at: 0, depth: 0 };
+        if text.len() > MAX_TEXT {
+            return p.fail(format!("longer than {MAX_TEXT} bytes"));
+        }
+        let region = p.region()?;
+        p.skip_space();
+        if p.at != text.len() {
+            return p.fail("expected \"+\", \"-\" or the end");
+        }
+        Ok(region)
+    }
+}
+
+impl Segment {
+    fn matches(&self, part: &str) -> bool {
+        match self {
+            Segment::Any => true,
+            Segment::Word(w) => w == part,
+            Segment::Numbers(a, b) => part.parse::<u32>().is_ok_and(|n| (*a..=*b).contains(&n)),
+        }
+    }
+}
+
+impl Index {
+    fn resolve(self, site: &SiteInfo) -> Result<Range<u32>, RegionError> {
+        let units = i64::from(site.units);
+        let place = |n: i64| if n < 0 { units + n } else { n };
+        let (start, end) = match self {
+            Index::One(n) => (place(n), place(n) + 1),
+            Index::Span(a, b) => (a.map_or(0, place), b.map_or(units, place)),
+        };
+        if start < 0 || end > units || start > end {
+            return Err(RegionError::OutOfRange { index: self.to_string(), site: site.name.clone(), units: site.units });
+        }
+        Ok(start as u32..end as u32)
+    }
+}
+
+impl Region {
+    /// Resolves against a network's sites, in their order.
+    ///
+    /// # Errors
+    /// If a pattern matches no site, an index lies outside, or nothing is selected.
+    pub fn resolve(&self, sites: &[SiteInfo]) -> Result<Selection, RegionError> {
+        let out = self.select(sites)?;
+        if out.count() == 0 {
+            return Err(RegionError::Empty { text: self.to_string() });
+        }
+        Ok(out)
+    }
+
+    fn select(&self, sites: &[SiteInfo]) -> Result<Selection, RegionError> {
+        match self {
+            Region::Union(a, b) => Ok(a.select(sites)?.union(&b.select(sites)?)),
+            Region::Difference(a, b) => Ok(a.select(sites)?.difference(&b.select(sites)?)),
+            Region::Complement(a) => Ok(a.select(sites)?.complement(sites)),
+            Region::Sites { pattern, indices } => {
+                let mut out = Selection::default();
+                let mut hit = false;
+                for (i, site) in sites.iter().enumerate() {
+                    let parts: Vec<&str> = site.name.split('.').collect();
+                    if parts.len() != pattern.len() || !pattern.iter().zip(&parts).all(|(p, s)| p.matches(s)) {
+                        continue;
+                    }
+                    hit = true;
+                    let ranges = match indices {
+                        None => vec![0..site.units],
+                        Some(list) => list.iter().map(|x| x.resolve(site)).collect::<Result<_, _>>()?,
+                    };
+                    out.add(i, ranges);
+                }
+                if hit {
+                    return Ok(out);
+                }
+                let pattern: String = pattern.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+                let hint = did_you_mean(&pattern, sites.iter().map(|s| s.name.as_str()));
+                Err(RegionError::NoSite { pattern, hint })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Segment::Any => f.write_str("*"),
+            Segment::Word(w) => f.write_str(w),
+            Segment::Numbers(a, b) if a == b => write!(f, "{a}"),
+            Segment::Numbers(a, b) => write!(f, "{a}-{b}"),
+        }
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |n: &Option<i64>| n.map_or(String::new(), |n| n.to_string());
+        match self {
+            Index::One(n) => write!(f, "{n}"),
+            Index::Span(a, b) => write!(f, "{}..{}", end(a), end(b)),
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // "+" and "-" bind equally and to the left, so only a compound right side needs brackets.
+        let right = |r: &Region| if matches!(r, Region::Union(..) | Region::Difference(..)) { format!("({r})") } else { r.to_string() };
+        match self {
+            Region::Union(a, b) => write!(f, "{a} + {}", right(b)),
+            Region::Difference(a, b) => write!(f, "{a} - {}", right(b)),
+            Region::Complement(a) => write!(f, "!{}", right(a)),
+            Region::Sites { pattern, indices } => {
+                let parts: Vec<String> = pattern.iter().map(ToString::to_string).collect();
+                f.write_str(&parts.join("."))?;
+                let Some(list) = indices else { return Ok(()) };
+                let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", list.join(","))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sites() -> Vec<SiteInfo> {
+        let mut out = Vec::new();
+        for i in 0..12 {
+            out.push(SiteInfo { name: format!("blocks.{i}.attn.z"), units: 4 });
+            out.push(SiteInfo { name: format!("blocks.{i}.mlp.post"), units: 64 });
+        }
+        out.push(SiteInfo { name: "latent".into(), units: 32 });
+        out
+    }
+
+    fn check(text: &str, count: usize, described: &str) {
+        let s = sites();
+        let sel = text.parse::<Region>().and_then(|r| r.resolve(&s)).unwrap();
+        assert_eq!((sel.count(), sel.describe(&s).as_str()), (count, described), "{text}");
+    }
+
+    #[test]
+    fn regions_resolve() {
+        check("latent[..16]", 16, "latent[0..16]");
+        check("latent[-1]", 1, "latent[31]");
+        check("!latent[..16]", 16, "latent[16..32]");
+        check("latent - latent[4..8]", 28, "latent[0..4,8..32]");
+        check("latent[0,2..4,3..5] + latent[5]", 5, "latent[0,2..6]");
+        check("blocks.10-11.mlp.post[-8..]", 16, "blocks.10.mlp.post[56..64] + blocks.11.mlp.post[56..64]");
+        check("blocks.3.attn.z - (blocks.3.attn.z[0] + blocks.3.attn.z[1])", 2, "blocks.3.attn.z[2..4]");
+        assert_eq!("blocks.*.mlp.post[-32..] + blocks.*.attn.z[-1]".parse::<Region>().unwrap().resolve(&sites()).unwrap().count(), 12 * 33);
+    }
+
+    #[test]
+    fn wrong_regions_say_what_and_where() {
+        let err = |t: &str| t.parse::<Region>().and_then(|r| r.resolve(&sites())).unwrap_err().to_string();
+        assert_eq!(err("latnt"), "region: no site matches \"latnt\"; did you mean \"latent\"?");
+        assert_eq!(err("latent[40]"), "region: index 40 is outside of \"latent\", which has 32 units");
+        assert_eq!(err("latent[3..3]"), "region: \"latent[3..3]\" names no unit");
+        assert_eq!(err("latent +"), "region: expected a site name, \"*\", \"!\" or \"(\" at character 9 of \"latent +\"");
+        assert_eq!(err("latent]"), "region: expected \"+\", \"-\" or the end at character 7 of \"latent]\"");
+        assert!(err(&"(".repeat(3000)).contains("nesting too deep"));
+        assert!(err(&"!".repeat(3000)).contains("nesting too deep"));
+        assert!(err("latent[99999999999999999999]").contains("number too large"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_handled_and_parsed_text_round_trips(text in "[a-c0-9.*!()+ \\[\\],-]{0,40}") {
+            if let Ok(region) = text.parse::<Region>() {
+                let again: Region = region.to_string().parse().unwrap();
+                prop_assert_eq!(&again, &region);
+                region.resolve(&sites()).ok();
+            }
+        }
+
+        #[test]
+        fn set_laws(a in 0u32..64, b in 0u32..64, c in 0u32..64, d in 0u32..64) {
+            let s = sites();
+            let (a, b) = (a.min(b), a.max(b));
+            let (c, d) = (c.min(d), c.max(d));
+            let pick = |x: u32, y: u32| { let mut sel = Selection::default(); sel.add(1, [x..y]); sel };
+            let (p, q) = (pick(a, b), pick(c, d));
+            prop_assert_eq!(p.clone().complement(&s).complement(&s), p.clone());
+            let both = p.intersection(&q).count();
+            prop_assert_eq!(p.clone().union(&q).count() + both, p.count() + q.count());
+            prop_assert_eq!(p.clone().difference(&q).count() + both, p.count());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Generators, text, images, tokenizers, labelling and batching

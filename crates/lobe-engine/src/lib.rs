@@ -1,0 +1,1 @@
+//! Tape of coarse operations with hand-derived backward passes, optimisers and workers

@@ -1,0 +1,1 @@
+//! Recipes, stage graph, cache, runs and statistics

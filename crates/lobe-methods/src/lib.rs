@@ -1,0 +1,1 @@
+//! Localisation methods, ablations, attacks and measures: one file each

@@ -1,0 +1,1 @@
+//! Network architectures, their sites, units and owned parameters; safetensors

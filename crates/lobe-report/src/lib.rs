@@ -1,0 +1,1 @@
+//! HTML report and terminal tables from a run directory
