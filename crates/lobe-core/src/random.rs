@@ -140,7 +140,16 @@ mod tests {
     #[test]
     fn paths_do_not_collide() {
         let k = Key::root(0);
-        let keys = [k, k.child(""), k.child("a"), k.child("a\0"), k.index(0), k.index(1), k.child("ab"), k.child("a").child("b")];
+        let keys = [
+            k,
+            k.child(""),
+            k.child("a"),
+            k.child("a\0"),
+            k.index(0),
+            k.index(1),
+            k.child("ab"),
+            k.child("a").child("b"),
+        ];
         for (i, a) in keys.iter().enumerate() {
             assert!(keys[..i].iter().all(|b| b != a), "key {i} collides");
         }

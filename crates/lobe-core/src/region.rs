@@ -274,7 +274,11 @@ impl Index {
             Index::Span(a, b) => (a.map_or(0, place), b.map_or(units, place)),
         };
         if start < 0 || end > units || start > end {
-            return Err(RegionError::OutOfRange { index: self.to_string(), site: site.name.clone(), units: site.units });
+            return Err(RegionError::OutOfRange {
+                index: self.to_string(),
+                site: site.name.clone(),
+                units: site.units,
+            });
         }
         Ok(start as u32..end as u32)
     }
@@ -303,7 +307,8 @@ impl Region {
                 let mut hit = false;
                 for (i, site) in sites.iter().enumerate() {
                     let parts: Vec<&str> = site.name.split('.').collect();
-                    if parts.len() != pattern.len() || !pattern.iter().zip(&parts).all(|(p, s)| p.matches(s)) {
+                    if parts.len() != pattern.len() || !pattern.iter().zip(&parts).all(|(p, s)| p.matches(s))
+                    {
                         continue;
                     }
                     hit = true;
@@ -348,7 +353,13 @@ impl fmt::Display for Index {
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // "+" and "-" bind equally and to the left, so only a compound right side needs brackets.
-        let right = |r: &Region| if matches!(r, Region::Union(..) | Region::Difference(..)) { format!("({r})") } else { r.to_string() };
+        let right = |r: &Region| {
+            if matches!(r, Region::Union(..) | Region::Difference(..)) {
+                format!("({r})")
+            } else {
+                r.to_string()
+            }
+        };
         match self {
             Region::Union(a, b) => write!(f, "{a} + {}", right(b)),
             Region::Difference(a, b) => write!(f, "{a} - {}", right(b)),
@@ -395,7 +406,15 @@ mod tests {
         check("latent[0,2..4,3..5] + latent[5]", 5, "latent[0,2..6]");
         check("blocks.10-11.mlp.post[-8..]", 16, "blocks.10.mlp.post[56..64] + blocks.11.mlp.post[56..64]");
         check("blocks.3.attn.z - (blocks.3.attn.z[0] + blocks.3.attn.z[1])", 2, "blocks.3.attn.z[2..4]");
-        assert_eq!("blocks.*.mlp.post[-32..] + blocks.*.attn.z[-1]".parse::<Region>().unwrap().resolve(&sites()).unwrap().count(), 12 * 33);
+        assert_eq!(
+            "blocks.*.mlp.post[-32..] + blocks.*.attn.z[-1]"
+                .parse::<Region>()
+                .unwrap()
+                .resolve(&sites())
+                .unwrap()
+                .count(),
+            12 * 33
+        );
     }
 
     #[test]
@@ -404,7 +423,10 @@ mod tests {
         assert_eq!(err("latnt"), "region: no site matches \"latnt\"; did you mean \"latent\"?");
         assert_eq!(err("latent[40]"), "region: index 40 is outside of \"latent\", which has 32 units");
         assert_eq!(err("latent[3..3]"), "region: \"latent[3..3]\" names no unit");
-        assert_eq!(err("latent +"), "region: expected a site name, \"*\", \"!\" or \"(\" at character 9 of \"latent +\"");
+        assert_eq!(
+            err("latent +"),
+            "region: expected a site name, \"*\", \"!\" or \"(\" at character 9 of \"latent +\""
+        );
         assert_eq!(err("latent]"), "region: expected \"+\", \"-\" or the end at character 7 of \"latent]\"");
         assert!(err(&"(".repeat(3000)).contains("nesting too deep"));
         assert!(err(&"!".repeat(3000)).contains("nesting too deep"));

@@ -48,7 +48,8 @@ pub enum JointKind {
 
 impl JointKind {
     /// All kinds, in table order.
-    pub const ALL: [JointKind; 4] = [JointKind::Embedding, JointKind::Norm, JointKind::OutBias, JointKind::Head];
+    pub const ALL: [JointKind; 4] =
+        [JointKind::Embedding, JointKind::Norm, JointKind::OutBias, JointKind::Head];
 }
 
 /// What a row of a route table applies to.

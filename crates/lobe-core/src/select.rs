@@ -113,14 +113,23 @@ impl Selection {
 
     /// The selection as region text that resolves to itself.
     pub fn describe(&self, sites: &[SiteInfo]) -> String {
-        let parts: Vec<String> = self
-            .sites()
-            .filter(|(_, r)| !r.is_empty())
-            .map(|(s, ranges)| {
-                let list: Vec<String> = ranges.iter().map(|r| if r.len() == 1 { r.start.to_string() } else { format!("{}..{}", r.start, r.end) }).collect();
-                if *ranges == [0..sites[s].units] { sites[s].name.clone() } else { format!("{}[{}]", sites[s].name, list.join(",")) }
-            })
-            .collect();
+        let parts: Vec<String> =
+            self.sites()
+                .filter(|(_, r)| !r.is_empty())
+                .map(|(s, ranges)| {
+                    let list: Vec<String> = ranges
+                        .iter()
+                        .map(|r| {
+                            if r.len() == 1 { r.start.to_string() } else { format!("{}..{}", r.start, r.end) }
+                        })
+                        .collect();
+                    if *ranges == [0..sites[s].units] {
+                        sites[s].name.clone()
+                    } else {
+                        format!("{}[{}]", sites[s].name, list.join(","))
+                    }
+                })
+                .collect();
         if parts.is_empty() { "(nothing)".into() } else { parts.join(" + ") }
     }
 }

@@ -1,1 +1,32 @@
-//! Tape of coarse operations with hand-derived backward passes, optimisers and workers
+//! The training engine: a tape of coarse operations with hand-derived backward passes.
+//!
+//! ```text
+//! Program::forward ──► Tape (ops/) ──► Lane gradients ──► Optimiser (fused, sums lanes in order)
+//!      per shard        per worker       per (member, lane)      per member
+//! ```
+//!
+//! The engine knows neither architectures nor methods. A network declares its tensors and who
+//! owns them in a [`Layout`]; a method is a [`lobe_core::RouteTable`], compiled against the
+//! layout into a [`Plan`]; the operations read the plan and skip what a route makes unnecessary.
+
+mod buffer;
+mod error;
+mod gemm;
+mod layout;
+pub mod ops;
+mod optim;
+mod plan;
+mod schedule;
+mod simd;
+mod step;
+mod tape;
+
+pub use buffer::{Buf, Pool};
+pub use error::EngineError;
+pub use gemm::{View, ViewMut, gemm};
+pub use layout::{Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tensor, TensorBuilder};
+pub use optim::{Masked, Optimiser, OptimiserKind, OptimiserState};
+pub use plan::{Class, Edit, Plan, Segment, SiteEdit};
+pub use schedule::{Schedule, ScheduleShape};
+pub use step::{Coupling, Lane, Member, Program, Runner, StepReport};
+pub use tape::{RowLabels, ShardRows, Tape, Var, Workspace};

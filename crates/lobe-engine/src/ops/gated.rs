@@ -1,0 +1,63 @@
+//! The gate of a SwiGLU block: `silu(gate) ∘ up` from one `[gate | up]` row.
+
+use crate::error::{EngineError, same};
+use crate::layout::SiteId;
+use crate::ops::linear::silu;
+use crate::simd;
+use crate::tape::{Tape, Var};
+
+/// The recorded operation.
+#[derive(Debug, Clone, Copy)]
+pub struct Gated {
+    x: Var,
+    out: Var,
+}
+
+impl Tape<'_> {
+    /// `silu(x[:, ..n]) ∘ x[:, n..]` for x `[rows, 2n]`; result `[rows, n]`.
+    ///
+    /// # Errors
+    /// If the number of columns is odd.
+    pub fn gated(&mut self, x: Var, site: Option<SiteId>) -> Result<Var, EngineError> {
+        let (rows, cols) = self.shape(x);
+        let n = cols / 2;
+        same("gated", "columns must be even", (rows, cols), (rows, 2 * n))?;
+        let mut value = self.ws.pool.take(rows * n);
+        let xv = self.value(x);
+        simd::on(#[inline(always)]
+        || {
+            for (y, x) in value.chunks_exact_mut(n).zip(xv.chunks_exact(2 * n)) {
+                (0..n).for_each(|i| y[i] = silu(x[i]).0 * x[n + i]);
+            }
+        });
+        let needs = self.needs(x);
+        let out = self.push("gated", rows, n, value, needs);
+        if let Some(site) = site {
+            self.mark_site(out, site);
+        }
+        self.record_op(out, Gated { x, out });
+        Ok(out)
+    }
+}
+
+impl Gated {
+    /// dgate = dy ∘ up ∘ silu'(gate), dup = dy ∘ silu(gate).
+    pub(crate) fn backward(self, t: &mut Tape<'_>) {
+        let Some(dy) = t.take_grad(self.out) else { return };
+        let (rows, n) = t.shape(self.out);
+        let mut dx = t.ws.pool.take(rows * 2 * n);
+        let xv = t.value(self.x);
+        simd::on(#[inline(always)]
+        || {
+            for ((dx, x), dy) in dx.chunks_exact_mut(2 * n).zip(xv.chunks_exact(2 * n)).zip(dy.chunks_exact(n)) {
+                for i in 0..n {
+                    let (value, slope) = silu(x[i]);
+                    dx[i] = dy[i] * x[n + i] * slope;
+                    dx[n + i] = dy[i] * value;
+                }
+            }
+        });
+        t.release(dy);
+        t.move_grad(self.x, dx);
+    }
+}

@@ -1,0 +1,280 @@
+//! The read-out over a vocabulary with its loss, in chunks of rows whose logits are never kept.
+
+use crate::buffer::Buf;
+use crate::error::{EngineError, same};
+use crate::gemm::{View, ViewMut, gemm};
+use crate::layout::ParamId;
+use crate::simd;
+use crate::tape::{Factor, Kind, Tape, Var};
+
+/// Rows whose logits exist at a time.
+const CHUNK: usize = 256;
+
+/// A target that is not one: the row takes no part in the loss.
+pub const IGNORE: u32 = u32::MAX;
+
+/// `logits = scale · h W + b`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeadSpec {
+    /// `[d, vocab]`, or `[vocab, d]` when `tied`.
+    pub weight: ParamId,
+    /// Whether the weight is an embedding table.
+    pub tied: bool,
+    /// `[1, vocab]`.
+    pub bias: Option<ParamId>,
+    /// Scale on the logits.
+    pub scale: f32,
+}
+
+/// Weight of each row in the objective.
+#[derive(Debug, Clone, Copy)]
+pub enum RowWeights<'a> {
+    /// The same for all.
+    One(f32),
+    /// One per row.
+    Each(&'a [f32]),
+}
+
+impl RowWeights<'_> {
+    pub(crate) fn at(self, row: usize) -> f32 {
+        match self {
+            RowWeights::One(w) => w,
+            RowWeights::Each(w) => w[row],
+        }
+    }
+}
+
+/// `[rows, 1]` negative log-likelihoods, whose backward pass recomputes the logits.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenNll {
+    h: Var,
+    out: Var,
+    spec: HeadSpec,
+    first_id: usize,
+}
+
+impl Tape<'_> {
+    fn check_head(&self, op: &'static str, h: Var, spec: &HeadSpec, targets: &[u32]) -> Result<(usize, usize), EngineError> {
+        let (rows, d) = self.shape(h);
+        let w = self.layout.get(spec.weight);
+        let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
+        same(op, "width of the hidden state and of the head", (rows, d), (rows, wd))?;
+        same(op, "rows and targets", (rows, 1), (targets.len(), 1))?;
+        if let Some(b) = spec.bias {
+            same(op, "bias", (1, vocab), (self.layout.get(b).rows, self.layout.get(b).cols))?;
+        }
+        match targets.iter().find(|t| **t != IGNORE && **t as usize >= vocab) {
+            Some(bad) => Err(EngineError::Index { op, what: "target", index: *bad as usize, bound: vocab }),
+            None => Ok((d, vocab)),
+        }
+    }
+
+    /// Logits of all rows, `[rows, vocab]`, for sampling. Nothing flows back.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn logits(&mut self, h: Var, spec: HeadSpec) -> Result<Var, EngineError> {
+        let rows = self.shape(h).0;
+        let (d, vocab) = self.check_head("logits", h, &spec, &vec![IGNORE; rows])?;
+        let mut z = self.ws.pool.take(rows * vocab);
+        self.head_logits(View::new(self.value(h), rows, d), &mut z, spec, rows, d, vocab);
+        Ok(self.push("logits", rows, vocab, z, false))
+    }
+
+    fn head_logits(&self, h: View<'_>, z: &mut [f32], spec: HeadSpec, rows: usize, d: usize, vocab: usize) {
+        let w = self.param(spec.weight);
+        let w = if spec.tied { View::new(w, vocab, d).t() } else { View::new(w, d, vocab) };
+        if let Some(b) = spec.bias {
+            let b = self.param(b);
+            z[..rows * vocab].chunks_exact_mut(vocab).for_each(|z| z.copy_from_slice(b));
+        }
+        gemm(ViewMut::new(z, rows, vocab), spec.scale, h, w, spec.bias.is_some());
+    }
+
+    /// Σ weight · cross-entropy over rows whose target is not [`IGNORE`], added to the objective
+    /// with its gradient computed at once. Returns `[rows, 2]`: negative log-likelihood and, when
+    /// not training, whether the target was the most likely token (0 or 1).
+    ///
+    /// # Errors
+    /// If shapes do not fit or a target is outside of the vocabulary.
+    pub fn cross_entropy(
+        &mut self,
+        h: Var,
+        spec: HeadSpec,
+        targets: &[u32],
+        weights: RowWeights<'_>,
+    ) -> Result<Var, EngineError> {
+        self.check_head("cross_entropy", h, &spec, targets)?;
+        let rows = targets.len();
+        let mut stats = self.ws.pool.take_zeroed(rows * 2);
+        let training = self.training();
+        let mut total = 0.0;
+        self.head_chunks(h, spec, &|r| targets[r] != IGNORE, &mut |active, z| {
+            let vocab = z.len() / active.len();
+            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
+                let (y, w) = (targets[*r as usize] as usize, weights.at(*r as usize));
+                let at = *r as usize * 2;
+                if !training {
+                    let top = simd::on(#[inline(always)] || simd::max(z));
+                    stats[at + 1] = f32::from(z[y] >= top);
+                }
+                stats[at] = simd::on(#[inline(always)] || xent_row(z, y, w));
+                total += f64::from(w) * f64::from(stats[at]);
+            }
+        });
+        self.add_objective(total);
+        Ok(self.push("cross entropy", rows, 2, stats, false))
+    }
+
+    /// `[rows, 1]` negative log-likelihoods (0 where the target is [`IGNORE`]) that further
+    /// operations may use. The backward pass computes the logits a second time.
+    ///
+    /// # Errors
+    /// If shapes do not fit or a target is outside of the vocabulary.
+    pub fn token_nll(&mut self, h: Var, spec: HeadSpec, targets: &[u32]) -> Result<Var, EngineError> {
+        self.check_head("token_nll", h, &spec, targets)?;
+        let rows = targets.len();
+        let mut out = self.ws.pool.take_zeroed(rows);
+        // Without gradients the chunks only compute the loss.
+        let grads = self.grads.take();
+        self.head_chunks(h, spec, &|r| targets[r] != IGNORE, &mut |active, z| {
+            let vocab = z.len() / active.len();
+            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
+                out[*r as usize] = simd::on(#[inline(always)] || xent_row(z, targets[*r as usize] as usize, 0.0));
+            }
+        });
+        self.grads = grads;
+        let first_id = self.ws.ids.len();
+        self.ws.ids.extend_from_slice(targets);
+        let needs = self.needs(h) || self.param_needs(spec.weight) || spec.bias.is_some_and(|b| self.param_needs(b));
+        let out = self.push("token nll", rows, 1, out, needs);
+        self.record_op(out, TokenNll { h, out, spec, first_id });
+        Ok(out)
+    }
+
+    /// For each chunk of active rows: logits, then `f(rows, logits → dlogits)`, then (when
+    /// training) the gradients of h, weight and bias from what `f` left behind.
+    pub(crate) fn head_chunks(
+        &mut self,
+        h: Var,
+        spec: HeadSpec,
+        active: &dyn Fn(usize) -> bool,
+        f: &mut dyn FnMut(&[u32], &mut [f32]),
+    ) {
+        let (rows, d) = self.shape(h);
+        let w = self.layout.get(spec.weight);
+        let vocab = if spec.tied { w.rows } else { w.cols };
+        let chunk = CHUNK.min(rows.max(1));
+        let (mut z, mut hs, mut dh) =
+            (self.ws.pool.take(chunk * vocab), self.ws.pool.take(chunk * d), self.ws.pool.take(chunk * d));
+        let first = self.ws.ids.len();
+        self.ws.ids.extend((0..rows).filter(|r| active(*r)).map(|r| r as u32));
+        let ids = std::mem::take(&mut self.ws.ids);
+        let dh_wanted = self.training() && self.needs(h);
+        let (mut sum_h, had) = if dh_wanted { self.grad_slot(h) } else { (Buf::default(), true) };
+        if !had {
+            sum_h.fill(0.0);
+        }
+        for rows in ids[first..].chunks(chunk) {
+            let n = rows.len();
+            for (to, r) in hs.chunks_exact_mut(d).zip(rows) {
+                to.copy_from_slice(&self.value(h)[*r as usize * d..][..d]);
+            }
+            self.head_logits(View::new(&hs, n, d), &mut z, spec, n, d, vocab);
+            f(rows, &mut z[..n * vocab]);
+            if !self.training() {
+                continue;
+            }
+            if dh_wanted {
+                let w = self.param(spec.weight);
+                let w = if spec.tied { View::new(w, vocab, d) } else { View::new(w, d, vocab).t() };
+                gemm(ViewMut::new(&mut dh, n, d), spec.scale, View::new(&z, n, vocab), w, false);
+                for (g, r) in dh.chunks_exact(d).zip(rows) {
+                    simd::add(&mut sum_h[*r as usize * d..][..d], g);
+                }
+            }
+            self.head_grads(spec, &hs, &mut z, rows, d, vocab);
+        }
+        self.ws.ids = ids;
+        self.ws.ids.truncate(first);
+        if dh_wanted {
+            self.put_grad(h, sum_h);
+        }
+        self.release(z);
+        self.release(hs);
+        self.release(dh);
+    }
+
+    /// Weight and bias gradients of one chunk. May scale `z` by a per-row update.
+    fn head_grads(&mut self, spec: HeadSpec, hs: &[f32], z: &mut [f32], rows: &[u32], d: usize, vocab: usize) {
+        let n = rows.len();
+        let bias = spec.bias.map(|b| (b, 1.0));
+        for (p, scale) in bias.into_iter().chain([(spec.weight, spec.scale)]) {
+            if !self.param_needs(p) {
+                continue;
+            }
+            self.touch(p);
+            let alpha = match self.factor(Kind::Update, self.plan.whole(p)) {
+                Factor::Unset => scale,
+                Factor::One(f) => f * scale,
+                Factor::Rows(f) => {
+                    // Bias and weight of a head share one class, so the rows are scaled once.
+                    if Some(p) == spec.bias || spec.bias.is_none() {
+                        for (z, r) in z.chunks_exact_mut(vocab).zip(rows) {
+                            simd::scale(z, f[*r as usize]);
+                        }
+                    }
+                    scale
+                }
+            };
+            if alpha == 0.0 {
+                continue;
+            }
+            let span = self.layout.get(p).span();
+            let Some(grads) = self.grads.as_deref_mut() else { continue };
+            if Some(p) == spec.bias {
+                simd::column_sums(&mut grads[span], &z[..n * vocab], vocab, 0, alpha);
+                continue;
+            }
+            let (hv, zv) = (View::new(hs, n, d), View::new(z, n, vocab));
+            if spec.tied {
+                gemm(ViewMut::new(&mut grads[span], vocab, d), alpha, zv.t(), hv, true);
+            } else {
+                gemm(ViewMut::new(&mut grads[span], d, vocab), alpha, hv.t(), zv, true);
+            }
+        }
+    }
+}
+
+/// `z ← weight (softmax(z) - onehot(y))`; returns lse(z) - z_y.
+#[inline(always)]
+fn xent_row(z: &mut [f32], y: usize, weight: f32) -> f32 {
+    let zy = z[y];
+    let top = simd::max(z);
+    for x in z.iter_mut() {
+        *x = simd::exp(*x - top);
+    }
+    let total = simd::sum(z.len(), #[inline(always)] |i| z[i]);
+    let s = weight / total;
+    for x in z.iter_mut() {
+        *x *= s;
+    }
+    z[y] -= weight;
+    top + total.ln() - zy
+}
+
+impl TokenNll {
+    pub(crate) fn backward(self, t: &mut Tape<'_>) {
+        let Some(g) = t.take_grad(self.out) else { return };
+        let rows = g.len();
+        let targets: Vec<u32> = t.ws.ids[self.first_id..self.first_id + rows].to_vec();
+        t.head_chunks(self.h, self.spec, &|r| targets[r] != IGNORE && g[r] != 0.0, &mut |active, z| {
+            let vocab = z.len() / active.len();
+            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
+                let (y, w) = (targets[*r as usize] as usize, g[*r as usize]);
+                simd::on(#[inline(always)] || xent_row(z, y, w));
+            }
+        });
+        t.release(g);
+    }
+}

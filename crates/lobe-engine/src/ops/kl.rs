@@ -1,0 +1,70 @@
+//! Kullback–Leibler divergence to a teacher's distribution over the vocabulary.
+
+use crate::error::{EngineError, same};
+use crate::ops::head::{HeadSpec, RowWeights};
+use crate::simd;
+use crate::tape::{Tape, Var};
+
+impl Tape<'_> {
+    /// Σ weight · KL(teacher ‖ student) over the rows with a non-zero weight, added to the
+    /// objective with its gradient (softmax(z) - p). `teacher` holds log-probabilities or logits
+    /// `[rows, vocab]`. Returns `[rows, 1]` divergences.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn kl(
+        &mut self,
+        h: Var,
+        spec: HeadSpec,
+        teacher: &[f32],
+        weights: RowWeights<'_>,
+    ) -> Result<Var, EngineError> {
+        let (rows, d) = self.shape(h);
+        let w = self.layout.get(spec.weight);
+        let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
+        same("kl", "width of the hidden state and of the head", (rows, d), (rows, wd))?;
+        same("kl", "teacher logits", (rows, vocab), (teacher.len() / vocab.max(1), vocab))?;
+        let mut out = self.ws.pool.take_zeroed(rows);
+        let mut total = 0.0;
+        self.head_chunks(h, spec, &|r| weights.at(r) != 0.0, &mut |active, z| {
+            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
+                let r = *r as usize;
+                let (p, w) = (&teacher[r * vocab..][..vocab], weights.at(r));
+                out[r] = simd::on(
+                    #[inline(always)]
+                    || kl_row(z, p, w),
+                );
+                total += f64::from(w) * f64::from(out[r]);
+            }
+        });
+        self.add_objective(total);
+        Ok(self.push("kl", rows, 1, out, false))
+    }
+}
+
+/// `z ← weight (softmax(z) - softmax(p))`; returns Σ softmax(p) (log softmax(p) - log softmax(z)).
+#[inline(always)]
+fn kl_row(z: &mut [f32], p: &[f32], weight: f32) -> f32 {
+    let n = z.len();
+    let (tz, tp) = (simd::max(z), simd::max(p));
+    let sz = simd::sum(
+        n,
+        #[inline(always)]
+        |i| simd::exp(z[i] - tz),
+    );
+    let sp = simd::sum(
+        n,
+        #[inline(always)]
+        |i| simd::exp(p[i] - tp),
+    );
+    let (lz, lp) = (tz + sz.ln(), tp + sp.ln());
+    let kl = simd::sum(
+        n,
+        #[inline(always)]
+        |i| simd::exp(p[i] - lp) * ((p[i] - lp) - (z[i] - lz)),
+    );
+    for i in 0..n {
+        z[i] = weight * (simd::exp(z[i] - lz) - simd::exp(p[i] - lp));
+    }
+    kl
+}

@@ -1,0 +1,39 @@
+//! A parameter as a variable, for objectives on weights.
+
+use crate::layout::ParamId;
+use crate::simd;
+use crate::tape::{Kind, Tape, Var};
+
+/// A copy of a tensor whose gradient flows into the tensor.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaf {
+    param: ParamId,
+    out: Var,
+}
+
+impl Tape<'_> {
+    /// The tensor `p` as a variable `[rows, cols]`.
+    pub fn leaf(&mut self, p: ParamId) -> Var {
+        let (rows, cols) = (self.layout.get(p).rows, self.layout.get(p).cols);
+        let mut value = self.ws.pool.take(rows * cols);
+        value.copy_from_slice(self.param(p));
+        let needs = self.param_needs(p);
+        let out = self.push("parameter", rows, cols, value, needs);
+        self.record_op(out, Leaf { param: p, out });
+        out
+    }
+}
+
+impl Leaf {
+    pub(crate) fn backward(self, t: &mut Tape<'_>) {
+        let Some(mut g) = t.take_grad(self.out) else { return };
+        t.touch(self.param);
+        // A weight belongs to no row of the data: only a route shared by the whole shard applies.
+        simd::scale(&mut g, t.factor(Kind::Update, t.plan.whole(self.param)).at(0));
+        let span = t.layout.get(self.param).span();
+        if let Some(grads) = t.grads.as_deref_mut() {
+            simd::add(&mut grads[span], &g);
+        }
+        t.release(g);
+    }
+}

@@ -1,0 +1,274 @@
+//! A linear map with bias, activation or residual, and the site at its output.
+
+use crate::buffer::Buf;
+use crate::error::{EngineError, same};
+use crate::gemm::{View, ViewMut, gemm};
+use crate::layout::{ParamId, SiteId};
+use crate::simd;
+use crate::tape::{Factor, Kind, Tape, Var};
+
+/// Activation applied to `x W + b`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Act {
+    /// None.
+    #[default]
+    Identity,
+    /// max(u, 0).
+    Relu,
+    /// u Φ(u), exact.
+    Gelu,
+    /// The tanh approximation of GELU (GPT-2, GPT-Neo).
+    GeluTanh,
+    /// u σ(u).
+    Silu,
+}
+
+/// What to compute: `act(x W + b)` or `x W + b + residual`.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearSpec {
+    /// `[in, out]`.
+    pub weight: ParamId,
+    /// `[1, out]`.
+    pub bias: Option<ParamId>,
+    /// Activation; excludes `residual`.
+    pub act: Act,
+    /// Added to the result.
+    pub residual: Option<Var>,
+    /// The site at the output.
+    pub site: Option<SiteId>,
+}
+
+impl LinearSpec {
+    /// `x W`, to be refined with struct update syntax.
+    pub fn new(weight: ParamId) -> LinearSpec {
+        LinearSpec { weight, bias: None, act: Act::Identity, residual: None, site: None }
+    }
+}
+
+/// The recorded operation.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear {
+    x: Var,
+    out: Var,
+    /// Derivative of the activation, where it is not read off the output.
+    slope: Option<Var>,
+    spec: LinearSpec,
+}
+
+/// `(value, derivative)`.
+#[inline(always)]
+pub(crate) fn gelu(u: f32) -> (f32, f32) {
+    let (erf, e) = simd::erf_exp(u * std::f32::consts::FRAC_1_SQRT_2);
+    let phi = 0.5 + 0.5 * erf;
+    (u * phi, (u * e).mul_add(0.398_942_3, phi))
+}
+
+/// `(value, derivative)`.
+#[inline(always)]
+pub(crate) fn gelu_tanh(u: f32) -> (f32, f32) {
+    const C: f32 = 0.797_884_6;
+    let inner = C * u * 0.044_715_f32.mul_add(u * u, 1.0);
+    let t = simd::tanh(inner);
+    let slope = C * (3.0 * 0.044_715_f32).mul_add(u * u, 1.0);
+    (0.5 * u * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * u * (1.0 - t * t) * slope)
+}
+
+/// `(value, derivative)`.
+#[inline(always)]
+pub(crate) fn silu(u: f32) -> (f32, f32) {
+    let s = simd::sigmoid(u);
+    (u * s, s * u.mul_add(1.0 - s, 1.0))
+}
+
+/// `u ← act(u + b)`, `slope ← act'(u + b)`.
+fn bias_act(u: &mut [f32], b: Option<&[f32]>, slope: &mut [f32], n: usize, f: impl Fn(f32) -> (f32, f32)) {
+    simd::on(#[inline(always)]
+    || {
+        for (u, s) in u.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)) {
+            match b {
+                Some(b) => (0..n).for_each(|i| (u[i], s[i]) = f(u[i] + b[i])),
+                None => (0..n).for_each(|i| (u[i], s[i]) = f(u[i])),
+            }
+        }
+    });
+}
+
+fn bias_relu(u: &mut [f32], b: Option<&[f32]>, n: usize) {
+    simd::on(#[inline(always)]
+    || {
+        for u in u.chunks_exact_mut(n) {
+            match b {
+                Some(b) => (0..n).for_each(|i| u[i] = if u[i] + b[i] > 0.0 { u[i] + b[i] } else { 0.0 }),
+                None => (0..n).for_each(|i| u[i] = if u[i] > 0.0 { u[i] } else { 0.0 }),
+            }
+        }
+    });
+}
+
+impl Tape<'_> {
+    /// `act(x W + b)` or `x W + b + residual`: x `[rows, in]`, result `[rows, out]`.
+    ///
+    /// # Errors
+    /// If a shape does not fit, or activation and residual are both given.
+    pub fn linear(&mut self, x: Var, spec: LinearSpec) -> Result<Var, EngineError> {
+        let (rows, k) = self.shape(x);
+        let w = self.layout.get(spec.weight);
+        let n = w.cols;
+        same("linear", "columns of the input and rows of the weight", (rows, k), (rows, w.rows))?;
+        if let Some(b) = spec.bias {
+            let b = self.layout.get(b);
+            same("linear", "bias", (1, n), (b.rows, b.cols))?;
+        }
+        if let Some(r) = spec.residual {
+            same("linear", "residual", (rows, n), self.shape(r))?;
+            if spec.act != Act::Identity {
+                return Err(EngineError::Invalid("linear: activation and residual exclude each other".into()));
+            }
+        }
+        let mut out = self.ws.pool.take(rows * n);
+        let ins = self.runs(self.plan.rows(spec.weight), k, None, &[Kind::Forward]);
+        let outs = self.runs(self.plan.cols(spec.weight), n, None, &[Kind::Forward]);
+        let preset = self.preset(&mut out, n, spec, ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n);
+        {
+            let (xv, wv) = (View::new(self.value(x), rows, k), View::new(self.param(spec.weight), k, n));
+            for o in &outs {
+                for (j, i) in ins.iter().enumerate() {
+                    let c = ViewMut::new(&mut out, rows, n).block(0..rows, o.start..o.end);
+                    let b = wv.rows(i.start..i.end).cols(o.start..o.end);
+                    gemm(c, 1.0, xv.cols(i.start..i.end), b, preset || j > 0);
+                }
+            }
+        }
+        self.done(ins);
+        self.done(outs);
+        let needs = self.needs(x)
+            || spec.residual.is_some_and(|r| self.needs(r))
+            || self.param_needs(spec.weight)
+            || spec.bias.is_some_and(|b| self.param_needs(b));
+        let slope = self.activate(&mut out, rows, n, spec);
+        let out = self.push("linear", rows, n, out, needs);
+        if let Some(site) = spec.site {
+            self.mark_site(out, site);
+        }
+        self.record_op(out, Linear { x, out, slope, spec });
+        Ok(out)
+    }
+
+    /// Writes what the products are added to; returns whether there is such a thing.
+    fn preset(&self, out: &mut [f32], n: usize, spec: LinearSpec, partial: bool) -> bool {
+        let bias = spec.bias.filter(|_| spec.act == Act::Identity).map(|b| self.param(b));
+        match (spec.residual.map(|r| self.value(r)), bias) {
+            (Some(r), Some(b)) => simd::on(#[inline(always)]
+            || {
+                for (o, r) in out.chunks_exact_mut(n).zip(r.chunks_exact(n)) {
+                    (0..n).for_each(|i| o[i] = r[i] + b[i]);
+                }
+            }),
+            (Some(r), None) => out.copy_from_slice(r),
+            (None, Some(b)) => out.chunks_exact_mut(n).for_each(|o| o.copy_from_slice(b)),
+            (None, None) if partial => out.fill(0.0),
+            (None, None) => return false,
+        }
+        true
+    }
+
+    /// Applies the activation in place; returns its derivative where the backward pass needs it.
+    fn activate(&mut self, out: &mut Buf, rows: usize, n: usize, spec: LinearSpec) -> Option<Var> {
+        if spec.act == Act::Identity {
+            return None;
+        }
+        let bias = spec.bias.map(|b| self.param(b));
+        // The sign of a ReLU's output is its derivative, unless an intervention overwrites it.
+        let edited = spec.site.is_some_and(|s| self.plan.has_edits(s));
+        if spec.act == Act::Relu && !edited {
+            bias_relu(out, bias, n);
+            return None;
+        }
+        let mut slope = self.ws.pool.take(rows * n);
+        match spec.act {
+            Act::Identity => {}
+            Act::Relu => bias_act(out, bias, &mut slope, n, #[inline(always)] |u| if u > 0.0 { (u, 1.0) } else { (0.0, 0.0) }),
+            Act::Gelu => bias_act(out, bias, &mut slope, n, gelu),
+            Act::GeluTanh => bias_act(out, bias, &mut slope, n, gelu_tanh),
+            Act::Silu => bias_act(out, bias, &mut slope, n, silu),
+        }
+        Some(self.push("activation slope", rows, n, slope, false))
+    }
+}
+
+impl Linear {
+    /// du = dy ∘ act' ∘ flow; dW = xᵀ du, db = Σ du, dx = du Wᵀ, dresidual = du.
+    pub(crate) fn backward(self, t: &mut Tape<'_>) {
+        let spec = self.spec;
+        let du = if spec.act == Act::Identity { t.take_grad(self.out) } else { self.through_activation(t) };
+        let Some(du) = du else { return };
+        let (rows, k) = t.shape(self.x);
+        let n = t.layout.get(spec.weight).cols;
+        if let Some(b) = spec.bias {
+            t.bias_grad(b, &du);
+        }
+        let x = std::mem::take(&mut t.ws.vars[self.x.0].value);
+        t.weight_grad(spec.weight, &x, &du);
+        t.ws.vars[self.x.0].value = x;
+        if t.needs(self.x) {
+            let (mut dx, sum) = t.grad_slot(self.x);
+            let ins = t.runs(t.plan.rows(spec.weight), k, None, &[Kind::Flow]);
+            let outs = t.runs(t.plan.cols(spec.weight), n, None, &[Kind::Flow]);
+            let covered: usize = ins.iter().map(|i| i.end - i.start).sum();
+            if !sum && (covered < k || outs.is_empty()) {
+                dx.fill(0.0);
+            }
+            let (dv, wv) = (View::new(&du, rows, n), View::new(t.param(spec.weight), k, n));
+            for i in &ins {
+                for (j, o) in outs.iter().enumerate() {
+                    let c = ViewMut::new(&mut dx, rows, k).block(0..rows, i.start..i.end);
+                    let b = wv.rows(i.start..i.end).cols(o.start..o.end).t();
+                    gemm(c, 1.0, dv.cols(o.start..o.end), b, sum || j > 0);
+                }
+            }
+            t.done(ins);
+            t.done(outs);
+            t.put_grad(self.x, dx);
+        }
+        match spec.residual {
+            Some(r) => t.move_grad(r, du),
+            None => t.release(du),
+        }
+    }
+
+    /// The gradient before the activation, with the site's backward scale folded in.
+    fn through_activation(self, t: &mut Tape<'_>) -> Option<Buf> {
+        let mut dy = t.take_raw_grad(self.out)?;
+        let (_, n) = t.shape(self.out);
+        let value = &t.ws.vars[self.out.0].value;
+        if let Some(site) = self.spec.site {
+            t.plan.edit_grad(site, &mut dy, value, n);
+        }
+        let segments = self.spec.site.map_or(&[][..], |s| t.plan.site(s));
+        let whole = [crate::plan::Segment { range: 0..n, class: crate::plan::PLAIN }];
+        let slope = self.slope.map(|s| &t.ws.vars[s.0].value);
+        for seg in if segments.is_empty() { &whole[..] } else { segments } {
+            let range = seg.range.clone();
+            let factor = t.factor(Kind::Flow, seg.class);
+            simd::on(#[inline(always)]
+            || {
+                for (r, dy) in dy.chunks_exact_mut(n).enumerate() {
+                    let dy = &mut dy[range.clone()];
+                    let f = factor.at(r);
+                    let at = r * n + range.start..r * n + range.end;
+                    if f == 0.0 {
+                        dy.fill(0.0);
+                    } else if let Some(s) = slope {
+                        let s = &s[at];
+                        (0..dy.len()).for_each(|j| dy[j] *= s[j] * f);
+                    } else {
+                        let y = &value[at];
+                        (0..dy.len()).for_each(|j| dy[j] = if y[j] == 0.0 { 0.0 } else { dy[j] * f });
+                    }
+                }
+            });
+        }
+        debug_assert!(!matches!(t.factor(Kind::Flow, 0), Factor::Unset));
+        Some(dy)
+    }
+}

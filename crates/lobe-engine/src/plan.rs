@@ -1,0 +1,277 @@
+//! A route table compiled against a layout: which rows, columns and units follow which route.
+
+use std::ops::Range;
+
+use lobe_core::{JointKind, LabelSet, Route, RouteTable, Selection, Target};
+
+use crate::error::EngineError;
+use crate::layout::{Layout, Owner, ParamId, SiteId};
+
+/// Index into the route columns of a plan.
+pub type Class = usize;
+
+/// Always trained in the ordinary way.
+pub(crate) const PLAIN: Class = 0;
+const JOINT: Class = 1;
+const ELSEWHERE: Class = JOINT + JointKind::ALL.len();
+const REGIONS: Class = ELSEWHERE + 1;
+
+/// A contiguous range that follows one class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Units, rows or columns.
+    pub range: Range<usize>,
+    /// The route column.
+    pub class: Class,
+}
+
+#[derive(Debug, Clone)]
+struct TensorPlan {
+    rows: Vec<Segment>,
+    cols: Vec<Segment>,
+    whole: Class,
+}
+
+/// What every operation asks about routes. One per arm.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    tensors: Vec<TensorPlan>,
+    /// Per site; empty when the arm's regions do not name it.
+    sites: Vec<Vec<Segment>>,
+    /// `[label][class]`.
+    table: Vec<Vec<Route>>,
+    /// Per tensor: whether the optimiser may move it.
+    trainable: Vec<bool>,
+    edits: Vec<SiteEdit>,
+    classes: usize,
+}
+
+fn class_of(target: Target) -> Class {
+    match target {
+        Target::Region(n) => REGIONS + n as usize,
+        Target::Elsewhere => ELSEWHERE,
+        Target::Joint(kind) => JOINT + JointKind::ALL.iter().position(|k| *k == kind).unwrap_or(0),
+    }
+}
+
+/// Splits `0..extent` by `class_at`, merging equal neighbours.
+fn segments(extent: usize, class_at: impl Fn(usize) -> Class) -> Vec<Segment> {
+    let mut out: Vec<Segment> = Vec::new();
+    for i in 0..extent {
+        let class = class_at(i);
+        match out.last_mut() {
+            Some(last) if last.class == class => last.range.end = i + 1,
+            _ => out.push(Segment { range: i..i + 1, class }),
+        }
+    }
+    out
+}
+
+impl Plan {
+    /// Ordinary training.
+    pub fn plain(layout: &Layout) -> Plan {
+        let whole = |_: &_| TensorPlan { rows: vec![], cols: vec![], whole: PLAIN };
+        Plan {
+            tensors: layout.tensors().iter().map(whole).collect(),
+            sites: vec![Vec::new(); layout.sites().len()],
+            table: vec![vec![Route::PLAIN]; 3],
+            trainable: vec![true; layout.tensors().len()],
+            edits: Vec::new(),
+            classes: 1,
+        }
+    }
+
+    /// Compiles `table` for the arm's `regions`.
+    ///
+    /// # Errors
+    /// If two regions overlap, or a row names a region the arm does not have.
+    pub fn new(
+        layout: &Layout,
+        labels: &LabelSet,
+        regions: &[Selection],
+        table: &RouteTable,
+    ) -> Result<Plan, EngineError> {
+        for (i, a) in regions.iter().enumerate() {
+            if regions[..i].iter().any(|b| a.intersection(b).count() > 0) {
+                return Err(EngineError::Invalid("two regions of one arm overlap".into()));
+            }
+        }
+        let classes = REGIONS + regions.len();
+        let mut routes = vec![vec![Route::PLAIN; classes]; labels.len()];
+        for row in &table.rows {
+            let class = class_of(row.target);
+            if class >= classes || row.label.index() >= labels.len() {
+                return Err(EngineError::Invalid("route table names a region or label the arm lacks".into()));
+            }
+            routes[row.label.index()][class] = row.route;
+        }
+        let named = |site: usize| regions.iter().any(|r| r.names(site));
+        let unit_class = |site: usize, units: Range<u32>| {
+            let hit = regions.iter().position(|r| r.contains_all(site, &units));
+            match hit {
+                Some(n) => REGIONS + n,
+                // A block shared by units of different routes belongs to none of them.
+                None if units.len() > 1
+                    && regions.iter().any(|r| units.clone().any(|u| r.contains_all(site, &(u..u + 1)))) =>
+                {
+                    PLAIN
+                }
+                None => ELSEWHERE,
+            }
+        };
+        let sites = (0..layout.sites().len())
+            .map(|s| {
+                let units = layout.sites()[s].units;
+                if named(s) {
+                    segments(units as usize, |u| unit_class(s, u as u32..u as u32 + 1))
+                } else {
+                    vec![]
+                }
+            })
+            .collect();
+        let side = |owner: &Option<Owner>, extent: usize| {
+            let Some(o) = owner.as_ref().filter(|o| named(o.site.0)) else { return vec![] };
+            segments(extent, |i| {
+                let hit = o.parts.iter().find(|p| (p.start..p.start + p.blocks * p.width).contains(&i));
+                hit.map_or(PLAIN, |p| {
+                    let b = (i - p.start) / p.width;
+                    let units = b * p.units_per_block..(b + 1) * p.units_per_block;
+                    unit_class(o.site.0, units.start as u32..units.end as u32)
+                })
+            })
+        };
+        let tensors = layout.tensors().iter().map(|t| TensorPlan {
+            rows: side(&t.row_owner, t.rows),
+            cols: side(&t.col_owner, t.cols),
+            whole: t.joint.map_or(PLAIN, |k| class_of(Target::Joint(k))),
+        });
+        Ok(Plan {
+            tensors: tensors.collect(),
+            sites,
+            table: routes,
+            trainable: vec![true; layout.tensors().len()],
+            edits: Vec::new(),
+            classes,
+        })
+    }
+
+    /// Only these tensors are trained from now on.
+    pub fn train_only(mut self, keep: impl Fn(ParamId) -> bool) -> Plan {
+        for (i, t) in self.trainable.iter_mut().enumerate() {
+            *t = keep(ParamId(i));
+        }
+        self
+    }
+
+    /// Whether the optimiser may move `p`.
+    pub fn trainable(&self, p: ParamId) -> bool {
+        self.trainable[p.0]
+    }
+
+    /// Number of route columns.
+    pub(crate) fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The route of `class` for data with label number `label`.
+    pub fn route(&self, label: usize, class: Class) -> Route {
+        self.table.get(label).map_or(Route::PLAIN, |t| t[class])
+    }
+
+    /// Segments of a site's units; empty when no region of the arm names it.
+    pub fn site(&self, s: SiteId) -> &[Segment] {
+        &self.sites[s.0]
+    }
+
+    /// Segments of a tensor's rows; empty when nothing routes them.
+    pub(crate) fn rows(&self, p: ParamId) -> &[Segment] {
+        &self.tensors[p.0].rows
+    }
+
+    /// Segments of a tensor's columns; empty when nothing routes them.
+    pub(crate) fn cols(&self, p: ParamId) -> &[Segment] {
+        &self.tensors[p.0].cols
+    }
+
+    /// The class of what no unit owns in a tensor.
+    pub(crate) fn whole(&self, p: ParamId) -> Class {
+        self.tensors[p.0].whole
+    }
+}
+
+/// What an intervention does to a unit range of a site, for every row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// Replace the columns by these values (one per column of the range).
+    Set(Vec<f32>),
+    /// Add these values.
+    Add(Vec<f32>),
+    /// Remove the component along this unit vector.
+    ProjectOut(Vec<f32>),
+    /// Clamp to a closed interval.
+    Clamp(f32, f32),
+}
+
+/// An [`Edit`] and where it applies, in columns of the site's activation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteEdit {
+    /// The site.
+    pub site: SiteId,
+    /// Columns (units × width).
+    pub cols: Range<usize>,
+    /// What happens.
+    pub edit: Edit,
+}
+
+impl Plan {
+    /// Adds an intervention; they apply in order, after the routes.
+    pub fn with_edit(mut self, edit: SiteEdit) -> Plan {
+        self.edits.push(edit);
+        self
+    }
+
+    /// Whether any intervention stands at `site`.
+    pub(crate) fn has_edits(&self, site: SiteId) -> bool {
+        self.edits.iter().any(|e| e.site == site)
+    }
+
+    pub(crate) fn edit_value(&self, site: SiteId, value: &mut [f32], cols: usize) {
+        for e in self.edits.iter().filter(|e| e.site == site) {
+            for row in value.chunks_exact_mut(cols) {
+                let row = &mut row[e.cols.clone()];
+                match &e.edit {
+                    Edit::Set(v) => row.copy_from_slice(v),
+                    Edit::Add(v) => row.iter_mut().zip(v).for_each(|(x, v)| *x += v),
+                    Edit::ProjectOut(u) => {
+                        let dot: f32 = row.iter().zip(u).map(|(x, u)| x * u).sum();
+                        row.iter_mut().zip(u).for_each(|(x, u)| *x -= dot * u);
+                    }
+                    Edit::Clamp(lo, hi) => row.iter_mut().for_each(|x| *x = x.clamp(*lo, *hi)),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn edit_grad(&self, site: SiteId, grad: &mut [f32], value: &[f32], cols: usize) {
+        for e in self.edits.iter().rev().filter(|e| e.site == site) {
+            for (row, value) in grad.chunks_exact_mut(cols).zip(value.chunks_exact(cols)) {
+                let row = &mut row[e.cols.clone()];
+                match &e.edit {
+                    Edit::Set(_) => row.fill(0.0),
+                    Edit::Add(_) => {}
+                    Edit::ProjectOut(u) => {
+                        let dot: f32 = row.iter().zip(u).map(|(g, u)| g * u).sum();
+                        row.iter_mut().zip(u).for_each(|(g, u)| *g -= dot * u);
+                    }
+                    Edit::Clamp(lo, hi) => {
+                        for (g, y) in row.iter_mut().zip(&value[e.cols.clone()]) {
+                            if *y <= *lo || *y >= *hi {
+                                *g = 0.0;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

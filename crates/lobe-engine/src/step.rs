@@ -1,0 +1,394 @@
+//! One training step: a map of (member, lane) tasks over workers, then one ordered reduction.
+//!
+//! Lane `l` of `n` takes shards `l, l + n, …` in order, and lanes are summed in order, so the
+//! result does not depend on how many threads there are.
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use crate::buffer::Buf;
+use crate::error::EngineError;
+use crate::layout::Layout;
+use crate::optim::{Masked, Optimiser, OptimiserState, Piece, pieces};
+use crate::plan::Plan;
+use crate::tape::{RowLabels, ShardRows, Tape, Var, Workspace};
+
+/// What a step computes: a network and an objective over one batch that is cut into shards.
+pub trait Program: Sync {
+    /// Number of shards of the batch; 0 means that the step is left out.
+    fn shards(&self) -> usize;
+    /// Routing facts of a shard.
+    fn rows(&self, shard: usize) -> ShardRows<'_>;
+    /// Builds the shard on the tape: inputs, network, objective. An objective that couples the
+    /// whole batch returns the variable whose rows it needs.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError>;
+    /// The objective that couples the batch, if there is one.
+    fn coupling(&self) -> Option<&Coupling<'_>> {
+        None
+    }
+}
+
+/// An objective on all rows of the batch: takes `[rows, cols]` values, adds its gradient, and
+/// returns its weighted value.
+pub type Coupling<'a> = dyn Fn(&[f32], usize, &mut [f32]) -> f64 + Sync + 'a;
+
+/// One worker's share of a member's gradient.
+#[derive(Debug, Default)]
+pub struct Lane {
+    records: Vec<(f64, f64)>,
+    objective: f64,
+    touched: Vec<bool>,
+    error: Option<EngineError>,
+    /// Shards whose forward pass waits for the coupled objective.
+    waiting: Vec<(usize, Workspace, Var)>,
+    spare: Vec<Workspace>,
+}
+
+/// One network being trained.
+#[derive(Debug)]
+pub struct Member {
+    /// Flat parameters.
+    pub params: Buf,
+    /// Its routes.
+    pub plan: Plan,
+    /// Its optimiser's moments.
+    pub state: OptimiserState,
+    grads: Vec<Buf>,
+    lanes: Vec<Lane>,
+    norms: Vec<f64>,
+    pieces: Vec<(u64, Vec<Piece>)>,
+    checked: bool,
+}
+
+/// What a step measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepReport {
+    /// The objective summed over the batch.
+    pub objective: f64,
+    /// (sum, count) of each slot the program records.
+    pub records: Vec<(f64, f64)>,
+    /// Gradient norm before clipping, when clipping is on.
+    pub grad_norm: Option<f32>,
+    /// Learning rate of the step.
+    pub lr: f32,
+}
+
+impl Member {
+    /// A member with `lanes` gradient lanes.
+    ///
+    /// # Errors
+    /// With no lane or more than 64.
+    pub fn new(params: Buf, plan: Plan, state: OptimiserState, lanes: usize) -> Result<Member, EngineError> {
+        if lanes == 0 || lanes > 64 {
+            return Err(EngineError::Invalid(format!("lanes must be in 1..=64, not {lanes}")));
+        }
+        let grads = (0..lanes).map(|_| Buf::zeros(params.len())).collect();
+        Ok(Member {
+            params,
+            plan,
+            state,
+            grads,
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            norms: Vec::new(),
+            pieces: Vec::new(),
+            checked: false,
+        })
+    }
+
+    /// Gradients summed over the lanes, for tests and probes; does not clear them.
+    pub fn gradient(&self) -> Vec<f32> {
+        let mut out = self.grads[0].to_vec();
+        self.grads[1..].iter().for_each(|g| crate::simd::add(&mut out, g));
+        out
+    }
+
+    /// Clears all gradients.
+    pub fn clear(&mut self) {
+        self.grads.iter_mut().for_each(|g| g.fill(0.0));
+    }
+}
+
+/// The workers. Cheap to share; owns a thread pool and one workspace per thread.
+#[derive(Debug)]
+pub struct Runner {
+    pool: rayon::ThreadPool,
+    workspaces: Vec<Mutex<Workspace>>,
+}
+
+impl Runner {
+    /// A runner with `threads` workers (0: one per core).
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn new(threads: usize) -> Result<Runner, EngineError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("lobe-{i}"))
+            .build()
+            .map_err(|e| EngineError::Invalid(format!("cannot start worker threads: {e}")))?;
+        let workspaces = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
+        Ok(Runner { pool, workspaces })
+    }
+
+    /// Number of workers.
+    pub fn threads(&self) -> usize {
+        self.workspaces.len()
+    }
+
+    /// Buffers allocated so far by all workers; constant once a step has been seen.
+    pub fn allocations(&self) -> usize {
+        let lock = |w: &Mutex<Workspace>| w.lock().map_or(0, |w| w.allocations());
+        self.workspaces.iter().map(lock).sum()
+    }
+
+    fn with_workspace<R>(&self, f: impl FnOnce(&mut Workspace) -> R) -> R {
+        let i = rayon::current_thread_index().unwrap_or(0);
+        // A leaf task never waits for another, so the lock is never contended.
+        let mut ws = self.workspaces[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        f(&mut ws)
+    }
+
+    /// Runs `f` on every task, each with a workspace: evaluation, probes, anything forward-only.
+    pub fn map<T: Sync, R: Send>(&self, tasks: &[T], f: impl Fn(&mut Workspace, &T) -> R + Sync) -> Vec<R> {
+        self.pool.install(|| tasks.par_iter().map(|t| self.with_workspace(|ws| f(ws, t))).collect())
+    }
+
+    /// One step of several members side by side. `step` drives the schedule.
+    ///
+    /// # Errors
+    /// If a shape does not fit, a loss is not finite, or a parameter receives no gradient.
+    pub fn step(
+        &self,
+        layout: &Layout,
+        jobs: &mut [(&mut Member, &dyn Program, &Optimiser)],
+        step: u64,
+    ) -> Result<Vec<StepReport>, EngineError> {
+        self.pool.install(|| {
+            jobs.par_iter_mut()
+                .map(|(member, program, optimiser)| {
+                    if program.shards() == 0 {
+                        return Ok(StepReport::default());
+                    }
+                    self.accumulate(layout, member, *program)?;
+                    member.finish(layout, *program, optimiser, step)
+                })
+                .collect()
+        })
+    }
+
+    /// Gradients of one batch, summed into the member's lanes, without an update.
+    ///
+    /// # Errors
+    /// If a shape does not fit or a loss is not finite.
+    pub fn gradients(
+        &self,
+        layout: &Layout,
+        member: &mut Member,
+        program: &dyn Program,
+    ) -> Result<StepReport, EngineError> {
+        self.pool.install(|| {
+            self.accumulate(layout, member, program)?;
+            Ok(member.report(0.0, None))
+        })
+    }
+
+    fn accumulate(
+        &self,
+        layout: &Layout,
+        member: &mut Member,
+        program: &dyn Program,
+    ) -> Result<(), EngineError> {
+        let n = member.lanes.len();
+        let Member { params, plan, grads, lanes, .. } = member;
+        let (params, plan) = (&params[..], &*plan);
+        lanes.par_iter_mut().zip(grads.par_iter_mut()).enumerate().for_each(|(l, (lane, grads))| {
+            lane.records.clear();
+            lane.objective = 0.0;
+            lane.touched.resize(layout.tensors().len(), false);
+            for shard in (l..program.shards()).step_by(n) {
+                let result = if program.coupling().is_some() {
+                    lane.hold(layout, params, plan, grads, program, shard)
+                } else {
+                    self.with_workspace(|ws| {
+                        let mut tape = Tape::new(ws, layout, params, Some(grads), plan, program.rows(shard));
+                        program.forward(shard, &mut tape)?;
+                        tape.backward(shard)?;
+                        lane.collect(&tape);
+                        Ok(())
+                    })
+                };
+                lane.error = result.err();
+                if lane.error.is_some() {
+                    return;
+                }
+            }
+        });
+        if let Some(couple) = program.coupling() {
+            coupled(layout, params, plan, lanes, grads, program, couple)?;
+        }
+        lanes.iter_mut().find_map(|l| l.error.take()).map_or(Ok(()), Err)
+    }
+}
+
+impl Lane {
+    fn collect(&mut self, tape: &Tape<'_>) {
+        self.objective += tape.objective();
+        for (i, (sum, count)) in tape.records().iter().enumerate() {
+            if self.records.len() <= i {
+                self.records.push((0.0, 0.0));
+            }
+            self.records[i] = (self.records[i].0 + sum, self.records[i].1 + count);
+        }
+        self.touched.iter_mut().zip(tape.touched()).for_each(|(a, b)| *a |= b);
+    }
+
+    /// Forward pass of a shard whose backward pass waits for the coupled objective.
+    fn hold(
+        &mut self,
+        layout: &Layout,
+        params: &[f32],
+        plan: &Plan,
+        grads: &mut Buf,
+        program: &dyn Program,
+        shard: usize,
+    ) -> Result<(), EngineError> {
+        let mut ws = self.spare.pop().unwrap_or_default();
+        let mut tape = Tape::new(&mut ws, layout, params, Some(grads), plan, program.rows(shard));
+        let var = program.forward(shard, &mut tape)?;
+        tape.check_finite(shard)?;
+        let Some(var) = var else {
+            return Err(EngineError::Invalid("a coupled objective needs the variable it couples".into()));
+        };
+        self.waiting.push((shard, ws, var));
+        Ok(())
+    }
+}
+
+/// The objective over all rows, then every waiting shard's backward pass.
+fn coupled(
+    layout: &Layout,
+    params: &[f32],
+    plan: &Plan,
+    lanes: &mut [Lane],
+    grads: &mut [Buf],
+    program: &dyn Program,
+    couple: &Coupling<'_>,
+) -> Result<(), EngineError> {
+    if let Some(e) = lanes.iter_mut().find_map(|l| l.error.take()) {
+        lanes.iter_mut().for_each(|l| l.waiting.clear());
+        return Err(e);
+    }
+    // Rows in shard order, whatever lane they are in.
+    let mut places: Vec<(usize, usize, usize)> = Vec::new();
+    for (l, lane) in lanes.iter().enumerate() {
+        places.extend(lane.waiting.iter().enumerate().map(|(w, (shard, ..))| (*shard, l, w)));
+    }
+    places.sort_unstable();
+    let mut values = Vec::new();
+    let mut cols = 1;
+    for (_, l, w) in &places {
+        let (_, ws, var) = &lanes[*l].waiting[*w];
+        cols = ws.vars[var.0].cols;
+        values.extend_from_slice(&ws.vars[var.0].value);
+    }
+    let mut grad = vec![0.0; values.len()];
+    let value = couple(&values, cols, &mut grad);
+    if !value.is_finite() {
+        return Err(EngineError::NonFinite { place: "the coupled objective".into(), shard: 0 });
+    }
+    let mut starts = vec![0; program.shards()];
+    let mut at = 0;
+    for (shard, l, w) in &places {
+        starts[*shard] = at;
+        let (_, ws, var) = &lanes[*l].waiting[*w];
+        at += ws.vars[var.0].value.len();
+    }
+    lanes.par_iter_mut().zip(grads.par_iter_mut()).for_each(|(lane, grads)| {
+        for (shard, mut ws, var) in std::mem::take(&mut lane.waiting) {
+            let rows = program.rows(shard).rows;
+            let mut tape = Tape::resume(&mut ws, layout, params, grads, plan, rows);
+            let len = tape.value(var).len();
+            let result = tape
+                .seed_grad(var, &grad[starts[shard]..starts[shard] + len])
+                .and_then(|()| tape.backward(shard));
+            lane.error = result.err();
+            lane.collect(&tape);
+            lane.spare.push(ws);
+        }
+    });
+    lanes[0].objective += value;
+    Ok(())
+}
+
+impl Member {
+    fn report(&self, lr: f32, grad_norm: Option<f32>) -> StepReport {
+        let mut out = StepReport { lr, grad_norm, ..StepReport::default() };
+        for lane in &self.lanes {
+            out.objective += lane.objective;
+            for (i, (sum, count)) in lane.records.iter().enumerate() {
+                if out.records.len() <= i {
+                    out.records.push((0.0, 0.0));
+                }
+                out.records[i] = (out.records[i].0 + sum, out.records[i].1 + count);
+            }
+        }
+        out
+    }
+
+    fn finish(
+        &mut self,
+        layout: &Layout,
+        program: &dyn Program,
+        optimiser: &Optimiser,
+        step: u64,
+    ) -> Result<StepReport, EngineError> {
+        if !self.checked {
+            self.check_gradients(layout)?;
+        }
+        let frozen = match optimiser.masked {
+            Masked::ZeroGrad => 0,
+            Masked::Freeze => self.frozen_classes(program),
+        };
+        if !self.pieces.iter().any(|(f, _)| *f == frozen) {
+            let list = pieces(layout, &self.plan, &|c| frozen >> c & 1 == 1, optimiser.decay_matrices_only);
+            self.pieces.push((frozen, list));
+        }
+        let list = self.pieces.iter().find(|(f, _)| *f == frozen).map_or(&[][..], |(_, l)| l);
+        let norm =
+            optimiser.apply(step, list, &mut self.params, &mut self.state, &mut self.grads, &mut self.norms);
+        Ok(self.report(optimiser.schedule.at(step), norm))
+    }
+
+    /// Bit `c` is set when no row of the batch may update class `c`.
+    fn frozen_classes(&self, program: &dyn Program) -> u64 {
+        let mut labels = [false; 256];
+        for s in 0..program.shards() {
+            let rows = program.rows(s);
+            // A strength below 1 lets part of an ordinary update through.
+            if rows.strength.is_some_and(|s| s.iter().any(|s| *s != 1.0)) {
+                return 0;
+            }
+            match rows.labels {
+                RowLabels::One(l) => labels[l.index()] = true,
+                RowLabels::Each(ls) => ls.iter().for_each(|l| labels[l.index()] = true),
+            }
+        }
+        let moves = |c| (0..256).any(|l| labels[l] && self.plan.route(l, c).update != 0.0);
+        (0..self.plan.classes().min(64)).filter(|c| !moves(*c)).fold(0, |bits, c| bits | 1 << c)
+    }
+
+    fn check_gradients(&mut self, layout: &Layout) -> Result<(), EngineError> {
+        for (i, t) in layout.tensors().iter().enumerate() {
+            let used = self.lanes.iter().any(|l| l.touched.get(i) == Some(&true));
+            if !used && self.plan.trainable(crate::layout::ParamId(i)) {
+                return Err(EngineError::NoGradient { name: t.name.clone() });
+            }
+        }
+        self.checked = true;
+        Ok(())
+    }
+}
