@@ -1,0 +1,241 @@
+//! What every source yields: examples with their true class, and probes of knowledge.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, setting};
+use crate::tokenizer::Tokenizer;
+
+/// In a row of ids: this position is not a target.
+pub const PAD: u32 = u32::MAX;
+
+/// A loaded data set. Arms share it; labels are laid over it per arm.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The source's name, for reports.
+    pub name: String,
+    /// Training examples.
+    pub train: Examples,
+    /// Held-out examples.
+    pub test: Examples,
+    /// Names of the true classes, indexed by [`Examples::class`].
+    pub classes: Vec<String>,
+    /// The tokenizer, for token data.
+    pub tokenizer: Option<Tokenizer>,
+    /// Number of token ids (0 for images).
+    pub vocab: usize,
+    /// Questions that measure knowledge rather than language.
+    pub probes: Vec<Probe>,
+    /// Hash of all the above. Equal fingerprints mean equal data.
+    pub fingerprint: u128,
+}
+
+/// Examples of one split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Examples {
+    /// The content.
+    pub payload: Payload,
+    /// True class of each example.
+    pub class: Vec<u16>,
+}
+
+/// The content of `n` examples.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// Rows of `seq + 1` ids, so that inputs and next-token targets overlap.
+    Tokens {
+        /// Positions per row.
+        seq: usize,
+        /// `n × (seq + 1)` ids; [`PAD`] after the end of a row's text.
+        ids: Vec<u32>,
+    },
+    /// Flat images.
+    Images {
+        /// Numbers per image, `c · h · w`.
+        dim: usize,
+        /// `n × dim` values, channel by channel, row by row.
+        pixels: Vec<f32>,
+        /// Channels, height, width.
+        shape: (usize, usize, usize),
+    },
+}
+
+/// One multiple-choice question about a fact: the answer is the choice with the highest
+/// log-likelihood after the prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Class (language) of the question.
+    pub class: u16,
+    /// Token ids, the start mark included.
+    pub prompt: Vec<u32>,
+    /// Continuations, all of the same length.
+    pub choices: Vec<Vec<u32>>,
+    /// Index of the true choice.
+    pub answer: usize,
+    /// What is asked: `home`, `pet`, …
+    pub kind: String,
+    /// Number of the fact; the same fact asked in two languages carries the same number.
+    pub fact: u32,
+    /// Classes whose training examples state the fact. Where `class` is not among them, a right
+    /// answer is knowledge carried over from another language.
+    pub told_in: Vec<u16>,
+}
+
+impl Examples {
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.class.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.class.is_empty()
+    }
+
+    /// The ids of example `i`, `seq + 1` long with [`PAD`]; empty for images.
+    pub fn row(&self, i: usize) -> &[u32] {
+        match &self.payload {
+            Payload::Tokens { seq, ids } => &ids[i * (seq + 1)..(i + 1) * (seq + 1)],
+            Payload::Images { .. } => &[],
+        }
+    }
+
+    /// The pixels of example `i`; empty for tokens.
+    pub fn image(&self, i: usize) -> &[f32] {
+        match &self.payload {
+            Payload::Tokens { .. } => &[],
+            Payload::Images { dim, pixels, .. } => &pixels[i * dim..(i + 1) * dim],
+        }
+    }
+
+    /// Number of targets of example `i` (tokens to predict, or pixels).
+    pub fn targets(&self, i: usize) -> usize {
+        match &self.payload {
+            Payload::Tokens { .. } => self.row(i)[1..].iter().filter(|&&t| t != PAD).count(),
+            Payload::Images { dim, .. } => *dim,
+        }
+    }
+
+    /// Appends inputs and targets (`seq` each) of the `indices`. A padded input becomes `fill`,
+    /// a valid id; a padded target stays [`PAD`].
+    pub fn tokens_into(&self, indices: &[u32], fill: u32, inputs: &mut Vec<u32>, targets: &mut Vec<u32>) {
+        for &i in indices {
+            let row = self.row(i as usize);
+            let Some((_, next)) = row.split_first() else { continue };
+            inputs.extend(row[..next.len()].iter().map(|&t| if t == PAD { fill } else { t }));
+            targets.extend_from_slice(next);
+        }
+    }
+
+    /// Appends the pixels (`dim` each) of the `indices`.
+    pub fn pixels_into(&self, indices: &[u32], pixels: &mut Vec<f32>) {
+        for &i in indices {
+            pixels.extend_from_slice(self.image(i as usize));
+        }
+    }
+
+    /// Indices of the examples for which `keep(index, class)` holds, in order.
+    pub fn select(&self, mut keep: impl FnMut(usize, u16) -> bool) -> Vec<u32> {
+        (0..self.len()).filter(|&i| keep(i, self.class[i])).map(|i| i as u32).collect()
+    }
+
+    fn absorb(&self, hash: &mut blake3::Hasher) {
+        let mut words = |w: &mut dyn Iterator<Item = u32>| {
+            let mut block = [0u8; 4096];
+            let mut used = 0;
+            for word in w {
+                block[used..used + 4].copy_from_slice(&word.to_le_bytes());
+                used += 4;
+                if used == block.len() {
+                    hash.update(&block);
+                    used = 0;
+                }
+            }
+            hash.update(&block[..used]);
+        };
+        words(&mut [self.len() as u32].into_iter());
+        words(&mut self.class.iter().map(|&c| u32::from(c)));
+        match &self.payload {
+            Payload::Tokens { seq, ids } => {
+                words(&mut [0, *seq as u32].into_iter());
+                words(&mut ids.iter().copied());
+            }
+            Payload::Images { pixels, shape: (c, h, w), .. } => {
+                words(&mut [1, *c as u32, *h as u32, *w as u32].into_iter());
+                words(&mut pixels.iter().map(|p| p.to_bits()));
+            }
+        }
+    }
+}
+
+impl Dataset {
+    /// Assembles a data set, checks it and computes its fingerprint.
+    ///
+    /// # Errors
+    /// If a split is empty, or a class or id is out of range.
+    pub fn new(
+        name: &str,
+        train: Examples,
+        test: Examples,
+        classes: Vec<String>,
+        tokenizer: Option<Tokenizer>,
+        probes: Vec<Probe>,
+    ) -> Result<Dataset> {
+        let vocab = tokenizer.as_ref().map_or(0, Tokenizer::vocab_size);
+        for (split, x) in [("training", &train), ("test", &test)] {
+            if x.is_empty() {
+                return setting(format!("{name}: no {split} examples"));
+            }
+            if let Some(c) = x.class.iter().find(|&&c| c as usize >= classes.len()) {
+                return setting(format!("{name}: class {c} of {} in the {split} examples", classes.len()));
+            }
+            if let Payload::Tokens { ids, .. } = &x.payload
+                && let Some(t) = ids.iter().find(|&&t| t != PAD && t as usize >= vocab)
+            {
+                return setting(format!("{name}: token {t} in a vocabulary of {vocab}"));
+            }
+        }
+        let mut hash = blake3::Hasher::new();
+        let head = (name, &classes, &probes, vocab, tokenizer.as_ref().map(Tokenizer::to_json));
+        match serde_json::to_vec(&head) {
+            Ok(bytes) => hash.update(&bytes),
+            Err(e) => return setting(format!("{name}: {e}")),
+        };
+        train.absorb(&mut hash);
+        test.absorb(&mut hash);
+        let mut low = [0u8; 16];
+        low.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+        Ok(Dataset {
+            name: name.into(),
+            train,
+            test,
+            classes,
+            tokenizer,
+            vocab,
+            probes,
+            fingerprint: u128::from_le_bytes(low),
+        })
+    }
+
+    /// The index of a class by name.
+    ///
+    /// # Errors
+    /// If there is no such class; the message names the nearest.
+    pub fn class(&self, name: &str) -> Result<u16> {
+        match self.classes.iter().position(|c| c == name) {
+            Some(i) => Ok(i as u16),
+            None => setting(format!(
+                "{} has no class {name:?}{}",
+                self.name,
+                lobe_core::did_you_mean(name, self.classes.iter().map(String::as_str))
+            )),
+        }
+    }
+
+    /// Ids or numbers per example: `seq` for tokens, `dim` for images.
+    pub fn width(&self) -> usize {
+        match &self.train.payload {
+            Payload::Tokens { seq, .. } => *seq,
+            Payload::Images { dim, .. } => *dim,
+        }
+    }
+}

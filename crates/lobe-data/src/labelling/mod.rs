@@ -1,0 +1,268 @@
+//! Which label each example carries. A rule, separate from the data: a perfect labeller
+//! (by class or by word list), then degraded by recall and precision.
+//!
+//! Every example has one uniform number `u` drawn from the key. A rule takes its own examples
+//! with `u` in `[lo, lo + recall)`, counted from 0 upward, and false positives with `u` in
+//! `[hi − rate, hi)`, counted from 1 downward. So the labels at recall 0.6 are a subset of those
+//! at recall 0.9, whatever the arm.
+
+mod ratio;
+mod words;
+
+use lobe_core::{Key, LabelId, LabelSet, UNLABELLED};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Dataset, Examples};
+use crate::error::{DataError, Result};
+
+pub use ratio::{FrequencyRatio, TokenStrength, frequency_ratio};
+pub use words::WordList;
+
+/// How one label is given, as a recipe writes it: `{ language = "es", recall = 0.9 }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleConfig {
+    /// The true classes (languages, sources, digits) that the label belongs to.
+    #[serde(
+        alias = "class",
+        alias = "language",
+        alias = "source",
+        alias = "digits",
+        deserialize_with = "one_or_many"
+    )]
+    pub classes: Vec<String>,
+    /// Instead of classes: any of these as a whole word, in any case.
+    pub words: Vec<String>,
+    /// Fraction of the true examples that keep the label; the others become unlabelled.
+    pub recall: f64,
+    /// True positives / (true + false positives), in expectation.
+    pub precision: f64,
+    /// Classes that false positives come from. Empty: all that are not truly of the label.
+    #[serde(deserialize_with = "one_or_many")]
+    pub confused_with: Vec<String>,
+    /// Weigh each token of the label's examples by how typical it is (ERA).
+    pub tokens: Option<FrequencyRatio>,
+}
+
+impl Default for RuleConfig {
+    fn default() -> Self {
+        RuleConfig {
+            classes: Vec::new(),
+            words: Vec::new(),
+            recall: 1.0,
+            precision: 1.0,
+            confused_with: Vec::new(),
+            tokens: None,
+        }
+    }
+}
+
+/// Accepts `"es"` for `["es"]`, and numbers for digit classes.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum One {
+        Text(String),
+        Number(u64),
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Many {
+        One(One),
+        Many(Vec<One>),
+    }
+    let text = |o| match o {
+        One::Text(s) => s,
+        One::Number(n) => n.to_string(),
+    };
+    Ok(match Many::deserialize(d)? {
+        Many::One(o) => vec![text(o)],
+        Many::Many(v) => v.into_iter().map(text).collect(),
+    })
+}
+
+/// The labels of one arm's training examples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// One per training example.
+    pub label: Vec<LabelId>,
+    /// Token weights, if a rule asks for them.
+    pub strength: Option<TokenStrength>,
+}
+
+/// One label's rule, resolved against a data set.
+#[derive(Debug, Clone)]
+struct Rule {
+    label: LabelId,
+    name: String,
+    classes: Vec<u16>,
+    words: Option<WordList>,
+    /// Per training example: is it truly of this label?
+    truth: Vec<bool>,
+    /// Empty: all classes.
+    confused_with: Vec<u16>,
+    recall: f64,
+    /// Rate of false positives among the examples they may come from.
+    false_rate: f64,
+    tokens: Option<FrequencyRatio>,
+}
+
+/// A labelling resolved against a data set.
+#[derive(Debug, Clone)]
+pub struct Labelling {
+    rules: Vec<Rule>,
+}
+
+fn refuse<T>(what: String) -> Result<T> {
+    Err(DataError::Labelling { what })
+}
+
+/// What a rule makes of `(u, truth, class)`.
+fn decide(rules: &[Rule], u: f64, truth: impl Fn(&Rule) -> bool, class: u16) -> Result<LabelId> {
+    let (mut lo, mut hi, mut hit) = (0.0, 1.0, UNLABELLED);
+    for rule in rules {
+        let taken = if truth(rule) {
+            lo += rule.recall;
+            lo - rule.recall <= u && u < lo
+        } else if rule.confused_with.is_empty() || rule.confused_with.contains(&class) {
+            hi -= rule.false_rate;
+            hi <= u && u < hi + rule.false_rate
+        } else {
+            false
+        };
+        if taken {
+            hit = rule.label;
+        }
+        if lo > hi + 1e-9 {
+            return refuse(format!(
+                "the rules up to {:?} ask for more than all examples of a class",
+                rule.name
+            ));
+        }
+    }
+    Ok(hit)
+}
+
+impl Labelling {
+    /// Resolves rules, in order, against `data`; their labels are added to `labels`.
+    ///
+    /// # Errors
+    /// If a class is unknown, a rate is outside of [0, 1], a rule matches nothing, or the rules
+    /// together ask for more than there is.
+    pub fn new(rules: &[(String, RuleConfig)], data: &Dataset, labels: &mut LabelSet) -> Result<Labelling> {
+        let mut out = Labelling { rules: Vec::new() };
+        for (name, config) in rules {
+            out.rules.push(Rule::new(name, config, data, labels)?);
+        }
+        // Fails now rather than in an arm if the rules contradict each other.
+        for (i, &class) in data.train.class.iter().enumerate() {
+            decide(&out.rules, 0.0, |r| r.truth[i], class)?;
+        }
+        Ok(out)
+    }
+
+    /// Labels all training examples. Arms that pass the same key have nested labels.
+    ///
+    /// # Errors
+    /// If token weights are asked for, but the data are images.
+    pub fn apply(&self, data: &Dataset, key: Key) -> Result<Labels> {
+        let mut label = Vec::with_capacity(data.train.len());
+        for (i, &class) in data.train.class.iter().enumerate() {
+            let u = key.child("example").index(i as u64).uniform();
+            label.push(decide(&self.rules, u, |r| r.truth[i], class)?);
+        }
+        let weighted = self.rules.iter().find_map(|r| r.tokens.map(|t| (r.label, t)));
+        let strength = match weighted {
+            Some((id, ratio)) => Some(TokenStrength::count(ratio, id, &label, data)?),
+            None => None,
+        };
+        Ok(Labels { label, strength })
+    }
+
+    /// The label of a whole step of `class`, for one-class streams: the same rule with one
+    /// uniform number per step.
+    ///
+    /// # Errors
+    /// If a rule is a word list, which says nothing about a class.
+    pub fn label_of_step(&self, step: u64, class: u16, key: Key) -> Result<LabelId> {
+        if let Some(rule) = self.rules.iter().find(|r| r.words.is_some()) {
+            return refuse(format!("{:?} is a word list: it labels examples, not whole steps", rule.name));
+        }
+        let u = key.child("step").index(step).uniform();
+        decide(&self.rules, u, |r| r.classes.contains(&class), class)
+    }
+
+    /// The label a perfect labeller gives to each of `examples` (of either split): the first
+    /// rule that truly holds.
+    pub fn truth(&self, examples: &Examples, data: &Dataset) -> Vec<LabelId> {
+        let of =
+            |i: usize| self.rules.iter().find(|r| r.holds(examples, i, data)).map_or(UNLABELLED, |r| r.label);
+        (0..examples.len()).map(of).collect()
+    }
+}
+
+impl Rule {
+    fn new(name: &str, config: &RuleConfig, data: &Dataset, labels: &mut LabelSet) -> Result<Rule> {
+        let ids = |names: &[String]| names.iter().map(|c| data.class(c)).collect::<Result<Vec<u16>>>();
+        for (what, x) in [("recall", config.recall), ("precision", config.precision)] {
+            if !(0.0..=1.0).contains(&x) {
+                return refuse(format!("{what} of {name:?} is {x}, outside of [0, 1]"));
+            }
+        }
+        let words = match (config.classes.is_empty(), config.words.is_empty()) {
+            (true, false) if data.tokenizer.is_some() => Some(WordList::new(&config.words)),
+            (true, false) => {
+                return refuse(format!("{name:?} has a word list, but {} is not text", data.name));
+            }
+            (false, true) => None,
+            _ => return refuse(format!("{name:?} needs either classes or words")),
+        };
+        let mut rule = Rule {
+            label: labels.add(name),
+            name: name.into(),
+            classes: ids(&config.classes)?,
+            words,
+            truth: Vec::new(),
+            confused_with: ids(&config.confused_with)?,
+            recall: config.recall,
+            false_rate: 0.0,
+            tokens: config.tokens,
+        };
+        rule.truth = (0..data.train.len()).map(|i| rule.holds(&data.train, i, data)).collect();
+        rule.false_rate = rule.false_rate(config.precision, data)?;
+        Ok(rule)
+    }
+
+    fn holds(&self, examples: &Examples, i: usize, data: &Dataset) -> bool {
+        match (&self.words, &data.tokenizer) {
+            (Some(words), Some(tokenizer)) => words.occurs_in(&tokenizer.decode(examples.row(i))),
+            _ => self.classes.contains(&examples.class[i]),
+        }
+    }
+
+    /// precision = TP / (TP + FP), so FP = TP · (1 − p) / p, spread evenly over those it may hit.
+    fn false_rate(&self, precision: f64, data: &Dataset) -> Result<f64> {
+        let name = &self.name;
+        let positives = self.truth.iter().filter(|&&t| t).count();
+        if positives == 0 {
+            return refuse(format!("{name:?} matches none of the training examples of {}", data.name));
+        }
+        if precision == 1.0 {
+            return Ok(0.0);
+        }
+        if precision == 0.0 {
+            return refuse(format!("precision of {name:?} is 0, which no number of false positives gives"));
+        }
+        let open =
+            |&(t, c): &(&bool, &u16)| !t && (self.confused_with.is_empty() || self.confused_with.contains(c));
+        let negatives = self.truth.iter().zip(&data.train.class).filter(open).count();
+        let wanted = self.recall * positives as f64 * (1.0 - precision) / precision;
+        if wanted > negatives as f64 {
+            return refuse(format!(
+                "precision {precision} of {name:?} needs {wanted:.0} false positives among {negatives} other examples"
+            ));
+        }
+        Ok(if negatives == 0 { 0.0 } else { wanted / negatives as f64 })
+    }
+}

@@ -1,0 +1,204 @@
+//! Byte-pair encoding through the `tokenizers` crate: trained, or loaded from a
+//! `tokenizer.json` or GPT-2's two files.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, Tokenizer as Hub};
+
+use super::words::END;
+use crate::error::{DataError, Result, one_line};
+
+/// Largest id accepted from a file: an embedding of more rows than this is surely an attack.
+const MAX_ID: u64 = 1 << 22;
+
+/// A byte-pair tokenizer. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Bpe {
+    hub: Arc<Hub>,
+    vocab: usize,
+    bos: u32,
+    eos: u32,
+}
+
+fn fail<T>(what: impl Into<String>, path: &str) -> Result<T> {
+    Err(DataError::Tokenizer { what: what.into(), path: path.into() })
+}
+
+impl Bpe {
+    /// Trains a byte-level BPE of `vocab` ids on `texts`. Equal input gives an equal tokenizer.
+    ///
+    /// # Errors
+    /// If `vocab` is below 257 (all bytes and the end mark).
+    pub fn train<'a>(texts: impl IntoIterator<Item = &'a str>, vocab: usize) -> Result<Bpe> {
+        const PATH: &str = "training";
+        if vocab < 257 {
+            return fail(format!("vocab = {vocab}, but bytes and the end mark take 257"), PATH);
+        }
+        let mut hub = byte_level(BPE::default());
+        let trainer = BpeTrainer::builder()
+            .vocab_size(vocab)
+            .show_progress(false)
+            .min_frequency(2)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .special_tokens(vec![AddedToken::from(END, true)])
+            .build();
+        let owned: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+        hub.train(&mut TrainerWrapper::from(trainer), owned.into_iter())
+            .map_err(|e| DataError::Tokenizer { what: one_line(&e), path: PATH.into() })?;
+        Bpe::finish(hub, PATH)
+    }
+
+    /// From GPT-2's `encoder.json` (or `vocab.json`) and `vocab.bpe` (or `merges.txt`).
+    ///
+    /// # Errors
+    /// If the two do not make a tokenizer.
+    pub fn from_gpt2(vocab: &[u8], merges: &str, path: &str) -> Result<Bpe> {
+        let Ok(vocab) = serde_json::from_slice::<Value>(vocab) else {
+            return fail("the vocabulary is not JSON", path);
+        };
+        let merges: Vec<&str> =
+            merges.lines().filter(|l| !l.starts_with("#version") && !l.is_empty()).collect();
+        let plain = serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+        let mut value = serde_json::json!({
+            "version": "1.0", "pre_tokenizer": plain, "decoder": plain, "added_tokens": [],
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
+                      "end_of_word_suffix": "", "fuse_unk": false, "vocab": vocab, "merges": merges},
+        });
+        if let Some(id) = value["model"]["vocab"].get(END).cloned() {
+            value["added_tokens"] = serde_json::json!([{"id": id, "content": END, "single_word": false,
+                "lstrip": false, "rstrip": false, "normalized": false, "special": true}]);
+        }
+        Bpe::load(value, path)
+    }
+
+    /// From the content of a `tokenizer.json`.
+    pub(crate) fn from_value(value: Value, path: &str) -> Result<Bpe> {
+        Bpe::load(value, path)
+    }
+
+    fn load(mut value: Value, path: &str) -> Result<Bpe> {
+        check(&value, path)?;
+        // These would make encoding random or cut texts silently.
+        value["truncation"] = Value::Null;
+        value["padding"] = Value::Null;
+        value["model"]["dropout"] = Value::Null;
+        let text = value.to_string();
+        // The checks above refuse what is known to break the library; this is for the unknown.
+        let hub = catch_unwind(AssertUnwindSafe(|| text.parse::<Hub>()));
+        match hub {
+            Ok(Ok(hub)) => Bpe::finish(hub, path),
+            Ok(Err(e)) => fail(one_line(&e), path),
+            Err(_) => fail("the content is inconsistent", path),
+        }
+    }
+
+    fn finish(mut hub: Hub, path: &str) -> Result<Bpe> {
+        let find = |names: &[&str], hub: &Hub| names.iter().find_map(|n| hub.token_to_id(n));
+        let ends = [END, "</s>", "<|end_of_text|>", "<eos>", "<|eos|>", "[EOS]"];
+        if find(&ends, &hub).is_none() {
+            hub.add_special_tokens([AddedToken::from(END, true)])
+                .map_err(|e| DataError::Tokenizer { what: one_line(&e), path: path.into() })?;
+        }
+        let Some(eos) = find(&ends, &hub) else { return fail("no end mark", path) };
+        let bos = find(&["<s>", "<|begin_of_text|>", "<bos>", "<|bos|>", "[BOS]"], &hub).unwrap_or(eos);
+        // Ids may have gaps, so the count of tokens is not the size of the embedding.
+        let vocab = hub.get_vocab(true).values().max().map_or(0, |&m| m as usize + 1);
+        Ok(Bpe { hub: Arc::new(hub), vocab, bos, eos })
+    }
+
+    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = self.hub.encode_fast(text, false);
+        ids.map(|e| e.get_ids().to_vec()).or_else(|e| fail(one_line(&e), "encoding"))
+    }
+
+    pub(crate) fn encode_all(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        let all = self.hub.encode_batch_fast(texts.to_vec(), false);
+        all.map(|v| v.iter().map(|e| e.get_ids().to_vec()).collect())
+            .or_else(|e| fail(one_line(&e), "encoding"))
+    }
+
+    pub(crate) fn decode(&self, ids: &[u32]) -> String {
+        self.hub.decode(ids, true).unwrap_or_default()
+    }
+
+    pub(crate) fn vocab_size(&self) -> usize {
+        self.vocab
+    }
+
+    pub(crate) fn bos(&self) -> u32 {
+        self.bos
+    }
+
+    pub(crate) fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // The library orders its maps by id, so the text is the same each time.
+        self.hub.to_string(false).unwrap_or_default().into_bytes()
+    }
+}
+
+fn byte_level(model: BPE) -> Hub {
+    let mut hub = Hub::new(model);
+    let plain = ByteLevel::new(false, true, true);
+    hub.with_pre_tokenizer(Some(plain));
+    hub.with_decoder(Some(plain));
+    hub
+}
+
+/// Refuses what is not a consistent BPE file.
+fn check(value: &Value, path: &str) -> Result<()> {
+    let Some(model) = value.get("model").filter(|m| m.is_object()) else { return fail("no \"model\"", path) };
+    // Old files name no type; then vocabulary and merges must be there, which is checked below.
+    if let Some(kind) = model.get("type").and_then(Value::as_str).filter(|&k| k != "BPE") {
+        return fail(format!("model {kind:?} is not supported, only \"BPE\""), path);
+    }
+    let Some(vocab) = model.get("vocab").and_then(Value::as_object) else {
+        return fail("the model has no \"vocab\" map", path);
+    };
+    if vocab.is_empty() {
+        return fail("the vocabulary is empty", path);
+    }
+    let mut seen = BTreeSet::new();
+    for (token, id) in vocab {
+        match id.as_u64() {
+            Some(id) if id < MAX_ID && seen.insert(id) => {}
+            Some(id) if id < MAX_ID => return fail(format!("id {id} occurs twice"), path),
+            _ => {
+                return fail(
+                    format!("token {:?} has id {id}", token.chars().take(40).collect::<String>()),
+                    path,
+                );
+            }
+        }
+    }
+    let Some(merges) = model.get("merges").and_then(Value::as_array) else {
+        return fail("the model has no \"merges\" list", path);
+    };
+    for (i, merge) in merges.iter().enumerate() {
+        let pair = match merge {
+            Value::String(s) => s.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())),
+            Value::Array(p) => match p.as_slice() {
+                [Value::String(a), Value::String(b)] => Some((a.clone(), b.clone())),
+                _ => None,
+            },
+            _ => None,
+        };
+        let known = |t: &str| vocab.contains_key(t);
+        if !pair.is_some_and(|(a, b)| known(&a) && known(&b)) {
+            return fail(format!("merge {i} is not a pair of known tokens"), path);
+        }
+    }
+    let added = value.get("added_tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    match added.iter().find(|t| t.get("id").and_then(Value::as_u64).is_none_or(|id| id >= MAX_ID)) {
+        Some(_) => fail("an added token has no valid id", path),
+        None => Ok(()),
+    }
+}
