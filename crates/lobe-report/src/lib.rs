@@ -1,1 +1,32 @@
-//! HTML report and terminal tables from a run directory
+//! Reports from a run directory: one self-contained HTML file and its text twin for the terminal.
+//!
+//! This crate only reads. It treats everything it reads as text that somebody else wrote: sizes are
+//! limited, no name found in a file leads outside the run directory, control characters are dropped
+//! while loading and markup is escaped while writing. A number that was not measured stays missing
+//! and is shown as a dash.
+//!
+//! ```no_run
+//! let run = lobe_report::RunData::load("runs/quickstart".as_ref())?;
+//! let page = lobe_report::html::render(&run);
+//! let text = lobe_report::terminal::render(&run, 100, lobe_report::terminal::Style::Unicode);
+//! # Ok::<(), lobe_report::ReportError>(())
+//! ```
+
+mod csv;
+mod data;
+mod error;
+mod figures;
+mod format;
+pub mod html;
+mod load;
+mod manifest;
+mod palette;
+pub mod stats;
+mod svg;
+mod tables;
+pub mod terminal;
+pub mod verdict;
+
+pub use data::{Activity, Measured, Point, Quantity, RunData, Timing};
+pub use error::ReportError;
+pub use manifest::{Arm, Derived, Manifest, Reference, Stage};

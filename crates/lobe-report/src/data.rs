@@ -1,0 +1,266 @@
+//! A run in memory, and the questions the report asks of it.
+
+use std::collections::BTreeMap;
+
+use lobe_core::Key;
+use serde::Deserialize;
+
+use crate::manifest::{Arm, Manifest, text, texts};
+use crate::stats::{self, Summary};
+
+/// What was measured: a column of `results.csv` once arm, seed and step are set aside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantity {
+    /// Stage that produced the number.
+    pub stage: String,
+    /// Metric name.
+    pub metric: String,
+    /// True class of the held-out data.
+    pub label: String,
+}
+
+/// One number of a series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Step it belongs to; `None` for a number about the whole stage.
+    pub step: Option<u64>,
+    /// The number, always finite.
+    pub value: f64,
+}
+
+/// Everything known about one [`Quantity`].
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Unit, as written.
+    pub unit: String,
+    /// Series by arm and seed, steps ascending, numbers without a step last.
+    pub by_arm: BTreeMap<String, BTreeMap<u64, Vec<Point>>>,
+}
+
+impl Measured {
+    /// The last number of each seed.
+    pub fn finals(&self, arm: &str) -> Vec<(u64, f64)> {
+        let seeds = self.by_arm.get(arm).into_iter().flatten();
+        seeds.filter_map(|(&seed, points)| Some((seed, points.last()?.value))).collect()
+    }
+
+    /// Mean and interval of [`Measured::finals`].
+    pub fn summary(&self, arm: &str) -> Option<Summary> {
+        summary(&self.finals(arm))
+    }
+
+    /// Paired difference between two arms on the seeds both have.
+    pub fn difference(&self, arm: &str, from: &str) -> Option<Summary> {
+        stats::summarize(&stats::paired(&self.finals(arm), &self.finals(from)), KEY())
+    }
+
+    /// The stepped series of each seed of `arm`.
+    pub fn curves(&self, arm: &str) -> Vec<(u64, Vec<(f64, f64)>)> {
+        let stepped = |points: &Vec<Point>| -> Vec<(f64, f64)> {
+            points.iter().filter_map(|p| Some((p.step? as f64, p.value))).collect()
+        };
+        let seeds = self.by_arm.get(arm).into_iter().flatten();
+        seeds.map(|(&seed, points)| (seed, stepped(points))).filter(|(_, c)| !c.is_empty()).collect()
+    }
+}
+
+/// One key for every interval: equal numbers then get equal intervals wherever they appear.
+const KEY: fn() -> Key = || Key::root(0).child("report");
+
+/// Mean and interval over seeds.
+pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
+    let values: Vec<f64> = finals.iter().map(|(_, v)| *v).collect();
+    stats::summarize(&values, KEY())
+}
+
+/// A row of `timings.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timing {
+    /// Stage.
+    pub stage: String,
+    /// Arm.
+    pub arm: String,
+    /// Seed.
+    pub seed: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Throughput, where the stage has one.
+    pub rate: Option<f64>,
+    /// Unit of the throughput.
+    pub unit: String,
+}
+
+/// Mean activity of the units of one site of one region.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Activity {
+    /// Arm.
+    #[serde(deserialize_with = "text")]
+    pub arm: String,
+    /// Seed.
+    pub seed: u64,
+    /// Region name.
+    #[serde(deserialize_with = "text")]
+    pub region: String,
+    /// Stage that made the model.
+    #[serde(deserialize_with = "text")]
+    pub stage: String,
+    /// Site name.
+    #[serde(deserialize_with = "text")]
+    pub site: String,
+    /// Unit indices at the site.
+    pub units: Vec<u64>,
+    /// Labels, one per row of `mean_abs`.
+    #[serde(deserialize_with = "texts")]
+    pub labels: Vec<String>,
+    /// Mean absolute activation, `[label][unit]`; null where it was not measured.
+    pub mean_abs: Vec<Vec<Option<f64>>>,
+}
+
+/// A run directory, read and checked.
+#[derive(Debug, Clone, Default)]
+pub struct RunData {
+    /// What the run is. Arms, stages and labels that only `results.csv` names are appended.
+    pub manifest: Manifest,
+    /// Everything measured.
+    pub results: BTreeMap<Quantity, Measured>,
+    /// Wall times.
+    pub timings: Vec<Timing>,
+    /// Unit activity.
+    pub activity: Vec<Activity>,
+    /// What was left out while reading, for the reader of the report.
+    pub warnings: Vec<String>,
+}
+
+impl RunData {
+    /// What is known about a quantity.
+    pub fn measured(&self, stage: &str, metric: &str, label: &str) -> Option<&Measured> {
+        let key = Quantity { stage: stage.into(), metric: metric.into(), label: label.into() };
+        self.results.get(&key)
+    }
+
+    /// The arms, in the manifest's order.
+    pub fn arms(&self) -> &[Arm] {
+        &self.manifest.arms
+    }
+
+    /// The arm that trains on everything.
+    pub fn baseline(&self) -> Option<&str> {
+        self.known(self.manifest.reference.baseline.as_deref())
+    }
+
+    /// The arm that never had the capability.
+    pub fn control(&self) -> Option<&str> {
+        let marked = || self.arms().iter().find(|a| a.control).map(|a| a.name.as_str());
+        self.known(self.manifest.reference.control.as_deref()).or_else(marked)
+    }
+
+    /// The arm trained on filtered data.
+    pub fn filter(&self) -> Option<&str> {
+        self.known(self.manifest.reference.filter.as_deref())
+    }
+
+    fn known<'a>(&'a self, name: Option<&'a str>) -> Option<&'a str> {
+        name.filter(|n| self.arms().iter().any(|a| a.name == *n))
+    }
+
+    /// Baseline, control and filter are shown as they were trained; every other arm as the last
+    /// stage left it.
+    pub fn is_reference(&self, arm: &str) -> bool {
+        [self.baseline(), self.control(), self.filter()].contains(&Some(arm))
+    }
+
+    /// Stages that tried to bring a capability back, in order.
+    pub fn attack_stages(&self) -> Vec<&str> {
+        self.stages().filter(|s| self.is_attack(s)).collect()
+    }
+
+    fn is_attack(&self, stage: &str) -> bool {
+        let named = self.manifest.stages.iter().any(|s| s.name == stage && s.does == "relearn");
+        named || self.results.keys().any(|q| q.stage == stage && q.metric.starts_with("relearn_loss"))
+    }
+
+    /// Stage names, in order.
+    pub fn stages(&self) -> impl Iterator<Item = &str> {
+        self.manifest.stages.iter().map(|s| s.name.as_str())
+    }
+
+    /// Quantities ordered as a reader expects: by stage, then metric, then label.
+    pub fn ordered(&self) -> Vec<(&Quantity, &Measured)> {
+        let stage = |q: &Quantity| self.stages().position(|s| s == q.stage);
+        let label = |q: &Quantity| self.manifest.labels.iter().position(|l| *l == q.label);
+        let mut all: Vec<_> = self.results.iter().collect();
+        // `sort_by_cached_key` because a run may hold thousands of quantities.
+        all.sort_by_cached_key(|(q, _)| (stage(q), metric_rank(&q.metric), q.metric.clone(), label(q)));
+        all
+    }
+
+    /// The first and the last stage that measured `metric` on `arm`'s model for any label, attacks
+    /// aside: before and after everything that was done to it.
+    pub fn before_after(&self, arm: &str, metric: &str) -> Option<(&str, &str)> {
+        let has = |stage: &str| {
+            self.results
+                .iter()
+                .any(|(q, m)| q.stage == stage && q.metric == metric && m.by_arm.contains_key(arm))
+        };
+        let mut stages = self.stages().filter(|s| !self.is_attack(s) && has(s));
+        let first = stages.next()?;
+        let last = stages.last().unwrap_or(first);
+        Some((first, if self.is_reference(arm) { first } else { last }))
+    }
+
+    /// Final numbers of an arm before anything was cut, by seed.
+    pub fn before(&self, arm: &str, metric: &str, label: &str) -> Vec<(u64, f64)> {
+        let stage = self.before_after(arm, metric).map(|(first, _)| first);
+        stage.and_then(|s| self.measured(s, metric, label)).map_or_else(Vec::new, |m| m.finals(arm))
+    }
+
+    /// Final numbers of an arm after everything that was cut, by seed.
+    pub fn after(&self, arm: &str, metric: &str, label: &str) -> Vec<(u64, f64)> {
+        let stage = self.before_after(arm, metric).map(|(_, last)| last);
+        stage.and_then(|s| self.measured(s, metric, label)).map_or_else(Vec::new, |m| m.finals(arm))
+    }
+
+    /// Unit of a metric, from the first quantity that has it.
+    pub fn unit(&self, metric: &str) -> &str {
+        self.results.iter().find(|(q, _)| q.metric == metric).map_or("", |(_, m)| m.unit.as_str())
+    }
+
+    /// Share of the gap between baseline and control that each seed of `arm` closed: as measured,
+    /// or from the losses.
+    pub fn gap_closed(&self, arm: &str) -> Vec<(u64, f64)> {
+        let measured = self.ordered().into_iter().rev().find(|(q, _)| q.metric == "gap_closed");
+        let measured = measured.map_or_else(Vec::new, |(_, m)| m.finals(arm));
+        let (Some(baseline), Some(control), true) = (self.baseline(), self.control(), measured.is_empty())
+        else {
+            return measured;
+        };
+        let [low, high] = [baseline, control].map(|a| self.before(a, "loss", "forget"));
+        let at = |list: &[(u64, f64)], seed| list.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v);
+        let after = self.after(arm, "loss", "forget").into_iter();
+        let share = |(seed, v)| {
+            let (low, high) = (at(&low, seed)?, at(&high, seed)?);
+            (high > low).then(|| (seed, (v - low) / (high - low)))
+        };
+        after.filter_map(share).collect()
+    }
+}
+
+/// Reading order of the metrics every run has; others follow by name.
+fn metric_rank(metric: &str) -> usize {
+    const ORDER: [&str; 13] = [
+        "loss",
+        "calibrated_loss",
+        "accuracy",
+        "probe_accuracy",
+        "probe_chance",
+        "gap_closed",
+        "relearn_loss",
+        "steps_to_baseline",
+        "steps_budget",
+        "leakage",
+        "region_units",
+        "region_params",
+        "train_loss",
+    ];
+    ORDER.iter().position(|m| *m == metric).unwrap_or(ORDER.len())
+}

@@ -1,0 +1,192 @@
+//! The report page: one file, no script, no address.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::RunData;
+use crate::figures::{self, Figure, NotShown};
+use crate::format::MISSING;
+use crate::tables::{self, Table};
+use crate::verdict::verdict;
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page.
+pub fn render(run: &RunData) -> String {
+    let (figures, missing) = figures::all(run);
+    let m = &run.manifest;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (m.name) " · Lobe" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (heading(run))
+                    @for (i, f) in figures.iter().enumerate() { (figure(run, i + 1, f)) }
+                    (not_shown(&missing))
+                    (numbers(run))
+                    (about(run))
+                }
+                (footer(run))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn heading(run: &RunData) -> Markup {
+    let m = &run.manifest;
+    let verdict = verdict(run);
+    let n = m.seeds.len();
+    html! {
+        header {
+            p.kicker { "Lobe report" }
+            h1 { (m.name) }
+            p.facts {
+                (m.arms.len()) (if m.arms.len() == 1 { " arm" } else { " arms" })
+                " · " (n) (if n == 1 { " seed" } else { " seeds" })
+                " · stages " (run.stages().collect::<Vec<_>>().join(" → "))
+                @if !m.state.is_empty() { " · " (m.state) }
+            }
+        }
+        section.verdict aria-label="Verdict" {
+            @for arm in &verdict.arms {
+                p {
+                    strong { (arm.arm) } ". "
+                    @for s in &arm.sentences { (s) " " }
+                    @if !arm.conclusion.is_empty() { em { (arm.conclusion) } }
+                }
+            }
+            @for c in &verdict.caveats { p.caveat { (c) } }
+            @for w in run.warnings.iter().take(20) { p.caveat { "While reading: " (w) "." } }
+        }
+    }
+}
+
+fn figure(run: &RunData, number: usize, f: &Figure) -> Markup {
+    let steps = f.steps_of.as_deref().map(|stage| tables::steps(run, stage)).filter(|t| !t.rows.is_empty());
+    let panels = html! {
+        @for p in &f.panels {
+            div class=(if p.narrow { "panel narrow" } else { "panel" }) { (PreEscaped(&p.svg)) }
+        }
+    };
+    html! {
+        figure id=(f.id) {
+            h2 { (f.title) }
+            div.panels { (panels) }
+            @if let Some(t) = &steps { (table(t, "beside")) }
+            figcaption { b { "Figure " (number) ". " } (f.caption) }
+        }
+    }
+}
+
+fn not_shown(missing: &[NotShown]) -> Markup {
+    html! {
+        @if !missing.is_empty() {
+            p.caveat {
+                "Not shown: "
+                @for (i, m) in missing.iter().enumerate() {
+                    @if i > 0 { "; " }
+                    (m.what) " (" (m.why) ")"
+                }
+                "."
+            }
+        }
+    }
+}
+
+fn table(t: &Table, class: &str) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table class=(class) {
+                thead { tr { @for (i, h) in t.header.iter().enumerate() {
+                    th scope="col" class=[(i < t.heads).then_some("head")] { (h) }
+                } } }
+                tbody { @for row in &t.rows { tr { @for (i, cell) in row.iter().enumerate() {
+                    @let inner = html! { (cell.main) @if !cell.sub.is_empty() { span.sub { (cell.sub) } } };
+                    @if i < t.heads { th scope="row" { (inner) } }
+                    @else if cell.main == MISSING { td.none { (inner) } }
+                    @else { td { (inner) } }
+                } } } }
+            }
+        }
+    }
+}
+
+fn numbers(run: &RunData) -> Markup {
+    let (main, rest) = tables::finals(run);
+    let costs = tables::costs(run);
+    let (n, baseline) = (run.manifest.seeds.len(), run.baseline());
+    html! {
+        @if !main.rows.is_empty() {
+            section {
+                h2 { "Numbers" }
+                p.note {
+                    "Last value of each metric: mean over seeds with its 95 % bootstrap interval, n = " (n)
+                    " unless stated; " (MISSING) " was not measured or not reached."
+                    @if let Some(b) = baseline { " Δ: paired difference from " (b) " on the same seeds, with its interval." }
+                }
+                (table(&merged(main), "grid"))
+            }
+        }
+        @if !rest.rows.is_empty() {
+            details { summary { "Running losses and single variants of attack sweeps (" (rest.rows.len()) " rows)" } (table(&merged(rest), "grid")) }
+        }
+        @if !costs.rows.is_empty() {
+            section {
+                h2 { "Cost" }
+                p.note { "Wall time of one member, mean over seeds; members may have trained side by side, so times do not add up to the run's own." }
+                (table(&costs, "grid"))
+            }
+        }
+    }
+}
+
+/// A stage or metric is written once and left blank below itself.
+fn merged(mut t: Table) -> Table {
+    for i in (1..t.rows.len()).rev() {
+        for column in 0..t.heads.saturating_sub(1) {
+            if t.rows[i][..=column] == t.rows[i - 1][..=column] {
+                t.rows[i][column] = tables::Cell::default();
+            }
+        }
+    }
+    t
+}
+
+fn about(run: &RunData) -> Markup {
+    let derived = tables::derived(run);
+    html! {
+        section { h2 { "Arms" } (table(&tables::arms(run), "words")) }
+        @if !derived.rows.is_empty() {
+            section {
+                h2 { "Derived settings" }
+                p.note { "What the recipe left open, and the rule that filled it." }
+                (table(&derived, "words"))
+            }
+        }
+        @if !run.manifest.notes.is_empty() {
+            section { h2 { "Notes" } ul { @for n in run.manifest.notes.iter().take(100) { li { (n) } } } }
+        }
+    }
+}
+
+fn footer(run: &RunData) -> Markup {
+    let m = &run.manifest;
+    let or = |s: &str| if s.is_empty() { MISSING.to_owned() } else { s.to_owned() };
+    html! {
+        footer {
+            dl {
+                dt { "Command" } dd { code { (or(&m.command)) } }
+                dt { "Recipe hash" } dd { code { (or(&m.recipe_hash)) } }
+                dt { "Build" } dd { (or(&m.build)) }
+                dt { "Report" } dd { "Lobe " (env!("CARGO_PKG_VERSION")) }
+            }
+        }
+    }
+}

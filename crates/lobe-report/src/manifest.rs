@@ -1,0 +1,138 @@
+//! `manifest.json`: what the run is.
+
+use serde::{Deserialize, Deserializer};
+
+/// The content of `manifest.json`. Keys this version does not know are ignored, so that an older
+/// Lobe can report a newer run.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Manifest {
+    /// The experiment's name.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// `running`, `done`, …
+    #[serde(default, deserialize_with = "text")]
+    pub state: String,
+    /// Hash of the resolved recipe.
+    #[serde(default, deserialize_with = "text")]
+    pub recipe_hash: String,
+    /// Version and commit that made the run.
+    #[serde(default, deserialize_with = "text")]
+    pub build: String,
+    /// The exact command.
+    #[serde(default, deserialize_with = "text")]
+    pub command: String,
+    /// The seeds that were asked for.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
+    /// Every arm, in the recipe's order.
+    pub arms: Vec<Arm>,
+    /// Label names, in the recipe's order.
+    #[serde(default, deserialize_with = "texts")]
+    pub labels: Vec<String>,
+    /// Every stage, in order.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// The arms that others are compared with.
+    #[serde(default)]
+    pub reference: Reference,
+    /// Derived settings with the rule that gave them.
+    #[serde(default)]
+    pub derived: Vec<Derived>,
+    /// Remarks of the run about itself.
+    #[serde(default, deserialize_with = "texts")]
+    pub notes: Vec<String>,
+}
+
+/// One treatment.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Arm {
+    /// Its name in the recipe.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// The localisation method.
+    #[serde(default, deserialize_with = "text")]
+    pub method: String,
+    /// The region it trains, if it has one.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub region: Option<String>,
+    /// One line about it.
+    #[serde(default, deserialize_with = "text")]
+    pub note: String,
+    /// True for an arm that never had the capability.
+    #[serde(default)]
+    pub control: bool,
+}
+
+/// One step of the experiment.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Stage {
+    /// Its name, as in `results.csv`.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// What it does: `train`, `ablate`, `relearn`, …
+    #[serde(default, rename = "do", deserialize_with = "text")]
+    pub does: String,
+    /// Wall time, once finished.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+}
+
+/// The arms that others are compared with.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Reference {
+    /// Trains on everything.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub baseline: Option<String>,
+    /// Never had the capability.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub control: Option<String>,
+    /// Ordinary training on filtered data.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub filter: Option<String>,
+}
+
+/// A setting that the recipe did not state.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Derived {
+    /// Its dotted key.
+    #[serde(deserialize_with = "text")]
+    pub key: String,
+    /// The value it got.
+    #[serde(default, deserialize_with = "any_text")]
+    pub value: String,
+    /// The rule that gave it.
+    #[serde(default, deserialize_with = "text")]
+    pub rule: String,
+}
+
+/// Longest text taken from a file; a name that is longer is cut, not refused.
+const LONGEST: usize = 400;
+
+/// `raw` without control characters and without marks that reorder text: both could make a
+/// terminal or a page show something else than what is there.
+pub(crate) fn clean(raw: &str) -> String {
+    let bad = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    raw.chars().take(LONGEST).map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
+}
+
+pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(clean(&String::deserialize(from)?))
+}
+
+fn maybe_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(|s| clean(&s)))
+}
+
+pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(Vec::<String>::deserialize(from)?.iter().map(|s| clean(s)).collect())
+}
+
+fn any_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(from)? {
+        serde_json::Value::String(s) => clean(&s),
+        other => clean(&other.to_string()),
+    })
+}

@@ -1,0 +1,147 @@
+//! The tables of a report, free of any markup: page and terminal draw the same ones.
+
+use crate::RunData;
+use crate::data::{Measured, Quantity, summary};
+use crate::format::{MISSING, number, signed, with_interval};
+use crate::verdict::Return;
+
+/// One cell: what stands in it, and a second line in smaller type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) main: String,
+    pub(crate) sub: String,
+}
+
+impl From<String> for Cell {
+    fn from(main: String) -> Cell {
+        Cell { main, sub: String::new() }
+    }
+}
+
+/// A table; the first `heads` columns are row headings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) header: Vec<String>,
+    pub(crate) heads: usize,
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
+/// Steps until the baseline's loss is back, of one attack stage.
+pub(crate) fn steps(run: &RunData, stage: &str) -> Table {
+    let row = |arm: &crate::Arm| {
+        let back = Return::of(run, stage, &arm.name)?;
+        let steps = summary(&back.reached).map_or_else(|| MISSING.to_owned(), |s| with_interval(&s, number));
+        let of = format!("{} of {}", back.reached.len(), back.attacked.len());
+        let budget = back.budget.filter(|_| back.reached.len() < back.attacked.len());
+        let sub = budget.map_or_else(String::new, |b| format!("budget {}", number(b)));
+        Some(vec![arm.name.clone().into(), steps.into(), Cell { main: of, sub }])
+    };
+    Table {
+        header: ["arm", "steps to baseline", "seeds back"].map(String::from).to_vec(),
+        heads: 1,
+        rows: run.arms().iter().filter_map(row).collect(),
+    }
+}
+
+/// Final numbers of every quantity: `(main, rest)`, the rest being the variants of attack sweeps and
+/// running losses, which few readers want.
+pub(crate) fn finals(run: &RunData) -> (Table, Table) {
+    let header: Vec<String> = ["stage", "metric", "label"]
+        .map(String::from)
+        .into_iter()
+        .chain(run.arms().iter().map(|a| a.name.clone()))
+        .collect();
+    let empty = Table { header, heads: 3, rows: Vec::new() };
+    let (mut main, mut rest) = (empty.clone(), empty);
+    for (quantity, measured) in run.ordered() {
+        let minor = quantity.metric.contains('@') || quantity.metric == "train_loss";
+        (if minor { &mut rest } else { &mut main }).rows.push(row(run, quantity, measured));
+    }
+    (main, rest)
+}
+
+fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
+    let metric = quantity.metric.replace('_', " ");
+    let unit = if measured.unit == quantity.metric { String::new() } else { measured.unit.clone() };
+    let mut out =
+        vec![quantity.stage.clone().into(), Cell { main: metric, sub: unit }, quantity.label.clone().into()];
+    for arm in run.arms() {
+        let Some(s) = measured.summary(&arm.name) else {
+            out.push(MISSING.to_owned().into());
+            continue;
+        };
+        let mut main = with_interval(&s, number);
+        if s.n != run.manifest.seeds.len() {
+            main.push_str(&format!(" (n = {})", s.n));
+        }
+        let baseline = run.baseline().filter(|b| *b != arm.name);
+        let sub =
+            baseline.and_then(|b| measured.difference(&arm.name, b)).filter(|d| d.mean != 0.0 || d.n == 0);
+        out.push(Cell {
+            main,
+            sub: sub.map_or_else(String::new, |d| format!("Δ {}", with_interval(&d, signed))),
+        });
+    }
+    out
+}
+
+/// Wall time and throughput per stage and arm, means over seeds.
+pub(crate) fn costs(run: &RunData) -> Table {
+    let mut header: Vec<String> = vec!["stage".into()];
+    header.extend(run.arms().iter().map(|a| a.name.clone()));
+    header.push("all members".into());
+    let mut rows = Vec::new();
+    let mut stages: Vec<&str> = Vec::new();
+    for t in &run.timings {
+        if !stages.contains(&t.stage.as_str()) && stages.len() < 256 {
+            stages.push(&t.stage);
+        }
+    }
+    for stage in &stages {
+        let mut row: Vec<Cell> = vec![(*stage).to_owned().into()];
+        for arm in run.arms() {
+            let of = || run.timings.iter().filter(|t| t.stage == *stage && t.arm == arm.name);
+            let seconds = summary(&of().map(|t| (t.seed, t.seconds)).collect::<Vec<_>>());
+            let rate = summary(&of().filter_map(|t| Some((t.seed, t.rate?))).collect::<Vec<_>>());
+            let unit = of().find(|t| t.rate.is_some()).map_or("", |t| t.unit.as_str());
+            row.push(Cell {
+                main: seconds.map_or_else(|| MISSING.to_owned(), |s| format!("{} s", number(s.mean))),
+                sub: rate.map_or_else(String::new, |r| format!("{} {unit}", number(r.mean))),
+            });
+        }
+        let total: f64 = run.timings.iter().filter(|t| t.stage == *stage).map(|t| t.seconds).sum();
+        row.push(format!("{} s", number(total)).into());
+        rows.push(row);
+    }
+    Table { header, heads: 1, rows }
+}
+
+/// Settings that the recipe did not state.
+pub(crate) fn derived(run: &RunData) -> Table {
+    let rows = run.manifest.derived.iter().take(1000);
+    Table {
+        header: ["setting", "value", "rule"].map(String::from).to_vec(),
+        heads: 1,
+        rows: rows.map(|d| [&d.key, &d.value, &d.rule].map(|s| Cell::from(s.clone())).to_vec()).collect(),
+    }
+}
+
+/// The arms and what they are.
+pub(crate) fn arms(run: &RunData) -> Table {
+    let row = |a: &crate::Arm| {
+        let name = a.name.as_str();
+        let role = match () {
+            () if Some(name) == run.baseline() => "baseline",
+            () if Some(name) == run.control() || a.control => "control",
+            () if Some(name) == run.filter() => "filter",
+            () => "",
+        };
+        let region = a.region.clone().unwrap_or_else(|| MISSING.to_owned());
+        [a.name.clone(), a.method.clone(), region, role.to_owned(), a.note.clone()].map(Cell::from).to_vec()
+    };
+    Table {
+        header: ["arm", "method", "region", "role", "note"].map(String::from).to_vec(),
+        heads: 1,
+        rows: run.arms().iter().map(row).collect(),
+    }
+}

@@ -1,0 +1,198 @@
+//! The report's text twin, for a terminal or a log.
+
+use comfy_table::{ContentArrangement, presets};
+
+use crate::RunData;
+use crate::figures;
+use crate::format::{number, shorten};
+use crate::stats::mean;
+use crate::tables::{self, Table};
+use crate::verdict::{forgotten, verdict};
+
+/// What the output may contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Rules and curves drawn with Unicode characters.
+    Unicode,
+    /// ASCII only, for pipes and logs.
+    Ascii,
+}
+
+/// The report as text, at most `width` characters wide where words allow it.
+pub fn render(run: &RunData, width: usize, style: Style) -> String {
+    let width = width.clamp(40, 400);
+    let m = &run.manifest;
+    let mut out = format!("{}\n{} arms, {} seeds, {}\n\n", m.name, m.arms.len(), m.seeds.len(), m.state);
+    let verdict = verdict(run);
+    for arm in &verdict.arms {
+        let text = format!("{}: {} {}", arm.arm, arm.sentences.join(" "), arm.conclusion);
+        out.push_str(&wrap(text.trim_end(), width));
+        out.push('\n');
+    }
+    for line in verdict.caveats.iter().chain(&run.warnings) {
+        out.push_str(&wrap(line, width));
+    }
+    for stage in run.attack_stages() {
+        relearning(&mut out, run, stage, width, style);
+    }
+    let (main, _) = tables::finals(run);
+    for part in columns(&main, width) {
+        section(&mut out, "Final numbers, mean [95 % interval]", &part, width, style);
+    }
+    for part in columns(&tables::costs(run), width) {
+        section(&mut out, "Cost, mean over seeds", &part, width, style);
+    }
+    for missing in figures::all(run).1 {
+        out.push_str(&wrap(&format!("Not shown: {} ({}).", missing.what, missing.why), width));
+    }
+    match style {
+        Style::Unicode => out,
+        Style::Ascii => ascii(&out),
+    }
+}
+
+fn relearning(out: &mut String, run: &RunData, stage: &str, width: usize, style: Style) {
+    let steps = tables::steps(run, stage);
+    if steps.rows.is_empty() {
+        return;
+    }
+    let mut table = steps.clone();
+    table.header.push("loss during the attack".into());
+    let measured = forgotten(run, stage, "relearn_loss");
+    let room = width.saturating_sub(62).clamp(8, 40);
+    let curves: Vec<Vec<f64>> = (table.rows.iter())
+        .map(|row| measured.map_or_else(Vec::new, |m| resampled(&m.curves(&row[0].main), room)))
+        .collect();
+    let range = figures::extent(curves.iter().flatten().copied());
+    for (row, curve) in table.rows.iter_mut().zip(&curves) {
+        let line = match (style, range, curve.first().zip(curve.last())) {
+            (_, _, None) | (_, None, _) => String::new(),
+            (Style::Unicode, Some(range), Some((a, b))) => {
+                format!("{} {} → {}", sparkline(curve, range), number(*a), number(*b))
+            }
+            (Style::Ascii, _, Some((a, b))) => format!("{} -> {}", number(*a), number(*b)),
+        };
+        row.push(line.into());
+    }
+    section(out, &format!("Attack {stage}: steps until the baseline's loss is back"), &table, width, style);
+}
+
+/// Mean over seeds, read off at `n` evenly spaced places.
+fn resampled(curves: &[(u64, Vec<(f64, f64)>)], n: usize) -> Vec<f64> {
+    let last = curves.iter().filter_map(|(_, c)| Some(c.last()?.0)).fold(0.0, f64::max);
+    let at = |i: usize| {
+        let step = last * i as f64 / (n - 1).max(1) as f64;
+        let seen = |c: &Vec<(f64, f64)>| {
+            c.iter().take_while(|p| p.0 <= step + 1e-9).last().or(c.first()).map(|p| p.1)
+        };
+        mean(&curves.iter().filter_map(|(_, c)| seen(c)).collect::<Vec<_>>())
+    };
+    (0..n).filter_map(at).collect()
+}
+
+fn sparkline(values: &[f64], (low, high): (f64, f64)) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let bar = |v: &f64| {
+        let share = if high > low { (v - low) / (high - low) } else { 0.5 };
+        BARS[((share * 7.0).round() as usize).min(7)]
+    };
+    values.iter().map(bar).collect()
+}
+
+/// Splits a table with many arms into tables that fit, each with the row headings.
+fn columns(table: &Table, width: usize) -> Vec<Table> {
+    if table.rows.is_empty() {
+        return Vec::new();
+    }
+    // A heading takes about 16 characters, `1.234 [1.234, 1.234]` and its rules take 23.
+    let fit = (width.saturating_sub(table.heads * 16) / 23).max(1);
+    let arms: Vec<usize> = (table.heads..table.header.len()).collect();
+    let pick = |group: &[usize]| {
+        let keep: Vec<usize> = (0..table.heads).chain(group.iter().copied()).collect();
+        Table {
+            header: keep.iter().map(|i| table.header[*i].clone()).collect(),
+            heads: table.heads,
+            rows: table
+                .rows
+                .iter()
+                .map(|r| keep.iter().filter_map(|i| r.get(*i).cloned()).collect())
+                .collect(),
+        }
+    };
+    arms.chunks(fit).map(pick).collect()
+}
+
+fn section(out: &mut String, title: &str, table: &Table, width: usize, style: Style) {
+    let mut drawn = comfy_table::Table::new();
+    drawn
+        .load_style(match style {
+            Style::Unicode => presets::UTF8_HORIZONTAL_ONLY,
+            Style::Ascii => presets::ASCII_HORIZONTAL_ONLY,
+        })
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width as u16)
+        .set_header(table.header.iter().map(|h| shorten(h, 28)).collect::<Vec<_>>());
+    for row in &table.rows {
+        let show = |(i, c): (usize, &tables::Cell)| match (c.sub.is_empty(), i < table.heads) {
+            (true, _) => c.main.clone(),
+            (false, true) => format!("{} ({})", c.main, c.sub),
+            (false, false) => format!("{}\n{}", c.main, c.sub),
+        };
+        drawn.add_row(row.iter().enumerate().map(show).collect::<Vec<_>>());
+    }
+    out.push_str(&format!("\n{title}\n{}\n", drawn.trim_fmt()));
+}
+
+/// Breaks at spaces; a word longer than the line stays whole.
+fn wrap(text: &str, width: usize) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let n = word.chars().count();
+        if used > 0 && used + 1 + n > width {
+            out.push('\n');
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += n;
+    }
+    out.push('\n');
+    out
+}
+
+/// Our own signs in ASCII; other characters, which come from names, become question marks.
+fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '−' | '—' | '⁻' => out.push('-'),
+            'Δ' => out.push('d'),
+            '…' => out.push('~'),
+            '×' => out.push('x'),
+            '→' => out.push_str("->"),
+            '·' => out.push('.'),
+            c if c.is_ascii() => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparklines_span_their_range() {
+        assert_eq!(sparkline(&[0.0, 1.0, 2.0, 7.0], (0.0, 7.0)), "▁▂▃█");
+        assert_eq!(sparkline(&[3.0], (3.0, 3.0)), "▅");
+    }
+
+    #[test]
+    fn wrapping_keeps_words() {
+        assert_eq!(wrap("aa bb cc", 5), "aa bb\ncc\n");
+        assert_eq!(wrap("", 5), "\n");
+    }
+}

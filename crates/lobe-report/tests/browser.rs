@@ -1,0 +1,98 @@
+//! Opens the page in a real browser, if there is one, and measures every figure.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lobe_report::{RunData, html};
+
+fn browser() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    names.iter().flat_map(|n| dirs.iter().map(move |d| d.join(n))).find(|p| p.is_file())
+}
+
+fn open(browser: &Path, profile: &Path, extra: &[&str], page: &Path) -> String {
+    let out = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(["--virtual-time-budget=2000"])
+        .args(extra)
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .expect("the browser starts");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Written into a copy of the page, never into the page itself.
+const MEASURE: &str = "<script>
+const hit = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1.5 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+const rows = [...document.querySelectorAll('svg')].map(s => {
+  const box = s.getBoundingClientRect(), inner = s.getBBox();
+  const texts = [...s.querySelectorAll('text')].filter(t => t.textContent);
+  const boxes = texts.map(t => t.getBoundingClientRect());
+  const bad = [];
+  texts.forEach((t, i) => {
+    const b = boxes[i];
+    if (b.left < box.left - 1 || b.right > box.right + 1 || b.top < box.top - 1 || b.bottom > box.bottom + 1) bad.push('outside:' + t.textContent);
+    for (let j = 0; j < i; j++) if (hit(b, boxes[j])) bad.push(texts[j].textContent + '/' + t.textContent);
+  });
+  return [box.width, box.height, inner.width, inner.height].map(Math.round).join(' ') + '|' + bad.join(', ');
+});
+document.body.setAttribute('data-wide', document.documentElement.scrollWidth - window.innerWidth);
+document.body.setAttribute('data-figures', rows.join(';'));
+</script>";
+
+fn attribute<'a>(dom: &'a str, name: &str) -> &'a str {
+    let from = dom.find(&format!("{name}=\"")).unwrap_or_else(|| panic!("no {name} in the dumped page"));
+    let text = &dom[from + name.len() + 2..];
+    &text[..text.find('"').unwrap()]
+}
+
+#[test]
+fn figures_have_a_size_and_no_text_collides() {
+    let Some(browser) = browser() else {
+        assert!(std::env::var_os("LOBE_REQUIRE_BROWSER").is_none_or(|v| v != "1"), "no browser on the path");
+        eprintln!("no browser on the path: the page was not opened");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let build: [(&str, fn(&Path)); 2] =
+        [("bilingual", |d| common::bilingual(d, 3)), ("digits", common::digits)];
+    for (name, write) in build {
+        let run = dir.path().join(name);
+        std::fs::create_dir(&run).unwrap();
+        write(&run);
+        let page = html::render(&RunData::load(&run).unwrap());
+        // Somewhere to look at the pages by eye: LOBE_KEEP_PAGES=DIR.
+        if let Some(keep) = std::env::var_os("LOBE_KEEP_PAGES") {
+            std::fs::write(Path::new(&keep).join(format!("{name}.html")), &page).unwrap();
+        }
+        let copy = dir.path().join(format!("{name}.html"));
+        std::fs::write(&copy, page.replace("</body>", &format!("{MEASURE}</body>"))).unwrap();
+        for (size, figure_least) in [("--window-size=1200,1000", 300.0), ("--window-size=500,900", 250.0)] {
+            let dom = open(&browser, &dir.path().join("profile"), &[size, "--dump-dom"], &copy);
+            assert!(
+                attribute(&dom, "data-wide").parse::<f64>().unwrap() <= 0.0,
+                "{name} {size} scrolls sideways"
+            );
+            let figures: Vec<&str> = attribute(&dom, "data-figures").split(';').collect();
+            assert_eq!(figures.len(), page.matches("<svg").count());
+            for (i, f) in figures.iter().enumerate() {
+                let (sizes, bad) = f.split_once('|').unwrap();
+                let sizes: Vec<f64> = sizes.split(' ').map(|v| v.parse().unwrap()).collect();
+                assert!(
+                    sizes[0] >= figure_least && sizes[1] > 60.0 && sizes[2] > 100.0 && sizes[3] > 50.0,
+                    "{name} {size} figure {i}: {f}"
+                );
+                assert_eq!(bad, "", "{name} {size} figure {i}: text collides");
+            }
+        }
+        let picture = dir.path().join(format!("{name}.png"));
+        open(&browser, &dir.path().join("profile"), &[&format!("--screenshot={}", picture.display())], &copy);
+        assert!(std::fs::metadata(&picture).is_ok_and(|m| m.len() > 10_000), "{name}: no screenshot");
+    }
+}

@@ -1,0 +1,198 @@
+//! A synthetic run directory. Every number is the value of a function below: nothing was trained.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+pub(crate) const ARMS: [&str; 5] = ["baseline", "filter", "routing", "sgtm", "oracle"];
+
+/// A number in (−1, 1) that looks random and never changes.
+fn noise(parts: &[u64]) -> f64 {
+    let mut key = lobe_core::Key::root(11);
+    for p in parts {
+        key = key.index(*p);
+    }
+    key.uniform() * 2.0 - 1.0
+}
+
+struct ArmModel {
+    before: f64,
+    after: f64,
+    retain: f64,
+    /// Steps until half of the gap is relearned.
+    half: f64,
+}
+
+fn model(arm: usize, seed: u64) -> ArmModel {
+    let jitter = |k: u64, size: f64| size * noise(&[arm as u64, seed, k]);
+    let (before, after, retain, half) = [
+        (1.30, 1.30, 1.205, 1.0),
+        (2.45, 2.45, 1.214, 60.0),
+        (1.62, 3.10, 1.262, 45.0),
+        (1.34, 3.72, 1.231, 150.0),
+        (3.90, 3.90, 1.201, 170.0),
+    ][arm];
+    let cut = if before == after { 0.0 } else { jitter(2, 0.1) };
+    let base = before + jitter(1, 0.04);
+    ArmModel {
+        before: base,
+        after: base + (after - before) + cut,
+        retain: retain + jitter(3, 0.006),
+        half: half * (1.0 + jitter(4, 0.12)),
+    }
+}
+
+fn manifest(seeds: u64) -> Value {
+    let arm = |name: &str, method: &str, region: Option<&str>, note: &str| json!({"name": name, "method": method, "region": region, "note": note, "control": name == "oracle"});
+    json!({
+        "name": "synthetic quickstart", "state": "done",
+        "recipe_hash": "8c1f0d5b2a7e4c63", "build": "0.1.0 (synthetic)",
+        "command": "lobe run recipes/quickstart.toml --scale 0.1",
+        "seeds": (0..seeds).collect::<Vec<_>>(),
+        "arms": [
+            arm("baseline", "none", None, "trains on everything"),
+            arm("filter", "filter", None, "drops what is labelled forget"),
+            arm("routing", "gradient-routing", Some("spanish"), "routes labelled data into the region"),
+            arm("sgtm", "sgtm", Some("spanish"), "masks parameters and activations"),
+            arm("oracle", "none", None, "never saw the forget data"),
+        ],
+        "labels": ["forget", "retain", "unlabelled"],
+        "stages": [{"name": "train", "do": "train", "seconds": 61.2}, {"name": "ablate", "do": "ablate", "seconds": 1.4},
+                   {"name": "relearn", "do": "relearn", "seconds": 40.0}, {"name": "measure", "do": "measure", "seconds": 2.0}],
+        "reference": {"baseline": "baseline", "control": "oracle", "filter": "filter"},
+        "derived": [{"key": "train.steps", "value": "1500", "rule": "scale × 15000"}, {"key": "train.warmup", "value": 75, "rule": "5 % of steps"}],
+        "notes": ["every number of this run is synthetic"]
+    })
+}
+
+/// Writes a finished run of five arms and `seeds` seeds.
+pub(crate) fn bilingual(dir: &Path, seeds: u64) {
+    let mut csv = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    let mut timings = String::from("stage,arm,seed,seconds,rate,unit\n");
+    let mut activity = Vec::new();
+    for (a, arm) in ARMS.iter().enumerate() {
+        for seed in 0..seeds {
+            let m = model(a, seed);
+            let mut row =
+                |stage: &str, label: &str, metric: &str, step: Option<u64>, value: f64, unit: &str| {
+                    let step = step.map_or_else(String::new, |s| s.to_string());
+                    writeln!(csv, "{stage},{arm},{seed},{label},{metric},{step},{value},{unit}").unwrap();
+                };
+            for step in (10..=1500).step_by(10) {
+                let loss = 1.2
+                    + 0.02 * a as f64
+                    + 5.5 * (-(step as f64) / 130.0).exp()
+                    + 0.9 * (-(step as f64) / 600.0).exp();
+                row(
+                    "train",
+                    "all",
+                    "train_loss",
+                    Some(step),
+                    loss + 0.05 * noise(&[a as u64, seed, 9, step]),
+                    "nat",
+                );
+            }
+            for (label, loss) in
+                [("forget", m.before), ("retain", m.retain - 0.004), ("unlabelled", m.retain + 0.03)]
+            {
+                row("train", label, "loss", Some(1500), loss, "nat");
+                row("train", label, "accuracy", Some(1500), (-loss).exp() * 1.9, "fraction");
+            }
+            if (2..=3).contains(&a) {
+                for (label, loss) in
+                    [("forget", m.after), ("retain", m.retain), ("unlabelled", m.retain + 0.05)]
+                {
+                    row("ablate", label, "loss", None, loss, "nat");
+                    row("ablate", label, "accuracy", None, (-loss).exp() * 1.9, "fraction");
+                }
+                let (low, high) = (model(0, seed).before, model(4, seed).before);
+                row("ablate", "forget", "gap_closed", None, (m.after - low) / (high - low), "fraction");
+                row("ablate", "all", "region_units", None, 132.0, "count");
+                row("ablate", "all", "region_params", None, 35_072.0, "count");
+            }
+            let base = model(0, seed).before;
+            let mut reached = None;
+            for step in (0..=500).step_by(20) {
+                let floor = 1.12;
+                let loss = floor + (m.after - floor) / (1.0 + (step as f64 / m.half).powf(1.6) * 3.0);
+                row("relearn", "forget", "relearn_loss", Some(step), loss, "nat");
+                row(
+                    "relearn",
+                    "forget",
+                    "relearn_loss@zero,lr=0.001".replace(',', ";").as_str(),
+                    Some(step),
+                    loss + 0.05,
+                    "nat",
+                );
+                if loss <= base && reached.is_none() {
+                    reached = Some(step);
+                }
+            }
+            row("relearn", "forget", "steps_budget", None, 500.0, "steps");
+            if let Some(steps) = reached {
+                row("relearn", "forget", "steps_to_baseline", None, steps as f64, "steps");
+            }
+            writeln!(
+                timings,
+                "train,{arm},{seed},{},{},token/s",
+                11.0 + a as f64 + noise(&[seed, 5]),
+                41_000.0 - 900.0 * a as f64
+            )
+            .unwrap();
+            writeln!(timings, "relearn,{arm},{seed},{},,", 4.0 + noise(&[seed, 6])).unwrap();
+            if (2..=3).contains(&a) {
+                activity.extend((0..4).map(|layer| site(arm, a, seed, layer)));
+            }
+        }
+    }
+    fs::write(dir.join("manifest.json"), serde_json::to_string_pretty(&manifest(seeds)).unwrap()).unwrap();
+    fs::write(dir.join("results.csv"), csv).unwrap();
+    fs::write(dir.join("timings.csv"), timings).unwrap();
+    fs::write(dir.join("activity.json"), serde_json::to_string(&json!({"regions": activity})).unwrap())
+        .unwrap();
+}
+
+fn site(arm: &str, a: usize, seed: u64, layer: u64) -> Value {
+    let units: Vec<u64> = (480..512).collect();
+    let level = [0.62, 0.09, 0.16].map(|v| if a == 2 { v * 0.8 + 0.08 } else { v });
+    let row = |label: usize| -> Vec<f64> {
+        let value = |u: &u64| level[label] * (1.0 + 0.5 * noise(&[a as u64, seed, layer, *u, label as u64]));
+        units.iter().map(value).collect()
+    };
+    json!({"arm": arm, "seed": seed, "region": "spanish", "stage": "train", "site": format!("blocks.{layer}.mlp.post"),
+           "units": units, "labels": ["forget", "retain", "unlabelled"], "mean_abs": [row(0), row(1), row(2)]})
+}
+
+/// A run whose labels are image classes and which was never attacked.
+pub(crate) fn digits(dir: &Path) {
+    let arms = ["baseline", "routed"];
+    let mut csv = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    for (a, arm) in arms.iter().enumerate() {
+        for seed in 0..3u64 {
+            for (l, label) in ["low", "high"].iter().enumerate() {
+                for metric in ["loss", "mse"] {
+                    let v = 0.021
+                        + 0.004 * l as f64
+                        + 0.001 * noise(&[a as u64, seed, l as u64])
+                        + if metric == "mse" { 0.01 } else { 0.0 };
+                    writeln!(csv, "train,{arm},{seed},{label},{metric},400,{v},mae").unwrap();
+                    if a == 1 {
+                        let v = v + 0.09 * l as f64 + 0.002;
+                        writeln!(csv, "ablate,{arm},{seed},{label},{metric},,{v},mae").unwrap();
+                    }
+                }
+            }
+        }
+    }
+    let manifest = json!({
+        "name": "synthetic digits", "state": "done", "seeds": [0, 1, 2],
+        "arms": [{"name": "baseline", "method": "none"}, {"name": "routed", "method": "gradient-routing", "region": "high"}],
+        "labels": ["low", "high"], "stages": [{"name": "train", "do": "train"}, {"name": "ablate", "do": "ablate"}],
+        "reference": {"baseline": "baseline", "control": null, "filter": null}
+    });
+    fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
+    fs::write(dir.join("results.csv"), csv).unwrap();
+}

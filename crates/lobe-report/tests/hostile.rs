@@ -1,0 +1,204 @@
+//! Run directories that nobody sane would write: an error that names the place, or escaped output.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use lobe_report::{RunData, html, terminal};
+
+fn run(change: impl FnOnce(&Path)) -> Result<RunData, String> {
+    let dir = tempfile::tempdir().unwrap();
+    common::bilingual(dir.path(), 2);
+    change(dir.path());
+    let run = RunData::load(dir.path()).map_err(|e| e.to_string())?;
+    // Whatever loads must render.
+    html::render(&run);
+    terminal::render(&run, 80, terminal::Style::Ascii);
+    Ok(run)
+}
+
+fn check(change: impl FnOnce(&Path), expected: &str) {
+    assert_eq!(run(change).map(|_| "loaded".to_owned()).unwrap_or_else(|e| e), expected);
+}
+
+fn edit(dir: &Path, file: &str, change: impl FnOnce(String) -> String) {
+    let path = dir.join(file);
+    fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+}
+
+const HEADER: &str = "stage,arm,seed,label,metric,step,value,unit\n";
+
+#[test]
+fn errors_name_file_and_line() {
+    check(
+        |d| fs::remove_file(d.join("manifest.json")).unwrap(),
+        "cannot read manifest.json: no such file, is this a run directory?",
+    );
+    let cut = "{\n  \"name\": \"x\",\n  \"arms\": [";
+    check(
+        |d| fs::write(d.join("manifest.json"), cut).unwrap(),
+        "manifest.json line 3: column 11: EOF while parsing a list",
+    );
+    check(
+        |d| fs::write(d.join("manifest.json"), "{}").unwrap(),
+        "manifest.json line 1: column 2: missing field `name`",
+    );
+    check(
+        |d| fs::write(d.join("results.csv"), "").unwrap(),
+        &format!("results.csv line 1: empty, expected the header {}", HEADER.trim_end()),
+    );
+    check(
+        |d| fs::write(d.join("results.csv"), "arm,stage\n").unwrap(),
+        &format!("results.csv line 1: columns are \"arm,stage\", expected {}", HEADER.trim_end()),
+    );
+    check(
+        |d| fs::write(d.join("results.csv"), format!("{HEADER}a,b,0\n")).unwrap(),
+        "results.csv line 2: 3 fields, expected 8",
+    );
+    check(
+        |d| fs::write(d.join("results.csv"), format!("{HEADER}train,sgtm,-1,forget,loss,,1,nat\n")).unwrap(),
+        "results.csv line 2: seed is \"-1\", not a whole number",
+    );
+    check(
+        |d| fs::write(d.join("results.csv"), format!("{HEADER}train,sgtm,0,forget,loss,,1e,nat\n")).unwrap(),
+        "results.csv line 2: value is \"1e\", not a number",
+    );
+    check(|d| fs::write(d.join("results.csv"), b"a\n\xff\xfe").unwrap(), "results.csv line 2: not UTF-8");
+    check(
+        |d| fs::write(d.join("activity.json"), "{\n").unwrap(),
+        "activity.json line 2: column 0: EOF while parsing an object",
+    );
+    check(
+        |d| {
+            let entry = r#"{"arm":"a","seed":0,"region":"r","stage":"train","site":"s","units":[1],"labels":["x"],"mean_abs":[[1,2]]}"#;
+            fs::write(d.join("activity.json"), format!("{{\"regions\":[{entry}]}}")).unwrap();
+        },
+        "activity.json entry 0: 2 values for 1 units",
+    );
+}
+
+#[test]
+fn too_many_names_are_refused() {
+    let many: String = (0..300).map(|i| format!("train,arm{i},0,forget,loss,,1,nat\n")).collect();
+    check(
+        |d| fs::write(d.join("results.csv"), format!("{HEADER}{many}")).unwrap(),
+        "results.csv line 253: more than 256 arms, stages or labels, or 20000 quantities",
+    );
+}
+
+#[test]
+fn markup_in_every_name_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'><img onerror=x>";
+    let dir = tempfile::tempdir().unwrap();
+    common::bilingual(dir.path(), 2);
+    let quoted = evil.replace('"', "\"\"");
+    for file in ["results.csv", "timings.csv"] {
+        edit(dir.path(), file, |t| {
+            t.replace("sgtm", &format!("\"{quoted}\"")).replace("nat", &format!("\"{quoted}\""))
+        });
+    }
+    let json = serde_json::to_string(evil).unwrap();
+    let json = &json[1..json.len() - 1];
+    edit(dir.path(), "activity.json", |t| {
+        t.replace("sgtm", json).replace("spanish", json).replace("unlabelled", json)
+    });
+    edit(dir.path(), "manifest.json", |t| {
+        ["sgtm", "spanish", "synthetic", "unlabelled", "masks", "steps"]
+            .iter()
+            .fold(t, |t, w| t.replace(w, json))
+    });
+    let page = html::render(&RunData::load(dir.path()).unwrap());
+    assert!(!page.contains("<script") && !page.contains("<img"), "markup got through");
+    assert!(page.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let run =
+        run(|d| edit(d, "manifest.json", |t| t.replace("synthetic quickstart", "a\\u001b[2Jb\\u202ec")))
+            .unwrap();
+    let text = terminal::render(&run, 80, terminal::Style::Unicode);
+    assert!(text.starts_with("a\u{fffd}[2Jb\u{fffd}c\n"));
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+}
+
+#[test]
+fn numbers_that_are_none_count_as_missing() {
+    for bad in ["NaN", "inf", "-inf", "1e300"] {
+        let loaded =
+            run(|d| edit(d, "results.csv", |t| format!("{t}train,sgtm,0,forget,loss,1600,{bad},nat\n")))
+                .unwrap();
+        assert!(
+            loaded.warnings[0].starts_with("1 measured values were not finite"),
+            "{bad}: {:?}",
+            loaded.warnings
+        );
+        let finals = loaded.measured("train", "loss", "forget").unwrap().finals("sgtm");
+        assert_eq!(finals.len(), 2, "the earlier value stays");
+    }
+    // The largest that is accepted must still draw.
+    let page = run(|d| edit(d, "results.csv", |t| format!("{t}ablate,sgtm,0,forget,loss,1600,-9e29,nat\n")))
+        .map(|r| html::render(&r))
+        .unwrap();
+    assert!(!page.contains("NaN") && !page.contains("inf\""));
+}
+
+#[test]
+fn missing_parts_are_left_out_and_named() {
+    let page = |change: fn(&Path)| html::render(&run(change).unwrap());
+    let nothing = page(|d| {
+        for file in ["results.csv", "timings.csv", "activity.json"] {
+            fs::remove_file(d.join(file)).unwrap();
+        }
+    });
+    assert!(!nothing.contains("<svg") && nothing.contains("Not shown: trade-off"));
+    let header = page(|d| fs::write(d.join("results.csv"), HEADER).unwrap());
+    assert!(header.contains("id=\"activity-1\"") && !header.contains("id=\"trade-off\""));
+    let no_steps = page(|d| {
+        edit(d, "results.csv", |t| {
+            t.lines().filter(|l| !l.contains("steps_to_baseline")).map(|l| format!("{l}\n")).collect()
+        })
+    });
+    assert!(no_steps.contains("not reached within 500 steps in 2 of 2 seeds"));
+}
+
+#[test]
+fn a_running_experiment_reads_the_members_own_files() {
+    let loaded = run(|d| {
+        fs::remove_file(d.join("results.csv")).unwrap();
+        let member = d.join("stages/train/sgtm.1");
+        fs::create_dir_all(&member).unwrap();
+        let line = r#"{"step": 10, "label": "forget", "metric": "loss", "value": 3.5, "unit": "nat"}"#;
+        fs::write(member.join("metrics.jsonl"), format!("{line}\n{}", &line[..20])).unwrap();
+    });
+    let loaded = loaded.unwrap();
+    assert_eq!(loaded.measured("train", "loss", "forget").unwrap().finals("sgtm"), [(1, 3.5)]);
+    let broken = run(|d| {
+        fs::remove_file(d.join("results.csv")).unwrap();
+        fs::create_dir_all(d.join("stages/train/sgtm.1")).unwrap();
+        fs::write(d.join("stages/train/sgtm.1/metrics.jsonl"), "{}\n").unwrap();
+    });
+    assert_eq!(
+        broken.unwrap_err(),
+        "stages/train/sgtm.1/metrics.jsonl line 1: column 2: missing field `metric`"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_outside_the_directory_is_read() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = elsewhere.path().join("secret.csv");
+    fs::write(&secret, HEADER).unwrap();
+    check(
+        |d| {
+            fs::remove_file(d.join("results.csv")).unwrap();
+            std::os::unix::fs::symlink(&secret, d.join("results.csv")).unwrap();
+        },
+        "results.csv is not an ordinary file inside the run directory",
+    );
+    // Names with path separators never become paths: this loads, and reads nothing for that arm.
+    let climbing = run(|d| edit(d, "manifest.json", |t| t.replace("\"sgtm\"", "\"../../etc\"")));
+    assert!(climbing.is_ok());
+}
