@@ -1,1 +1,18 @@
-//! Network architectures, their sites, units and owned parameters; safetensors
+//! Networks: what they compute, their sites and units, and which parameters each unit owns.
+//!
+//! Nothing outside this crate knows an architecture. A network writes itself onto a
+//! [`lobe_engine::Tape`]; a [`lobe_engine::Program`] here joins it with a batch and an objective.
+
+mod autoencoder;
+mod gpt;
+mod language;
+mod net;
+mod reconstruction;
+mod weights;
+
+pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
+pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
+pub use language::{LanguageModelling, TokenBatch};
+pub use net::{Net, NetError};
+pub use reconstruction::{ImageBatch, Penalties, Reconstruction};
+pub use weights::{load, read_header, save};

@@ -1,0 +1,123 @@
+//! Weights as safetensors, with the network's configuration in the header.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use lobe_engine::Buf;
+use safetensors::tensor::{Dtype, Metadata, TensorView};
+
+use crate::net::{AnyConfig, Net, NetError};
+
+/// Longest accepted header: a network of 100,000 tensors stays far below.
+const MAX_HEADER: u64 = 16 << 20;
+/// Key of the configuration in the header's metadata.
+const CONFIG: &str = "lobe.network";
+
+fn refuse<T>(file: &Path, what: impl Into<String>) -> Result<T, NetError> {
+    Err(NetError::Weights { file: file.display().to_string(), what: what.into() })
+}
+
+/// The bytes of a safetensors file with `params` of `net`; `extra` goes into the header.
+///
+/// # Errors
+/// If the header cannot be built.
+pub fn save(net: &Net, params: &[f32], extra: &[(&str, String)]) -> Result<Vec<u8>, NetError> {
+    let fail = |e: &dyn std::fmt::Display| NetError::Weights { file: "model".into(), what: e.to_string() };
+    let bytes: Vec<u8> = params.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let mut views = Vec::new();
+    for t in net.layout().tensors() {
+        let span = t.span();
+        let shape = if t.matrix { vec![t.rows, t.cols] } else { vec![t.cols] };
+        let view = TensorView::new(Dtype::F32, shape, &bytes[4 * span.start..4 * span.end]);
+        views.push((t.name.clone(), view.map_err(|e| fail(&e))?));
+    }
+    let config = serde_json::to_string(&net.config()).map_err(|e| fail(&e))?;
+    let mut info = HashMap::from([(CONFIG.to_owned(), config)]);
+    info.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+    safetensors::serialize(views, Some(info)).map_err(|e| fail(&e))
+}
+
+/// Reads and checks a safetensors header without reading any tensor. Returns the tensors' places,
+/// the position of the first data byte, and the free-form metadata.
+///
+/// # Errors
+/// If the file is missing, shorter than it claims, or its header is not one.
+pub fn read_header(path: &Path) -> Result<(Metadata, u64, HashMap<String, String>), NetError> {
+    let mut file = match File::open(path) {
+        Ok(f) => f,
+        Err(e) => return refuse(path, format!("cannot be opened: {e}")),
+    };
+    let size = match file.metadata() {
+        Ok(m) if m.is_file() => m.len(),
+        Ok(_) => return refuse(path, "is not a file"),
+        Err(e) => return refuse(path, e.to_string()),
+    };
+    let mut start = [0u8; 8];
+    if size < 8 || file.read_exact(&mut start).is_err() {
+        return refuse(path, "is too short to be a safetensors file");
+    }
+    let n = u64::from_le_bytes(start);
+    if n > MAX_HEADER || n > size - 8 {
+        return refuse(path, format!("is not a safetensors file (claims a header of {n} bytes)"));
+    }
+    let mut header = vec![0u8; n as usize];
+    if let Err(e) = file.read_exact(&mut header) {
+        return refuse(path, format!("cannot be read: {e}"));
+    }
+    let metadata: Metadata = match serde_json::from_slice(&header) {
+        Ok(m) => m,
+        Err(e) => return refuse(path, format!("has a damaged safetensors header: {e}")),
+    };
+    let data = metadata.data_len() as u64;
+    if data != size - 8 - n {
+        return refuse(path, format!("is truncated or damaged: {data} bytes of tensors announced, {} there", size - 8 - n));
+    }
+    let info = metadata.metadata().clone().unwrap_or_default();
+    Ok((metadata, 8 + n, info))
+}
+
+/// Loads a network and its weights. Sizes are checked against the file before memory is taken.
+///
+/// # Errors
+/// If the file is not one that [`save`] wrote, or is damaged.
+pub fn load(path: &Path) -> Result<(Net, Buf, HashMap<String, String>), NetError> {
+    let (metadata, start, info) = read_header(path)?;
+    let Some(config) = info.get(CONFIG) else {
+        return refuse(path, "holds no network configuration of Lobe's");
+    };
+    let config: AnyConfig = match serde_json::from_str(config) {
+        Ok(c) => c,
+        Err(e) => return refuse(path, format!("has a damaged network configuration: {e}")),
+    };
+    let announced = metadata.data_len();
+    let net = Net::build(config)?;
+    if announced != 4 * net.layout().len() {
+        return refuse(path, format!("holds {announced} bytes of tensors, its network has {}", 4 * net.layout().len()));
+    }
+    let mut params = Buf::zeros(net.layout().len());
+    let mut file = match File::open(path) {
+        Ok(f) => f,
+        Err(e) => return refuse(path, format!("cannot be opened: {e}")),
+    };
+    let mut bytes = Vec::new();
+    for t in net.layout().tensors() {
+        let Some(place) = metadata.info(&t.name) else {
+            return refuse(path, format!("lacks the tensor {:?}", t.name));
+        };
+        let elements = t.rows * t.cols;
+        if place.dtype != Dtype::F32 || place.shape.iter().product::<usize>() != elements {
+            return refuse(path, format!("tensor {:?} has shape {:?}, expected {}×{}", t.name, place.shape, t.rows, t.cols));
+        }
+        bytes.resize(4 * elements, 0);
+        let at = start + place.data_offsets.0 as u64;
+        if file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes)).is_err() {
+            return refuse(path, format!("ends inside tensor {:?}", t.name));
+        }
+        for (x, b) in params[t.span()].iter_mut().zip(bytes.chunks_exact(4)) {
+            *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        }
+    }
+    Ok((net, params, info))
+}
