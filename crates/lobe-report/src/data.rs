@@ -1,6 +1,7 @@
 //! A run in memory, and the questions the report asks of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use lobe_core::Key;
 use serde::Deserialize;
@@ -129,6 +130,34 @@ pub struct RunData {
     pub activity: Vec<Activity>,
     /// What was left out while reading, for the reader of the report.
     pub warnings: Vec<String>,
+    index: OnceLock<Index>,
+}
+
+/// What is asked again and again, worked out at the first question.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    attacks: BTreeSet<String>,
+    /// Per metric and arm: the first and the last stage with the metric, attacks aside.
+    models: BTreeMap<String, BTreeMap<String, (String, String)>>,
+}
+
+impl Index {
+    fn of(run: &RunData) -> Index {
+        let named = run.manifest.stages.iter().filter(|s| s.does == "relearn").map(|s| s.name.clone());
+        let measured = run.results.keys().filter(|q| q.metric.starts_with("relearn_loss"));
+        let attacks: BTreeSet<String> = named.chain(measured.map(|q| q.stage.clone())).collect();
+        let mut models: BTreeMap<String, BTreeMap<String, (String, String)>> = BTreeMap::new();
+        for stage in run.stages().filter(|s| !attacks.contains(*s)) {
+            for (q, measured) in run.results.iter().filter(|(q, _)| q.stage == stage) {
+                let arms = models.entry(q.metric.clone()).or_default();
+                for arm in measured.by_arm.keys() {
+                    let span = arms.entry(arm.clone()).or_insert_with(|| (stage.to_owned(), String::new()));
+                    stage.clone_into(&mut span.1);
+                }
+            }
+        }
+        Index { attacks, models }
+    }
 }
 
 impl RunData {
@@ -175,8 +204,11 @@ impl RunData {
     }
 
     fn is_attack(&self, stage: &str) -> bool {
-        let named = self.manifest.stages.iter().any(|s| s.name == stage && s.does == "relearn");
-        named || self.results.keys().any(|q| q.stage == stage && q.metric.starts_with("relearn_loss"))
+        self.index().attacks.contains(stage)
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(self))
     }
 
     /// Stage names, in order.
@@ -197,14 +229,8 @@ impl RunData {
     /// The first and the last stage that measured `metric` on `arm`'s model for any label, attacks
     /// aside: before and after everything that was done to it.
     pub fn before_after(&self, arm: &str, metric: &str) -> Option<(&str, &str)> {
-        let has = |stage: &str| {
-            self.results
-                .iter()
-                .any(|(q, m)| q.stage == stage && q.metric == metric && m.by_arm.contains_key(arm))
-        };
-        let mut stages = self.stages().filter(|s| !self.is_attack(s) && has(s));
-        let first = stages.next()?;
-        let last = stages.last().unwrap_or(first);
+        let (first, last) = self.index().models.get(metric)?.get(arm)?;
+        let (first, last) = (first.as_str(), last.as_str());
         Some((first, if self.is_reference(arm) { first } else { last }))
     }
 

@@ -21,11 +21,6 @@ pub(crate) fn number(v: f64) -> String {
     if v < 0.0 { format!("−{text}") } else { text }
 }
 
-/// `number` with a sign always.
-pub(crate) fn signed(v: f64) -> String {
-    if v > 0.0 { format!("+{}", number(v)) } else { number(v) }
-}
-
 /// A fraction as whole percent; one decimal close to the ends, where it matters.
 pub(crate) fn percent(v: f64) -> String {
     let p = v * 100.0;
@@ -33,12 +28,44 @@ pub(crate) fn percent(v: f64) -> String {
     if p <= -0.5 { format!("−{text}") } else { text }
 }
 
-/// `mean [low, high]`, or the mean alone where one seed gives no interval.
-pub(crate) fn with_interval(s: &Summary, show: fn(f64) -> String) -> String {
+/// `mean [low, high]` with as many decimals as the interval's width bears; the mean alone where one
+/// seed, or equal seeds, give no width.
+pub(crate) fn interval(s: &Summary) -> String {
+    spread(s)
+}
+
+/// [`interval`] of a difference: the mean always has its sign.
+pub(crate) fn difference(s: &Summary) -> String {
+    let text = spread(s);
+    if s.mean > 0.0 { format!("+{text}") } else { text }
+}
+
+/// [`interval`] of a fraction in whole percent.
+pub(crate) fn percent_interval(s: &Summary) -> String {
     match s.interval {
-        Some((low, high)) => format!("{} [{}, {}]", show(s.mean), show(low), show(high)),
-        None => show(s.mean),
+        Some((low, high)) => format!("{} % [{}, {}]", percent(s.mean), percent(low), percent(high)),
+        None => format!("{} %", percent(s.mean)),
     }
+}
+
+fn spread(s: &Summary) -> String {
+    let Some((low, high)) = s.interval else { return number(s.mean) };
+    let (width, size) = (high - low, low.abs().max(high.abs()));
+    if width <= size * 1e-9 {
+        return number(s.mean);
+    }
+    // Two digits of the width, but no more than four of the number itself where it is above one.
+    let most = if size >= 1.0 { 3 } else { 6 };
+    let decimals = (1 - width.log10().floor() as i32).max(0) as usize;
+    if !(1e-4..1e6).contains(&size) {
+        return format!("{} [{}, {}]", number(s.mean), number(low), number(high));
+    }
+    let fixed = |v: f64| {
+        let text = format!("{:.1$}", v.abs(), decimals.min(most));
+        let zero = text.bytes().all(|c| matches!(c, b'0' | b'.'));
+        if v < 0.0 && !zero { format!("−{text}") } else { text }
+    };
+    format!("{} [{}, {}]", fixed(s.mean), fixed(low), fixed(high))
 }
 
 /// `text` cut to `most` characters.
@@ -72,14 +99,19 @@ mod tests {
             shown,
             ["0", "1.235", "−0.5", "12346", "0.0123", "1.00×10⁻⁷", "−3.00×10³⁰", "350", "1.50×10⁶"]
         );
-        assert_eq!([0.1, -0.1, 0.0].map(signed), ["+0.1", "−0.1", "0"]);
         assert_eq!([0.934, -0.02, 1.05].map(percent), ["93", "−2", "105"]);
     }
 
     #[test]
-    fn intervals_and_cuts() {
-        let s = Summary { n: 3, mean: 1.0, sd: None, interval: Some((0.5, 1.5)) };
-        assert_eq!(with_interval(&s, number), "1 [0.5, 1.5]");
+    fn intervals_carry_the_digits_they_bear() {
+        let s = |mean, low, high| Summary { n: 3, mean, sd: None, interval: Some((low, high)) };
+        assert_eq!(interval(&s(3.1137, 3.0241, 3.1899)), "3.11 [3.02, 3.19]");
+        assert_eq!(interval(&s(353.3, 340.0, 360.0)), "353 [340, 360]");
+        assert_eq!(interval(&s(132.0, 132.0, 132.0)), "132");
+        assert_eq!(interval(&s(1e9, 0.9e9, 1.1e9)), "1.00×10⁹ [9.00×10⁸, 1.10×10⁹]");
+        assert_eq!(difference(&s(0.0182, -0.0143, 0.0207)), "+0.018 [−0.014, 0.021]");
+        assert_eq!(difference(&Summary { n: 1, mean: -2.5, sd: None, interval: None }), "−2.5");
+        assert_eq!(percent_interval(&s(0.931, 0.90, 0.95)), "93 % [90, 95]");
         assert_eq!(shorten("abcdef", 4), "abc…");
     }
 }

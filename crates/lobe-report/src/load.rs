@@ -31,7 +31,8 @@ impl RunData {
             return Err(ReportError::Io { file: "manifest.json".into(), source });
         };
         let manifest: Manifest = json("manifest.json", 0, &text)?;
-        let mut run = RunData { manifest, ..RunData::default() };
+        let mut run = RunData::default();
+        run.manifest = manifest;
         let names = [run.manifest.arms.len(), run.manifest.stages.len(), run.manifest.labels.len()];
         if names.iter().any(|n| *n > MOST_NAMES) {
             return Err(ReportError::content(
@@ -86,8 +87,9 @@ impl Root {
         // The file may grow while it is read: the limit holds for the reading, too.
         File::open(&path).and_then(|f| f.take(LIMIT).read_to_end(&mut bytes)).map_err(fail)?;
         String::from_utf8(bytes).map(Some).map_err(|e| {
-            let line =
-                1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+            let line = 1 + String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()])
+                .matches('\n')
+                .count();
             ReportError::content(name, line, "not UTF-8")
         })
     }
@@ -205,8 +207,8 @@ impl Rows<'_> {
         point: Point,
         unit: &str,
     ) -> Result<(), ReportError> {
-        // NaN fails the comparison as well.
-        if !(point.value.abs() <= HUGE) {
+        // A range does not contain NaN either.
+        if !(-HUGE..=HUGE).contains(&point.value) {
             self.unusable += 1;
             return Ok(());
         }

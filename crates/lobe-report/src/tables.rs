@@ -2,8 +2,11 @@
 
 use crate::RunData;
 use crate::data::{Measured, Quantity, summary};
-use crate::format::{MISSING, number, signed, with_interval};
+use crate::format::{MISSING, difference, interval, number};
 use crate::verdict::Return;
+
+/// Most rows of one table; nobody reads further, and `results.csv` has them all.
+const MOST_ROWS: usize = 1000;
 
 /// One cell: what stands in it, and a second line in smaller type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub(crate) struct Table {
 pub(crate) fn steps(run: &RunData, stage: &str) -> Table {
     let row = |arm: &crate::Arm| {
         let back = Return::of(run, stage, &arm.name)?;
-        let steps = summary(&back.reached).map_or_else(|| MISSING.to_owned(), |s| with_interval(&s, number));
+        let steps = summary(&back.reached).map_or_else(|| MISSING.to_owned(), |s| interval(&s));
         let of = format!("{} of {}", back.reached.len(), back.attacked.len());
         let budget = back.budget.filter(|_| back.reached.len() < back.attacked.len());
         let sub = budget.map_or_else(String::new, |b| format!("budget {}", number(b)));
@@ -55,7 +58,10 @@ pub(crate) fn finals(run: &RunData) -> (Table, Table) {
     let (mut main, mut rest) = (empty.clone(), empty);
     for (quantity, measured) in run.ordered() {
         let minor = quantity.metric.contains('@') || quantity.metric == "train_loss";
-        (if minor { &mut rest } else { &mut main }).rows.push(row(run, quantity, measured));
+        let table = if minor { &mut rest } else { &mut main };
+        if table.rows.len() < MOST_ROWS {
+            table.rows.push(row(run, quantity, measured));
+        }
     }
     (main, rest)
 }
@@ -70,17 +76,14 @@ fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
             out.push(MISSING.to_owned().into());
             continue;
         };
-        let mut main = with_interval(&s, number);
+        let mut main = interval(&s);
         if s.n != run.manifest.seeds.len() {
             main.push_str(&format!(" (n = {})", s.n));
         }
         let baseline = run.baseline().filter(|b| *b != arm.name);
         let sub =
             baseline.and_then(|b| measured.difference(&arm.name, b)).filter(|d| d.mean != 0.0 || d.n == 0);
-        out.push(Cell {
-            main,
-            sub: sub.map_or_else(String::new, |d| format!("Δ {}", with_interval(&d, signed))),
-        });
+        out.push(Cell { main, sub: sub.map_or_else(String::new, |d| format!("Δ {}", difference(&d))) });
     }
     out
 }

@@ -1,10 +1,10 @@
 //! The report's text twin, for a terminal or a log.
 
-use comfy_table::{ContentArrangement, presets};
+use comfy_table::{ContentArrangement, LineStyle, TableStyle};
 
 use crate::RunData;
 use crate::figures;
-use crate::format::{number, shorten};
+use crate::format::{MISSING, number, shorten};
 use crate::stats::mean;
 use crate::tables::{self, Table};
 use crate::verdict::{forgotten, verdict};
@@ -35,12 +35,20 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
     for stage in run.attack_stages() {
         relearning(&mut out, run, stage, width, style);
     }
-    let (main, _) = tables::finals(run);
-    for part in columns(&main, width) {
-        section(&mut out, "Final numbers, mean [95 % interval]", &part, width, style);
+    for stage in run.stages() {
+        let table = known(&of_stage(run, stage));
+        for part in columns(&table, width) {
+            section(
+                &mut out,
+                &format!("Final numbers of stage {stage}, mean [95 % interval]"),
+                &part,
+                width,
+                style,
+            );
+        }
     }
     for part in columns(&tables::costs(run), width) {
-        section(&mut out, "Cost, mean over seeds", &part, width, style);
+        section(&mut out, "Cost of one member, mean over seeds", &part, width, style);
     }
     for missing in figures::all(run).1 {
         out.push_str(&wrap(&format!("Not shown: {} ({}).", missing.what, missing.why), width));
@@ -99,36 +107,48 @@ fn sparkline(values: &[f64], (low, high): (f64, f64)) -> String {
     values.iter().map(bar).collect()
 }
 
+/// The final numbers of one stage. Differences are left to the page: a terminal is too narrow.
+fn of_stage(run: &RunData, stage: &str) -> Table {
+    let all = tables::finals(run).0;
+    let rows = all.rows.into_iter().filter(|r| r[0].main == stage).map(|mut row| {
+        row.remove(0);
+        row.iter_mut().skip(2).for_each(|c| c.sub.clear());
+        row
+    });
+    Table { rows: rows.collect(), header: all.header.into_iter().skip(1).collect(), heads: 2 }
+}
+
+/// Without the columns in which nothing is known.
+fn known(table: &Table) -> Table {
+    let has = |i: &usize| *i < table.heads || table.rows.iter().any(|r| r[*i].main != MISSING);
+    pick(table, &(0..table.header.len()).filter(has).collect::<Vec<_>>())
+}
+
+fn pick(table: &Table, keep: &[usize]) -> Table {
+    Table {
+        header: keep.iter().map(|i| table.header[*i].clone()).collect(),
+        heads: table.heads,
+        rows: table.rows.iter().map(|r| keep.iter().filter_map(|i| r.get(*i).cloned()).collect()).collect(),
+    }
+}
+
 /// Splits a table with many arms into tables that fit, each with the row headings.
 fn columns(table: &Table, width: usize) -> Vec<Table> {
     if table.rows.is_empty() {
         return Vec::new();
     }
-    // A heading takes about 16 characters, `1.234 [1.234, 1.234]` and its rules take 23.
+    // A heading takes about 16 characters, `1.234 [1.234, 1.234]` and its space take 23.
     let fit = (width.saturating_sub(table.heads * 16) / 23).max(1);
     let arms: Vec<usize> = (table.heads..table.header.len()).collect();
-    let pick = |group: &[usize]| {
-        let keep: Vec<usize> = (0..table.heads).chain(group.iter().copied()).collect();
-        Table {
-            header: keep.iter().map(|i| table.header[*i].clone()).collect(),
-            heads: table.heads,
-            rows: table
-                .rows
-                .iter()
-                .map(|r| keep.iter().filter_map(|i| r.get(*i).cloned()).collect())
-                .collect(),
-        }
-    };
-    arms.chunks(fit).map(pick).collect()
+    let heads: Vec<usize> = (0..table.heads).collect();
+    arms.chunks(fit).map(|group| pick(table, &[&heads[..], group].concat())).collect()
 }
 
 fn section(out: &mut String, title: &str, table: &Table, width: usize, style: Style) {
+    let rule = if style == Style::Unicode { '─' } else { '-' };
     let mut drawn = comfy_table::Table::new();
     drawn
-        .load_style(match style {
-            Style::Unicode => presets::UTF8_HORIZONTAL_ONLY,
-            Style::Ascii => presets::ASCII_HORIZONTAL_ONLY,
-        })
+        .load_style(TableStyle::new().header_separator(LineStyle::none().fill(rule).junction(rule)))
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(width as u16)
         .set_header(table.header.iter().map(|h| shorten(h, 28)).collect::<Vec<_>>());

@@ -38,7 +38,7 @@ fn outline(page: &str) -> String {
             let count = |what: &str| body.matches(what).count();
             out.push_str(&format!(
                 "  svg: {} curves, {} bands, {} means, {} seeds, {} ghosts, {} labels, {} cells\n",
-                count("class=\"curve\""),
+                count("class=\"curve"),
                 count("class=\"band\""),
                 count("class=\"mean\""),
                 count("class=\"seed\""),

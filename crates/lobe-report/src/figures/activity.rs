@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Figure, Ink, Panel, extent};
 use crate::data::Activity;
-use crate::format::{number, shorten};
+use crate::format::{MISSING, number, shorten};
 use crate::stats::{mean, quantile};
 use crate::svg::{Anchor, Scale, Svg, text_width};
 
@@ -154,7 +154,9 @@ fn panel(
                     None => svg.rect(at, (width, ROW - 0.5), "missing"),
                 }
             }
-            let shown = average(site, label).map_or_else(|| crate::format::MISSING.into(), number);
+            // The same decimals in every row, so that the column lines up.
+            let decimals = (2 - top.log10().floor() as i32).clamp(0, 9) as usize;
+            let shown = average(site, label).map_or_else(|| MISSING.into(), |v| format!("{v:.decimals$}"));
             svg.text((WIDTH - 8.0, y + ROW - 3.5), Anchor::End, "tick", &shown);
             y += ROW;
         }

@@ -11,6 +11,9 @@ use crate::svg::{Anchor, Frame, Marker, Scale, Svg, axes, dodge, pad, steps};
 /// Most points drawn per line; more cannot be seen and make the file heavy.
 const MOST_POINTS: usize = 200;
 
+/// Most single seeds drawn per arm.
+const MOST_SEEDS: usize = 24;
+
 type Line = Vec<(f64, f64)>;
 
 /// The curves of one arm.
@@ -93,7 +96,10 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     let frame = Frame { left: 60.0, top: 36.0, right: 540.0, bottom: 348.0 };
     let (x, zero) = steps(&xs, frame.x());
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {
-        Scale::log((low / 1.06, high * 1.06), frame.y())
+        {
+            let room = (high / low).powf(0.06);
+            Scale::log((low / room, high * room), frame.y())
+        }
     } else {
         Scale::linear(pad(low, high, 0.06), frame.y())
     };
@@ -115,9 +121,11 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
         svg.open(b.look.class, b.arm);
         match (&b.band, plot.bands) {
             (Some((upper, lower)), true) => svg.band(&path(upper), &path(lower), "band"),
-            _ => b.seeds.iter().for_each(|s| svg.path(&path(s), "thin", b.look.dash)),
+            _ => b.seeds.iter().take(MOST_SEEDS).for_each(|s| svg.path(&path(s), "thin", "")),
         }
-        svg.path(&path(&b.mean), "curve", b.look.dash);
+        // Dashes drown in the noise of a running loss; there the markers keep arms apart.
+        let (class, dash) = if plot.bands { ("curve", b.look.dash) } else { ("curve fine", "") };
+        svg.path(&path(&b.mean), class, dash);
         // A few markers keep the arms apart without colour; the phase differs per shape so that
         // they do not stack where curves meet.
         let stride = b.mean.len().div_ceil(7).max(1);

@@ -2,7 +2,7 @@
 
 use super::{Figure, Ink, Panel, axis, extent, seeds};
 use crate::data::summary;
-use crate::format::{number, shorten, with_interval};
+use crate::format::{interval, shorten};
 use crate::svg::{Anchor, Frame, Scale, Svg, axes, pad};
 
 /// Metrics that are curves, counts or about an attack; the tables have them.
@@ -98,7 +98,7 @@ fn panel(ink: &Ink<'_>, metric: &str, label: &str, domain: (f64, f64)) -> Panel 
         let after = run.after(arm, metric, label);
         let Some(s) = summary(&after) else { continue };
         svg.line((frame.left, y), (frame.right, y), "grid");
-        svg.open(look.class, &format!("{arm}: {}", with_interval(&s, number)));
+        svg.open(look.class, &format!("{arm}: {}", interval(&s)));
         svg.text((frame.left - 8.0, y + 4.0), Anchor::End, "label", &shorten(arm, 15));
         if run.before_after(arm, metric).is_some_and(|(first, last)| first != last) {
             for (_, v) in run.before(arm, metric, label) {

@@ -2,10 +2,13 @@
 
 use super::{Figure, Ink, Panel, axis, extent, seeds};
 use crate::data::summary;
-use crate::format::{number, shorten, with_interval};
+use crate::format::{interval, shorten};
 use crate::palette::Look;
 use crate::stats::Summary;
-use crate::svg::{Frame, Labels, Scale, Svg, axes, pad};
+use crate::svg::{Anchor, Frame, Labels, Scale, Svg, axes, pad};
+
+/// Most markers per arm.
+const MOST_SEEDS: usize = 200;
 
 /// One arm in the plane.
 struct Spot<'a> {
@@ -57,6 +60,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
     let unit = ink.run.unit("loss");
     let titles = (axis("forget loss after the cut", unit), axis("retain loss after the cut", unit));
     axes(&mut svg, frame, &x, &y, (&titles.0, &titles.1));
+    svg.text((frame.right, frame.top - 12.0), Anchor::End, "tick", "better: right and down ↘");
     let at = |(a, b): (f64, f64)| (x.at(a), y.at(b));
     for s in spots.iter().filter(|s| ink.run.is_reference(s.arm) && Some(s.arm) != ink.run.filter()) {
         svg.line((x.at(s.forget.mean), frame.top), (x.at(s.forget.mean), frame.bottom), "reference");
@@ -69,12 +73,12 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
             let n = s.before.len() as f64;
             let mean = s.before.iter().fold((0.0, 0.0), |m, p| (m.0 + p.0 / n, m.1 + p.1 / n));
             svg.path(&[at(mean), centre], "trail", "1 4");
-            for p in &s.before {
+            for p in s.before.iter().take(MOST_SEEDS) {
                 svg.marker(at(*p), 4.0, s.look.marker, "ghost");
             }
             labels.avoid(at(mean), 8.0);
         }
-        for p in &s.seeds {
+        for p in s.seeds.iter().take(MOST_SEEDS) {
             svg.marker(at(*p), 3.4, s.look.marker, "seed");
             labels.avoid(at(*p), 5.0);
         }
@@ -124,5 +128,5 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
 }
 
 fn sentence(s: &Spot<'_>) -> String {
-    format!("forget {}, retain {}", with_interval(&s.forget, number), with_interval(&s.retain, number))
+    format!("forget {}, retain {}", interval(&s.forget), interval(&s.retain))
 }

@@ -78,8 +78,10 @@ fn figure(run: &RunData, number: usize, f: &Figure) -> Markup {
     html! {
         figure id=(f.id) {
             h2 { (f.title) }
-            div.panels { (panels) }
-            @if let Some(t) = &steps { (table(t, "beside")) }
+            div.drawing {
+                div.panels { (panels) }
+                @if let Some(t) = &steps { (table(t, "beside")) }
+            }
             figcaption { b { "Figure " (number) ". " } (f.caption) }
         }
     }

@@ -147,7 +147,7 @@ impl Svg {
             Marker::Star => {
                 let tip = |i: usize| {
                     let (angle, r) =
-                        (std::f64::consts::PI * i as f64 / 5.0, if i % 2 == 0 { 1.35 } else { 0.6 });
+                        (std::f64::consts::PI * i as f64 / 5.0, if i.is_multiple_of(2) { 1.35 } else { 0.6 });
                     (angle.sin() * r, -angle.cos() * r)
                 };
                 polygon(&(0..10).map(tip).collect::<Vec<_>>())

@@ -77,7 +77,7 @@ fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     (0..=(last - first) as i64)
         .map(|i| {
             let v = (first + i as f64) * step;
-            let text = if size >= 1e6 || size < 1e-4 { scientific(v) } else { format!("{v:.decimals$}") };
+            let text = if (1e-4..1e6).contains(&size) { format!("{v:.decimals$}") } else { scientific(v) };
             (v, text.replace('-', "−"))
         })
         .collect()
