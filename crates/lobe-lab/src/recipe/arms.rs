@@ -1,0 +1,162 @@
+//! `[arms]`: the treatments that are compared.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::callbacks::Callbacks;
+use super::check::{name, one_of, range};
+use super::error::PathError;
+use super::form::{Arm, ArmData, Derived, NamedRegion, Section};
+use super::merge::merge;
+use super::resolve::{about, complete, required};
+use super::scale::{Scale, train};
+use super::train::Train;
+use super::tree::{Node, Tree};
+use super::typed::typed;
+
+/// The keys of an arm that are not its method's parameters.
+const KEYS: [&str; 9] =
+    ["method", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
+/// Most arms of one recipe.
+const MAX_ARMS: usize = 256;
+
+pub(super) fn arms(
+    root: &Node,
+    regions: &[NamedRegion],
+    data: &Section,
+    base: &Train,
+    scale: Scale,
+    callbacks: &Callbacks,
+    derived: &mut Vec<Derived>,
+) -> Result<Vec<Arm>, PathError> {
+    let none = || PathError::new("", "the table [arms] is missing: a recipe compares at least one arm");
+    let entries = root.get("arms").ok_or_else(none)?.entries(&["arms"])?;
+    if entries.is_empty() || entries.len() > MAX_ARMS {
+        return Err(PathError::new("arms", format!("{} arms; 1 to {MAX_ARMS} are possible", entries.len())));
+    }
+    let mut out = Vec::with_capacity(entries.len());
+    for (key, node) in entries {
+        let all = Around { root, regions, data, base, scale, callbacks };
+        out.push(arm(key, node, &all, derived).map_err(|e| e.within(&["arms", key]))?);
+    }
+    Ok(out)
+}
+
+/// What an arm may refer to.
+struct Around<'a> {
+    root: &'a Node,
+    regions: &'a [NamedRegion],
+    data: &'a Section,
+    base: &'a Train,
+    scale: Scale,
+    callbacks: &'a Callbacks<'a>,
+}
+
+fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Result<Arm, PathError> {
+    name("an arm's name", key).map_err(|m| PathError::new("", m))?;
+    node.entries(&[])?;
+    let method: String = required(node, "method", "how the arm trains")?;
+    let rest = Value::Object(node.to_map(&KEYS));
+    let params = complete((all.callbacks.method)(&method, &rest)?, &KEYS)?;
+    let data = optional(node, "data")?.unwrap_or_default();
+    let control = optional(node, "control")?.unwrap_or_else(|| {
+        if data == ArmData::RetainOnly {
+            let rule = "trains on \"retain only\"".to_owned();
+            derived.push(Derived { key: format!("arms.{key}.control"), value: "true".into(), rule });
+        }
+        data == ArmData::RetainOnly
+    });
+    Ok(Arm {
+        name: key.to_owned(),
+        about: about(node).map_err(|e| e.within(&["about"]))?,
+        method,
+        regions: region_names(node, all.regions)?,
+        data,
+        labels: labels(node, all)?,
+        control,
+        loss_weight: loss_weight(node)?,
+        train: own_train(key, node, all, derived)?,
+        params,
+    })
+}
+
+fn optional<T: serde::de::DeserializeOwned>(table: &Node, key: &str) -> Result<Option<T>, PathError> {
+    table.get(key).map(|n| typed(&n.to_json())).transpose().map_err(|e| e.within(&[key]))
+}
+
+/// `region`: the name of a region, or a list of them.
+pub(super) fn region_names(table: &Node, regions: &[NamedRegion]) -> Result<Vec<String>, PathError> {
+    let Some(node) = table.get("region") else { return Ok(Vec::new()) };
+    let named =
+        |path: &str, text: &str| one_of(path, "region", text, regions.iter().map(|r| r.name.as_str()));
+    if let Some(text) = node.text() {
+        named("region", text)?;
+        return Ok(vec![text.to_owned()]);
+    }
+    if !matches!(node.tree, Tree::List(_)) {
+        let message = format!("expected the name of a region or a list of names, found {}", node.tree.kind());
+        return Err(PathError::new("region", message));
+    }
+    let names: Vec<String> = typed(&node.to_json()).map_err(|e| e.within(&["region"]))?;
+    for (i, text) in names.iter().enumerate() {
+        named(&format!("region.{i}"), text)?;
+        if names[..i].contains(text) {
+            return Err(PathError::new(&format!("region.{i}"), format!("the region {text:?} stands twice")));
+        }
+    }
+    Ok(names)
+}
+
+fn labels(node: &Node, all: &Around) -> Result<Map<String, Value>, PathError> {
+    let Some(labels) = node.get("labels") else { return Ok(Map::new()) };
+    labels.entries(&["labels"])?;
+    let data = serde_json::to_value(all.data).unwrap_or_default();
+    let answer = (all.callbacks.labels)(&data, &labels.to_json());
+    answer.and_then(|v| complete(v, &[])).map_err(|e| e.within(&["labels"]))
+}
+
+fn loss_weight(node: &Node) -> Result<BTreeMap<String, f64>, PathError> {
+    let weights: BTreeMap<String, f64> = optional(node, "loss_weight")?.unwrap_or_default();
+    for (label, weight) in &weights {
+        range("", *weight, 0.0..=1e6).map_err(|e| e.within(&["loss_weight", label]))?;
+    }
+    Ok(weights)
+}
+
+/// The arm's own training settings: `[train]` with the arm's overrides, derived values anew.
+fn own_train(
+    key: &str,
+    node: &Node,
+    all: &Around,
+    derived: &mut Vec<Derived>,
+) -> Result<Option<Train>, PathError> {
+    let over = node.get("train");
+    let masked = node.get("masked");
+    if let (Some(_), Some(_)) = (masked, over.and_then(|o| o.get("masked"))) {
+        return Err(PathError::new("masked", "stands here and in the arm's train table; keep one"));
+    }
+    let Some(first) = over.or(masked) else { return Ok(None) };
+    if let Some(over) = over {
+        over.entries(&["train"])?;
+    }
+    let empty = Node { origin: first.origin.clone(), tree: Tree::Table(Vec::new()) };
+    let mut table = all.root.get("train").cloned().unwrap_or_else(|| empty.clone());
+    if let Some(over) = over {
+        merge(&mut table, over)?;
+    }
+    if let Some(masked) = masked {
+        // Read on its own first, so that a wrong word is found where it stands.
+        optional::<super::train::Masked>(node, "masked")?;
+        let entry = Tree::Table(vec![("masked".to_owned(), masked.clone())]);
+        merge(&mut table, &Node { tree: entry, ..empty })?;
+    }
+    let mut own = Vec::new();
+    let train = train(Some(&table), all.scale, &format!("arms.{key}.train"), &mut own);
+    let train = train.map_err(|e| e.within(&["train"]))?;
+    if train == *all.base {
+        return Ok(None);
+    }
+    derived.extend(own);
+    Ok(Some(train))
+}

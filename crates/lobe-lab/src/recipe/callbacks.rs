@@ -1,0 +1,50 @@
+//! What the recipe asks the rest of Lobe: are these keys right, and what are their defaults?
+
+use serde_json::Value;
+
+use super::error::PathError;
+
+/// A callback's answer for a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageInfo {
+    /// The stage's parameters with every default.
+    pub params: Value,
+    /// Whether later stages can start from its models.
+    pub makes_model: bool,
+    /// Whether it starts from the models of an earlier stage.
+    pub needs_model: bool,
+}
+
+/// Parsers of the parts of a recipe whose meaning other crates know.
+///
+/// Each gets a name and the table's other keys, and returns the table with every default filled
+/// in. Resolving what they returned must give the same again. The path of an error is relative to
+/// the table; an unknown name is an error at `kind`, `method` or `do`.
+pub struct Callbacks<'a> {
+    /// `[data]`: kind and the rest.
+    pub data: &'a dyn Fn(&str, &Value) -> Result<Value, PathError>,
+    /// `[model]`: kind and the rest.
+    pub model: &'a dyn Fn(&str, &Value) -> Result<Value, PathError>,
+    /// An arm: method and the method's parameters.
+    pub method: &'a dyn Fn(&str, &Value) -> Result<Value, PathError>,
+    /// The `labels` of an arm, given the resolved `[data]` (with `kind`).
+    pub labels: &'a dyn Fn(&Value, &Value) -> Result<Value, PathError>,
+    /// A stage: `do` and the stage's parameters.
+    pub stage: &'a dyn Fn(&str, &Value) -> Result<StageInfo, PathError>,
+}
+
+impl Callbacks<'static> {
+    /// Accepts every table as it is: for tests, and for looking at a recipe without running it.
+    pub fn permissive() -> Callbacks<'static> {
+        Callbacks {
+            data: &|_, rest| Ok(rest.clone()),
+            model: &|_, rest| Ok(rest.clone()),
+            method: &|_, rest| Ok(rest.clone()),
+            labels: &|_, rest| Ok(rest.clone()),
+            stage: &|does, rest| {
+                let (makes_model, needs_model) = (does != "measure", does != "train");
+                Ok(StageInfo { params: rest.clone(), makes_model, needs_model })
+            },
+        }
+    }
+}

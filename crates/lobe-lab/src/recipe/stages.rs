@@ -1,0 +1,157 @@
+//! `[[stage]]`: the steps of the experiment, and what each of them starts from.
+
+use serde_json::{Map, Value};
+
+use super::arms::region_names;
+use super::callbacks::Callbacks;
+use super::check::{name, one_of, range};
+use super::error::PathError;
+use super::form::{Arm, Derived, NamedRegion, Stage};
+use super::resolve::{complete, required};
+use super::scale::Scale;
+use super::tree::{Node, Tree, item_names};
+use super::typed::typed;
+
+/// The keys of a stage that are not its parameters.
+const KEYS: [&str; 4] = ["do", "name", "from", "arms"];
+/// Most stages of one recipe.
+const MAX_STAGES: usize = 256;
+/// Most steps of a stage.
+const MAX_STEPS: u64 = 1_000_000_000;
+
+/// A resolved stage, and whether later ones can start from it.
+struct Earlier {
+    stage: Stage,
+    makes_model: bool,
+}
+
+pub(super) fn stages(
+    root: &Node,
+    regions: &[NamedRegion],
+    arms: &[Arm],
+    scale: Scale,
+    callbacks: &Callbacks,
+    derived: &mut Vec<Derived>,
+) -> Result<Vec<Stage>, PathError> {
+    let Some(node) = root.get("stage") else {
+        return Err(PathError::new("", "no [[stage]]: a recipe has at least one"));
+    };
+    let Tree::List(items) = &node.tree else {
+        let message = format!("expected tables [[stage]], found {}", node.tree.kind());
+        return Err(PathError::new("stage", message));
+    };
+    if items.is_empty() || items.len() > MAX_STAGES {
+        return Err(PathError::new(
+            "stage",
+            format!("{} stages; 1 to {MAX_STAGES} are possible", items.len()),
+        ));
+    }
+    let mut done: Vec<Earlier> = Vec::with_capacity(items.len());
+    for (i, (item, title)) in items.iter().zip(item_names(items)).enumerate() {
+        let stage = stage(item, &title, &done, regions, arms, scale, callbacks, derived);
+        done.push(stage.map_err(|e| e.within(&["stage", &i.to_string()]))?);
+    }
+    Ok(done.into_iter().map(|d| d.stage).collect())
+}
+
+fn stage(
+    node: &Node,
+    title: &str,
+    done: &[Earlier],
+    regions: &[NamedRegion],
+    arms: &[Arm],
+    scale: Scale,
+    callbacks: &Callbacks,
+    derived: &mut Vec<Derived>,
+) -> Result<Earlier, PathError> {
+    node.entries(&[])?;
+    let does: String = required(node, "do", "what the stage does")?;
+    if let Some(given) = node.get("name") {
+        let _: String = typed(&given.to_json()).map_err(|e| e.within(&["name"]))?;
+    }
+    name("a stage's name", title).map_err(|m| PathError::new("name", m))?;
+    if done.iter().any(|d| d.stage.name == title) {
+        return Err(PathError::new("name", format!("two stages are called {title:?}")));
+    }
+    let mut rest = node.to_map(&KEYS);
+    let key = format!("stage.{title}.steps");
+    let written = scaled(&mut rest, scale, &key, derived)?;
+    let info = (callbacks.stage)(&does, &Value::Object(rest))?;
+    let mut params = complete(info.params, &KEYS)?;
+    if !written {
+        scaled(&mut params, scale, &key, derived)?;
+    }
+    region_names(node, regions)?;
+    let from = from(node, title, info.needs_model, done, derived)?;
+    let source = from.as_ref().and_then(|f| done.iter().find(|d| d.stage.name == *f));
+    let arms = subset(node, arms, source.map(|d| &d.stage))?;
+    let stage = Stage { does, name: title.to_owned(), from, arms, params };
+    Ok(Earlier { stage, makes_model: info.makes_model })
+}
+
+/// Scales `steps` if it is there.
+fn scaled(
+    table: &mut Map<String, Value>,
+    scale: Scale,
+    key: &str,
+    derived: &mut Vec<Derived>,
+) -> Result<bool, PathError> {
+    let Some(value) = table.get_mut("steps") else { return Ok(false) };
+    let steps: u64 = typed(value).map_err(|e| e.within(&["steps"]))?;
+    range("steps", steps, 1..=MAX_STEPS)?;
+    let steps = scale.steps(key, steps, 1, derived);
+    // Again: a recipe that was scaled must load as it was saved.
+    range("steps", steps, 1..=MAX_STEPS)?;
+    *value = steps.into();
+    Ok(true)
+}
+
+fn from(
+    node: &Node,
+    title: &str,
+    needs_model: bool,
+    done: &[Earlier],
+    derived: &mut Vec<Derived>,
+) -> Result<Option<String>, PathError> {
+    let mut makers = done.iter().filter(|d| d.makes_model).map(|d| d.stage.name.as_str());
+    if let Some(written) = node.get("from") {
+        let from: String = typed(&written.to_json()).map_err(|e| e.within(&["from"]))?;
+        one_of("from", "earlier stage that makes a model", &from, makers.clone())?;
+        return Ok(Some(from));
+    }
+    if !needs_model {
+        return Ok(None);
+    }
+    let Some(last) = makers.next_back() else {
+        return Err(PathError::new("", "needs a model, but no earlier stage makes one"));
+    };
+    let rule = "the last earlier stage that makes a model".to_owned();
+    derived.push(Derived { key: format!("stage.{title}.from"), value: last.to_owned(), rule });
+    Ok(Some(last.to_owned()))
+}
+
+/// The arms of a stage in the recipe's order: those written, or all that its source has.
+fn subset(node: &Node, all: &[Arm], source: Option<&Stage>) -> Result<Vec<String>, PathError> {
+    let possible: Vec<&str> = match source {
+        Some(stage) => stage.arms.iter().map(String::as_str).collect(),
+        None => all.iter().map(|a| a.name.as_str()).collect(),
+    };
+    let Some(written) = node.get("arms") else {
+        return Ok(possible.into_iter().map(String::from).collect());
+    };
+    let names: Vec<String> = typed(&written.to_json()).map_err(|e| e.within(&["arms"]))?;
+    if names.is_empty() {
+        return Err(PathError::new("arms", "an empty list: the stage would do nothing"));
+    }
+    for (i, arm) in names.iter().enumerate() {
+        let path = format!("arms.{i}");
+        one_of(&path, "arm", arm, all.iter().map(|a| a.name.as_str()))?;
+        if names[..i].contains(arm) {
+            return Err(PathError::new(&path, format!("the arm {arm:?} stands twice")));
+        }
+        if let Some(stage) = source.filter(|s| !s.arms.contains(arm)) {
+            return Err(PathError::new(&path, format!("the stage {:?} has no arm {arm:?}", stage.name)));
+        }
+    }
+    Ok(possible.into_iter().filter(|p| names.iter().any(|n| n == p)).map(String::from).collect())
+}

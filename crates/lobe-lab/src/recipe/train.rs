@@ -1,0 +1,164 @@
+//! `[train]`: how networks are trained.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::{at_least, range};
+use super::error::PathError;
+
+/// The optimiser's rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// Adam; weight decay is added to the gradient.
+    Adam,
+    /// Gradient descent with momentum.
+    Sgd,
+}
+
+/// How the learning rate moves after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Stays at `lr`.
+    Constant,
+    /// Half a cosine from `lr` down to `min_lr`.
+    Cosine,
+    /// A line from `lr` down to `min_lr`.
+    Linear,
+}
+
+/// What happens to parameters whose update a route turns off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Masked {
+    /// Their gradient is zero; momentum and weight decay go on.
+    ZeroGrad,
+    /// They do not move at all.
+    Freeze,
+}
+
+/// How networks are trained. An arm may override any key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// Optimiser steps, 1 to 1e9. `scale` multiplies it.
+    #[schemars(range(min = 1, max = 1_000_000_000u64))]
+    pub steps: u64,
+    /// Rows (sequences or images) per step, 1 to 1048576.
+    #[schemars(range(min = 1, max = 1_048_576u64))]
+    pub batch: usize,
+    /// Peak learning rate, 0 to 1000.
+    #[schemars(range(min = 0, max = 1000))]
+    pub lr: f64,
+    /// The optimiser's rule.
+    pub optimizer: Optimizer,
+    /// Adam's decay rates of the first and second moment, each at least 0 and below 1.
+    pub betas: [f64; 2],
+    /// Adam's term in the denominator, above 0 to 1.
+    pub eps: f64,
+    /// Weight decay per unit of learning rate, 0 to 1000.
+    #[schemars(range(min = 0, max = 1000))]
+    pub weight_decay: f64,
+    /// Momentum of `sgd`, at least 0 and below 1.
+    pub momentum: f64,
+    /// Steps in which the learning rate rises from zero, 0 to `steps`. Absent: `steps` / 20.
+    pub warmup: u64,
+    /// How the learning rate moves after the warm-up.
+    pub schedule: Schedule,
+    /// Learning rate at the end as a fraction of `lr`, 0 to 1. Without meaning for `constant`.
+    #[schemars(range(min = 0, max = 1))]
+    pub min_lr: f64,
+    /// Largest norm of the whole gradient, above 0 to 1e9. Absent: no clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// What happens to parameters whose update a route turns off.
+    pub masked: Masked,
+    /// Fixed number of reduction lanes, 1 to 1024: results depend on it, never on threads.
+    #[schemars(range(min = 1, max = 1024))]
+    pub lanes: usize,
+    /// Rows a worker takes at once, 1 to `batch`. Absent: chosen from the network's size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_per_shard: Option<usize>,
+    /// Steps between held-out evaluations, at least 1. Absent: `steps` / 20.
+    #[schemars(range(min = 1))]
+    pub eval_every: u64,
+    /// Seconds between checkpoints, 0 to 86400; 0 writes one whenever it can.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub checkpoint_secs: u64,
+    /// Steps between points of the training curve, at least 1. Absent: `steps` / 100.
+    #[schemars(range(min = 1))]
+    pub log_every: u64,
+}
+
+impl Default for Train {
+    fn default() -> Train {
+        Train {
+            steps: 1000,
+            batch: 32,
+            lr: 1e-3,
+            optimizer: Optimizer::Adamw,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.01,
+            momentum: 0.0,
+            warmup: 50,
+            schedule: Schedule::Cosine,
+            min_lr: 0.1,
+            clip: None,
+            masked: Masked::ZeroGrad,
+            lanes: 2,
+            rows_per_shard: None,
+            eval_every: 50,
+            checkpoint_secs: 60,
+            log_every: 10,
+        }
+    }
+}
+
+impl Train {
+    /// Holds every number against its range.
+    pub(super) fn check(&self) -> Result<(), PathError> {
+        range("steps", self.steps, 1..=1_000_000_000)?;
+        range("batch", self.batch, 1..=1 << 20)?;
+        range("lr", self.lr, 0.0..=1e3)?;
+        for (i, beta) in self.betas.into_iter().enumerate() {
+            below_one(&format!("betas.{i}"), beta)?;
+        }
+        above_zero("eps", self.eps, 1.0)?;
+        range("weight_decay", self.weight_decay, 0.0..=1e3)?;
+        below_one("momentum", self.momentum)?;
+        if self.warmup > self.steps {
+            let message =
+                format!("{} is out of range 0 to {} (the number of steps)", self.warmup, self.steps);
+            return Err(PathError::new("warmup", message));
+        }
+        range("min_lr", self.min_lr, 0.0..=1.0)?;
+        if let Some(clip) = self.clip {
+            above_zero("clip", clip, 1e9)?;
+        }
+        range("lanes", self.lanes, 1..=1024)?;
+        if let Some(rows) = self.rows_per_shard {
+            range("rows_per_shard", rows, 1..=self.batch)?;
+        }
+        at_least("eval_every", self.eval_every, 1)?;
+        range("checkpoint_secs", self.checkpoint_secs, 0..=86_400)?;
+        at_least("log_every", self.log_every, 1)
+    }
+}
+
+fn below_one(path: &str, value: f64) -> Result<(), PathError> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(PathError::new(path, format!("{value} is out of range: at least 0 and below 1")))
+}
+
+fn above_zero(path: &str, value: f64, most: f64) -> Result<(), PathError> {
+    if value > 0.0 && value <= most {
+        return Ok(());
+    }
+    Err(PathError::new(path, format!("{value} is out of range: above 0 to {most}")))
+}

@@ -1,0 +1,124 @@
+//! Deserialising a section with errors in the recipe's own words.
+
+use lobe_core::did_you_mean;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use super::error::PathError;
+
+/// Reads `value` as a `T`. The error carries the path inside of `value` and says what was
+/// expected; an unknown key or choice names the nearest valid one.
+///
+/// # Errors
+/// If the value does not fit the type.
+pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, PathError> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let mut path: Vec<String> = e.path().iter().filter_map(segment).collect();
+        let raw = e.inner().to_string();
+        if let Some(key) = unknown(&raw, "unknown field").map(|(key, _)| key)
+            && path.last() != Some(&key)
+        {
+            path.push(key);
+        }
+        PathError { path, message: in_words(&raw) }
+    })
+}
+
+fn segment(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+/// Rewrites serde's message: no type names of Rust, and a suggestion.
+fn in_words(raw: &str) -> String {
+    if let Some((key, valid)) = unknown(raw, "unknown field") {
+        let valid: Vec<&str> = valid.iter().map(String::as_str).collect();
+        return format!("unknown key{}", did_you_mean(&key, valid.iter().copied()));
+    }
+    if let Some((word, valid)) = unknown(raw, "unknown variant") {
+        let valid: Vec<&str> = valid.iter().map(String::as_str).collect();
+        return format!("unknown choice {word:?}{}", did_you_mean(&word, valid.iter().copied()));
+    }
+    if let Some(key) = between_ticks(raw.strip_prefix("missing field ").unwrap_or_default()).first() {
+        return format!("the key {key:?} is missing");
+    }
+    let Some(rest) = raw.strip_prefix("invalid type: ").or_else(|| raw.strip_prefix("invalid value: "))
+    else {
+        return raw.to_owned();
+    };
+    match rest.rsplit_once(", expected ") {
+        Some((found, expected)) => format!("expected {}, found {}", plain_type(expected), plain_found(found)),
+        None => raw.to_owned(),
+    }
+}
+
+fn plain_type(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, zero or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "string or map" => "text",
+        "a map" => "a table",
+        "a sequence" => "a list",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
+}
+
+fn plain_found(found: &str) -> &str {
+    let (kind, value) = found.split_once(' ').unwrap_or((found, ""));
+    match kind {
+        "string" => value,
+        "integer" | "boolean" => value.trim_matches('`'),
+        "floating" => value.trim_start_matches("point ").trim_matches('`'),
+        "sequence" => "a list",
+        "map" => "a table",
+        _ => found,
+    }
+}
+
+/// ``unknown field `x`, expected one of `a`, `b` `` → (`x`, [`a`, `b`]).
+fn unknown(raw: &str, start: &str) -> Option<(String, Vec<String>)> {
+    // The name is what the recipe says and may itself hold a tick: split at serde's own words.
+    let rest = raw.strip_prefix(start)?.strip_prefix(" `")?;
+    let cut = rest.rfind("`, expected ").or_else(|| rest.rfind("`, there are no "))?;
+    Some((rest[..cut].to_owned(), between_ticks(&rest[cut + 1..])))
+}
+
+fn between_ticks(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(raw: &str, words: &str) {
+        assert_eq!(in_words(raw), words);
+    }
+
+    #[test]
+    fn messages_speak_of_recipes_not_of_rust() {
+        check("unknown field `stpes`, expected one of `steps`, `lr`", "unknown key; did you mean \"steps\"?");
+        check("unknown field `a`b`, expected `zz`", "unknown key; valid: zz");
+        check("unknown field `x`, there are no fields", "unknown key");
+        check(
+            "unknown variant `adan`, expected one of `sgd`, `adam`",
+            "unknown choice \"adan\"; did you mean \"adam\"?",
+        );
+        check("missing field `kind`", "the key \"kind\" is missing");
+        check("invalid type: string \"abc\", expected f64", "expected a number, found \"abc\"");
+        check("invalid value: integer `-3`, expected u64", "expected a whole number, zero or more, found -3");
+        check(
+            "invalid type: floating point `1.5`, expected u64",
+            "expected a whole number, zero or more, found 1.5",
+        );
+        check("invalid type: sequence, expected a string", "expected text, found a list");
+        check("something else", "something else");
+    }
+}

@@ -1,0 +1,178 @@
+//! `results.csv` and `timings.csv`: the same rows always give the same bytes.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use super::error::StoreError;
+
+/// One measured number of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultRow {
+    /// The stage that produced it.
+    pub stage: String,
+    /// The arm.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// True class of the data, or `all`.
+    pub label: String,
+    /// What was measured.
+    pub metric: String,
+    /// Step of the stage; absent for a number that belongs to no step.
+    pub step: Option<u64>,
+    /// The number; finite.
+    pub value: f64,
+    /// Its unit.
+    pub unit: String,
+}
+
+/// How long something took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimingRow {
+    /// The stage.
+    pub stage: String,
+    /// The arm.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Work per second.
+    pub rate: f64,
+    /// Unit of the rate.
+    pub unit: String,
+}
+
+/// The order of stages and arms in the recipe, which is the order of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Names of all stages.
+    pub stages: &'a [String],
+    /// Names of all arms.
+    pub arms: &'a [String],
+}
+
+impl Order<'_> {
+    fn of(&self, stage: &str, arm: &str) -> Result<(usize, usize), StoreError> {
+        let find = |what: &str, names: &[String], name: &str| {
+            let missing = || StoreError::Row { message: format!("no {what} is called {name:?}") };
+            names.iter().position(|n| n == name).ok_or_else(missing)
+        };
+        Ok((find("stage", self.stages, stage)?, find("arm", self.arms, arm)?))
+    }
+}
+
+/// The content of `results.csv`: sorted by stage, arm, seed, label, metric and step, rows without
+/// a step last. Equal rows are written once.
+///
+/// # Errors
+/// If a number is not finite, a stage or an arm is unknown, or one thing has two values.
+pub fn results_csv(rows: &[ResultRow], order: Order) -> Result<String, StoreError> {
+    let mut sorted = Vec::with_capacity(rows.len());
+    for row in rows {
+        if !row.value.is_finite() {
+            return Err(StoreError::Row { message: format!("{} is not a finite number", describe(row)) });
+        }
+        sorted.push((order.of(&row.stage, &row.arm)?, row));
+    }
+    sorted.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| compare(x, y)));
+    let mut out = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    for (i, (_, row)) in sorted.iter().enumerate() {
+        if let Some((_, before)) = i.checked_sub(1).map(|i| sorted[i])
+            && before.stage == row.stage
+            && before.arm == row.arm
+            && compare(before, row) == Ordering::Equal
+        {
+            if before.value == row.value && before.unit == row.unit {
+                continue;
+            }
+            let message = format!("{} and {} {}", describe(before), number(row.value), row.unit);
+            return Err(StoreError::Row { message });
+        }
+        let step = row.step.map_or(String::new(), |s| s.to_string());
+        let seed = row.seed.to_string();
+        let value = number(row.value);
+        line(&mut out, &[&row.stage, &row.arm, &seed, &row.label, &row.metric, &step, &value, &row.unit]);
+    }
+    Ok(out)
+}
+
+fn compare(a: &ResultRow, b: &ResultRow) -> Ordering {
+    let key = |r: &ResultRow| (r.step.is_none(), r.step);
+    (a.seed, &a.label, &a.metric).cmp(&(b.seed, &b.label, &b.metric)).then(key(a).cmp(&key(b)))
+}
+
+fn describe(row: &ResultRow) -> String {
+    let step = row.step.map_or(String::new(), |s| format!(" at step {s}"));
+    let (stage, arm, seed) = (&row.stage, &row.arm, row.seed);
+    format!(
+        "{stage}, {arm}.{seed}: {} of {}{step} is {} {}",
+        row.metric,
+        row.label,
+        number(row.value),
+        row.unit
+    )
+}
+
+/// The content of `timings.csv`, in the recipe's order.
+///
+/// # Errors
+/// If a number is not finite, or a stage or an arm is unknown.
+pub fn timings_csv(rows: &[TimingRow], order: Order) -> Result<String, StoreError> {
+    let mut sorted = Vec::with_capacity(rows.len());
+    for row in rows {
+        if !row.seconds.is_finite() || !row.rate.is_finite() {
+            let message =
+                format!("the time of {}, {}.{} is not a finite number", row.stage, row.arm, row.seed);
+            return Err(StoreError::Row { message });
+        }
+        sorted.push((order.of(&row.stage, &row.arm)?, row));
+    }
+    sorted.sort_by(|(a, x), (b, y)| a.cmp(b).then((x.seed, &x.unit).cmp(&(y.seed, &y.unit))));
+    let mut out = String::from("stage,arm,seed,seconds,rate,unit\n");
+    for (_, row) in sorted {
+        let (seed, seconds, rate) = (row.seed.to_string(), number(row.seconds), number(row.rate));
+        line(&mut out, &[&row.stage, &row.arm, &seed, &seconds, &rate, &row.unit]);
+    }
+    Ok(out)
+}
+
+fn line(out: &mut String, fields: &[&str]) {
+    for (i, field) in fields.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        if field.contains([',', '"', '\n', '\r']) {
+            write!(out, "\"{}\"", field.replace('"', "\"\"")).ok();
+        } else {
+            out.push_str(field);
+        }
+    }
+    out.push('\n');
+}
+
+/// The shortest text that reads back as the same number; whole numbers without a point.
+fn number(value: f64) -> String {
+    // Adding zero turns -0 into 0: equal numbers get equal bytes.
+    let text = format!("{:?}", value + 0.0);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back_exactly() {
+        for (value, text) in [
+            (3.0, "3"),
+            (-0.0, "0"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1e-9, "1e-9"),
+            (1.5e300, "1.5e300"),
+        ] {
+            assert_eq!(number(value), text);
+            assert_eq!(text.parse::<f64>().unwrap(), value);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `manifest.json`: what the run is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::{Arm, ArmData, Derived, Recipe};
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// A process works on it, or was killed while doing so.
+    Running,
+    /// Every stage is finished.
+    Done,
+    /// Stopped on request; can go on.
+    Stopped,
+    /// Ended with an error.
+    Failed,
+}
+
+/// The content of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The experiment's name.
+    pub name: String,
+    /// How far it is.
+    pub state: RunState,
+    /// Hash of the resolved recipe.
+    pub recipe_hash: String,
+    /// Version and commit that made the run.
+    pub build: String,
+    /// The exact command.
+    pub command: String,
+    /// Every seed.
+    pub seeds: Vec<u64>,
+    /// Every arm, in the recipe's order.
+    pub arms: Vec<ManifestArm>,
+    /// Names of all labels.
+    pub labels: Vec<String>,
+    /// Every stage, in order.
+    pub stages: Vec<ManifestStage>,
+    /// The arms that others are compared with.
+    pub reference: Reference,
+    /// Settings nobody wrote, with the rule that gave them.
+    pub derived: Vec<Derived>,
+    /// Remarks of the run about itself.
+    pub notes: Vec<String>,
+}
+
+/// One treatment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestArm {
+    /// Its name.
+    pub name: String,
+    /// Its localisation method.
+    pub method: String,
+    /// The regions it works on, separated by `, `.
+    pub region: Option<String>,
+    /// One line about it.
+    pub note: String,
+    /// Whether it never saw what the others are to forget.
+    pub control: bool,
+}
+
+/// One step of the experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestStage {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    #[serde(rename = "do")]
+    pub does: String,
+    /// Wall time, once finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// The arms that others are compared with; absent if the recipe has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reference {
+    /// Trains on everything in the ordinary way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// Never saw what the others are to forget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// Ordinary training on filtered data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}
+
+impl Reference {
+    /// Finds the reference arms: an arm that has the role's name and fits it, else the first
+    /// that fits.
+    pub fn of(recipe: &Recipe) -> Reference {
+        let find = |name: &str, fits: &dyn Fn(&Arm) -> bool| {
+            let named = recipe.arm(name).filter(|a| fits(a));
+            named.or_else(|| recipe.arms.iter().find(|a| fits(a))).map(|a| a.name.clone())
+        };
+        let plain = |a: &Arm| a.method == "none" && a.data == ArmData::All && !a.control;
+        Reference {
+            baseline: find("baseline", &plain),
+            control: find("oracle", &|a| a.control),
+            filter: find("filter", &|a| a.method == "filter"),
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest of a run that starts. `note` is one line about an arm that has no `about`.
+    pub fn new(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> String) -> Manifest {
+        let arm = |a: &Arm| ManifestArm {
+            name: a.name.clone(),
+            method: a.method.clone(),
+            region: (!a.regions.is_empty()).then(|| a.regions.join(", ")),
+            note: a.about.clone().unwrap_or_else(|| note(a)),
+            control: a.control,
+        };
+        let stage = |s: &crate::recipe::Stage| ManifestStage {
+            name: s.name.clone(),
+            does: s.does.clone(),
+            seconds: None,
+        };
+        Manifest {
+            name: recipe.name.clone(),
+            state: RunState::Running,
+            recipe_hash: recipe.hash(),
+            build: String::new(),
+            command: String::new(),
+            seeds: recipe.seeds.clone(),
+            arms: recipe.arms.iter().map(arm).collect(),
+            labels: lobe_core::LabelSet::default().names().to_vec(),
+            stages: recipe.stages.iter().map(stage).collect(),
+            reference: Reference::of(recipe),
+            derived: derived.to_vec(),
+            notes: Vec::new(),
+        }
+    }
+}

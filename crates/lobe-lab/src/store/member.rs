@@ -1,0 +1,164 @@
+//! `stages/<stage>/<arm>.<seed>/`: what one stage leaves for one network.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::atomic::{remove_leftovers, write_atomic, write_atomic_with};
+use super::checkpoint::{self, Checkpoint};
+use super::error::StoreError;
+use super::metrics::{Metric, MetricsLog};
+use super::name::check_name;
+
+/// How far a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Started, not finished.
+    Running,
+    /// Everything is written.
+    Done,
+}
+
+/// The content of `status.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Hash of everything the result depends on.
+    pub key: String,
+    /// How far it is.
+    pub state: State,
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+}
+
+/// The directory of one member in one stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberDir {
+    path: PathBuf,
+}
+
+impl MemberDir {
+    /// Creates or opens the directory, without what a killed process was writing.
+    pub(super) fn open(path: PathBuf) -> Result<MemberDir, StoreError> {
+        fs::create_dir_all(&path).map_err(StoreError::io("cannot be created", &path))?;
+        remove_leftovers(&path)?;
+        Ok(MemberDir { path })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The weights, if the stage makes a model.
+    pub fn model_path(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// The status; `None` if there is none, or one that cannot be read (then the work starts anew).
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn status(&self) -> Result<Option<Status>, StoreError> {
+        let path = self.path.join("status.json");
+        let bytes = match fs::read(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(StoreError::io("cannot be read", &path))?,
+        };
+        let status = serde_json::from_slice(&bytes);
+        if let Err(e) = &status {
+            tracing::warn!("status ignored: {e}: {}", path.display());
+        }
+        Ok(status.ok())
+    }
+
+    /// Whether the work for `key` is finished.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn is_done(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.status()?.is_some_and(|s| s.state == State::Done && s.key == key))
+    }
+
+    /// Writes the status.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn set_status(&self, status: &Status) -> Result<(), StoreError> {
+        write_atomic(&self.path.join("status.json"), &super::run_dir::json(status, &self.path)?)
+    }
+
+    /// Opens the log of measured numbers for appending.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn metrics(&self) -> Result<MetricsLog, StoreError> {
+        MetricsLog::open(&self.path.join("metrics.jsonl"))
+    }
+
+    /// Reads all measured numbers.
+    ///
+    /// # Errors
+    /// If a line is not a metric.
+    pub fn read_metrics(&self) -> Result<Vec<Metric>, StoreError> {
+        MetricsLog::read(&self.path.join("metrics.jsonl"))
+    }
+
+    /// Writes a file of the member.
+    ///
+    /// # Errors
+    /// If the name cannot be part of a path, or the file system refuses.
+    pub fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), StoreError> {
+        check_name(name)?;
+        write_atomic_with(&self.path.join(name), write)
+    }
+
+    /// Writes a checkpoint; the one before it is kept. `version` is that of the payload.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn save_checkpoint(&self, version: u32, payload: &[u8]) -> Result<(), StoreError> {
+        checkpoint::save(&self.path, version, payload)
+    }
+
+    /// The newest checkpoint that is whole.
+    ///
+    /// # Errors
+    /// If the file system refuses, or the checkpoint has another version.
+    pub fn load_checkpoint(&self, version: u32) -> Result<Option<Checkpoint>, StoreError> {
+        checkpoint::load(&self.path, version)
+    }
+
+    /// Removes all checkpoints.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn clear_checkpoints(&self) -> Result<(), StoreError> {
+        checkpoint::clear(&self.path)
+    }
+
+    /// Removes everything: the work starts anew, for example under another key.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn reset(&self) -> Result<(), StoreError> {
+        // The status goes first: without it nothing else counts.
+        for name in ["status.json", "metrics.jsonl", "model.safetensors"] {
+            match fs::remove_file(self.path.join(name)) {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::io("cannot be removed", &self.path)(e));
+                }
+                _ => {}
+            }
+        }
+        self.clear_checkpoints()
+    }
+}

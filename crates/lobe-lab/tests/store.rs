@@ -1,0 +1,386 @@
+//! Run directories: atomic, locked, damage noticed, the same rows the same bytes.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::io::{Error, Write as _};
+use std::path::Path;
+
+use lobe_lab::recipe::{Callbacks, Written};
+use lobe_lab::store::{
+    Manifest, MemberDir, Metric, MetricsLog, Order, ResultRow, RunDir, RunState, State, Status, TimingRow,
+    check_name, results_csv, timings_csv, write_atomic, write_atomic_with,
+};
+use tempfile::TempDir;
+
+fn temp() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut out: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    out.sort();
+    out
+}
+
+fn member() -> (TempDir, RunDir, MemberDir) {
+    let dir = temp();
+    let run = RunDir::create_or_open(&dir.path().join("run")).unwrap();
+    let member = run.member("train", "sgtm", 3).unwrap();
+    (dir, run, member)
+}
+
+fn metric(step: u64, value: f64) -> Metric {
+    let [label, metric, unit] = ["forget", "loss", "nat"].map(String::from);
+    Metric { step: Some(step), label, metric, value, unit }
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    let dir = temp();
+    let path = dir.path().join("a.json");
+    write_atomic(&path, b"old").unwrap();
+    let failed = write_atomic_with(&path, |out| {
+        out.write_all(b"half of the new")?;
+        Err(Error::other("disk on fire"))
+    });
+    let message = failed.unwrap_err().to_string();
+    assert_eq!(message, format!("cannot be written: disk on fire: {}", path.display()));
+    assert_eq!(
+        (fs::read(&path).unwrap().as_slice(), names(dir.path())),
+        (b"old".as_slice(), vec!["a.json".into()])
+    );
+    write_atomic(&path, b"new").unwrap();
+    assert_eq!((fs::read(&path).unwrap().as_slice(), names(dir.path()).len()), (b"new".as_slice(), 1));
+}
+
+#[test]
+fn readers_see_the_old_or_the_new_file_never_a_mixture() {
+    let dir = temp();
+    let path = dir.path().join("a.bin");
+    write_atomic(&path, &[0; 1000].repeat(100)).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..2u8 {
+            let path = &path;
+            scope.spawn(move || {
+                (0..20).for_each(|i| write_atomic(path, &vec![writer * 20 + i; 100_000]).unwrap());
+            });
+        }
+        for _ in 0..200 {
+            let bytes = fs::read(&path).unwrap();
+            assert!(bytes.len() == 100_000 && bytes.iter().all(|b| *b == bytes[0]));
+        }
+    });
+    assert_eq!(names(dir.path()), ["a.bin"]);
+}
+
+#[test]
+fn only_empty_directories_and_runs_are_opened() {
+    let dir = temp();
+    let run = dir.path().join("deep/run");
+    drop(RunDir::create_or_open(&run).unwrap());
+    drop(RunDir::create_or_open(&run).unwrap());
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("thesis.tex"), "x").unwrap();
+    let error = RunDir::create_or_open(&home).unwrap_err().to_string();
+    assert_eq!(error, format!("not an empty directory and not a run: {}", home.display()));
+    assert_eq!(names(&home), ["thesis.tex"]);
+    fs::write(home.join("manifest.json"), "{\"short_name\": \"web app\"}").unwrap();
+    let error = RunDir::create_or_open(&home).unwrap_err().to_string();
+    assert!(error.starts_with("not the manifest of a run: "), "{error}");
+    assert!(RunDir::create_or_open(&home.join("thesis.tex")).is_err());
+}
+
+#[test]
+fn two_processes_cannot_write_the_same_run() {
+    let dir = temp();
+    let run = RunDir::create_or_open(dir.path()).unwrap();
+    let error = RunDir::create_or_open(dir.path()).unwrap_err().to_string();
+    assert_eq!(error, format!("another process is writing this run: {}", dir.path().display()));
+    drop(run);
+    RunDir::create_or_open(dir.path()).unwrap();
+}
+
+#[test]
+fn what_a_killed_process_was_writing_is_removed() {
+    let (_dir, run, member) = member();
+    let (root, path) = (run.path().to_owned(), member.path().to_owned());
+    fs::write(root.join(".manifest.json.77-1.tmp"), "{").unwrap();
+    fs::write(path.join(".checkpoint.bin.77-2.tmp"), "LOBE").unwrap();
+    drop(run);
+    let run = RunDir::create_or_open(&root).unwrap();
+    run.member("train", "sgtm", 3).unwrap();
+    assert_eq!((names(&root), names(&path).len()), (vec!["run.lock".into(), "stages".into()], 0));
+}
+
+#[test]
+fn hostile_names_do_not_become_paths() {
+    let dir = temp();
+    let run = RunDir::create_or_open(&dir.path().join("run")).unwrap();
+    let long = "x".repeat(101);
+    for name in [
+        "", ".", "..", "a/b", "a\\b", "/etc", "../x", "a\0b", "C:", ".hidden", "a.", "a b", "-rf", "é", &long,
+    ] {
+        assert!(check_name(name).is_err(), "{name:?}");
+        assert!(run.member(name, "a", 0).is_err() && run.member("a", name, 0).is_err(), "{name:?}");
+        assert!(run.write(name, |_| Ok(())).is_err(), "{name:?}");
+    }
+    let error = check_name("../x").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "\"../x\" cannot be part of a path: only letters, digits, \".\", \"_\" and \"-\" are allowed"
+    );
+    assert_eq!(names(dir.path()), ["run"]);
+    assert_eq!(names(run.path()), ["run.lock"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_do_not_lead_out_of_the_run() {
+    let dir = temp();
+    let outside = dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let run = RunDir::create_or_open(&dir.path().join("run")).unwrap();
+    fs::create_dir(run.path().join("stages")).unwrap();
+    std::os::unix::fs::symlink(&outside, run.path().join("stages/train")).unwrap();
+    let error = run.member("train", "a", 0).unwrap_err().to_string();
+    assert!(error.starts_with("a link inside of a run: "), "{error}");
+    let target = outside.join("target");
+    fs::write(&target, "mine").unwrap();
+    std::os::unix::fs::symlink(&target, run.path().join("report.html")).unwrap();
+    run.write("report.html", |out| out.write_all(b"report")).unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
+    assert_eq!(names(&outside), ["target"]);
+}
+
+#[test]
+fn the_status_says_what_is_done() {
+    let (_dir, _run, member) = member();
+    assert!(member.path().ends_with("stages/train/sgtm.3"));
+    assert_eq!(member.status().unwrap(), None);
+    let mut status = Status { key: "k".into(), state: State::Running, step: 10, steps: 20 };
+    member.set_status(&status).unwrap();
+    assert_eq!((member.status().unwrap(), member.is_done("k").unwrap()), (Some(status.clone()), false));
+    status.state = State::Done;
+    member.set_status(&status).unwrap();
+    assert_eq!((member.is_done("k").unwrap(), member.is_done("other").unwrap()), (true, false));
+    let text = fs::read_to_string(member.path().join("status.json")).unwrap();
+    assert_eq!(text, "{\n  \"key\": \"k\",\n  \"state\": \"done\",\n  \"step\": 10,\n  \"steps\": 20\n}\n");
+    fs::write(member.path().join("status.json"), "{\"key\"").unwrap();
+    assert_eq!(member.status().unwrap(), None);
+}
+
+#[test]
+fn metrics_are_appended_and_cut_back_to_a_checkpoint() {
+    let (_dir, _run, member) = member();
+    let mut log = member.metrics().unwrap();
+    assert!(log.is_empty());
+    log.append(&metric(10, 3.25)).unwrap();
+    let mark = log.len();
+    log.append(&metric(20, 0.1)).unwrap();
+    log.append(&Metric { step: None, ..metric(0, 7.0) }).unwrap();
+    log.sync().unwrap();
+    let path = member.path().join("metrics.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        text.lines().next(),
+        Some("{\"step\":10,\"label\":\"forget\",\"metric\":\"loss\",\"value\":3.25,\"unit\":\"nat\"}")
+    );
+    assert_eq!((text.len() as u64, member.read_metrics().unwrap().len()), (log.len(), 3));
+    drop(log);
+    // A process that was killed in the middle of a line.
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\":30,\"lab").unwrap();
+    assert_eq!(member.read_metrics().unwrap().len(), 3);
+    let mut log = member.metrics().unwrap();
+    assert_eq!(log.len(), text.len() as u64);
+    log.truncate_to(mark).unwrap();
+    log.append(&metric(20, 0.2)).unwrap();
+    drop(log);
+    assert_eq!(member.read_metrics().unwrap(), [metric(10, 3.25), metric(20, 0.2)]);
+}
+
+#[test]
+fn a_log_that_does_not_fit_its_checkpoint_is_refused() {
+    let dir = temp();
+    let path = dir.path().join("metrics.jsonl");
+    let mut log = MetricsLog::open(&path).unwrap();
+    log.append(&metric(1, 1.0)).unwrap();
+    let len = log.len();
+    let error = |e: Result<(), lobe_lab::store::StoreError>| e.unwrap_err().to_string();
+    assert!(
+        error(log.truncate_to(len + 1))
+            .starts_with(&format!("has {len} bytes, but the checkpoint was made at"))
+    );
+    assert!(error(log.truncate_to(len - 1)).starts_with("no line ends at byte"));
+    assert!(
+        error(log.append(&metric(2, f64::NAN))).starts_with("loss of forget is NaN: not a finite number")
+    );
+    log.truncate_to(len).unwrap();
+    log.truncate_to(0).unwrap();
+    drop(log);
+    assert_eq!(MetricsLog::read(&path).unwrap(), []);
+    fs::write(&path, "{\"step\":1}\n").unwrap();
+    assert!(MetricsLog::read(&path).unwrap_err().to_string().starts_with("line 1: missing field"));
+}
+
+#[test]
+fn long_logs_are_cut_at_the_right_line() {
+    let dir = temp();
+    let path = dir.path().join("metrics.jsonl");
+    let mut log = MetricsLog::open(&path).unwrap();
+    let marks: Vec<u64> = (0..500)
+        .map(|i| {
+            log.append(&metric(i, i as f64 / 7.0)).unwrap();
+            log.len()
+        })
+        .collect();
+    drop(log);
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&[b'x'; 9000]).unwrap();
+    let mut log = MetricsLog::open(&path).unwrap();
+    assert_eq!(log.len(), marks[499]);
+    log.truncate_to(marks[250]).unwrap();
+    drop(log);
+    let read = MetricsLog::read(&path).unwrap();
+    assert_eq!((read.len(), read[250].value), (251, 250.0 / 7.0));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_noticed_and_the_previous_one_used() {
+    let (_dir, _run, member) = member();
+    assert_eq!(member.load_checkpoint(1).unwrap(), None);
+    let payload = |n: u8| vec![n; 1000];
+    let newest = member.path().join("checkpoint.bin");
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(Damage, &str); 5] = [
+        (|b| b.truncate(700), "torn: its length is not what its header says"),
+        (|b| b.truncate(20), "shorter than its header"),
+        (|b| b[500] ^= 1, "its checksum does not match"),
+        (|b| b[30] ^= 1, "its checksum does not match"),
+        (|b| b[0] = 0, "not a checkpoint"),
+    ];
+    for (damage, why) in damages {
+        for n in 1..=3 {
+            member.save_checkpoint(1, &payload(n)).unwrap();
+        }
+        assert_eq!(member.load_checkpoint(1).unwrap().unwrap().payload, payload(3));
+        let mut bytes = fs::read(&newest).unwrap();
+        damage(&mut bytes);
+        fs::write(&newest, bytes).unwrap();
+        let found = member.load_checkpoint(1).unwrap().unwrap();
+        assert_eq!((found.payload, found.warning), (payload(2), Some(format!("checkpoint.bin: {why}"))));
+        // The damaged one is gone: the next one does not push it over the good one.
+        member.save_checkpoint(1, &payload(4)).unwrap();
+        fs::write(&newest, "").unwrap();
+        assert_eq!(member.load_checkpoint(1).unwrap().unwrap().payload, payload(2));
+    }
+    let error = member.load_checkpoint(2).unwrap_err().to_string();
+    assert!(error.starts_with("a checkpoint of another version of Lobe: "), "{error}");
+    member.save_checkpoint(1, b"").unwrap();
+    assert_eq!(member.load_checkpoint(1).unwrap().unwrap().payload, b"");
+    member.clear_checkpoints().unwrap();
+    assert_eq!((member.load_checkpoint(1).unwrap(), names(member.path()).len()), (None, 0));
+}
+
+fn row(stage: &str, arm: &str, seed: u64, metric: &str, step: Option<u64>, value: f64) -> ResultRow {
+    let [stage, arm, label, metric, unit] = [stage, arm, "forget", metric, "nat"].map(String::from);
+    ResultRow { stage, arm, seed, label, metric, step, value, unit }
+}
+
+#[test]
+fn results_are_sorted_and_the_same_rows_give_the_same_bytes() {
+    let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<String>>();
+    let (stages, arms) = (names(&["train", "ablate"]), names(&["sgtm", "baseline"]));
+    let order = Order { stages: &stages, arms: &arms };
+    let rows = vec![
+        row("ablate", "sgtm", 0, "relearn_loss@zero,lr=0.001", Some(5), 1.0),
+        row("train", "baseline", 2, "loss", Some(100), 1.0 / 3.0),
+        row("train", "baseline", 2, "loss", None, 2.0),
+        row("train", "baseline", 2, "loss", Some(20), 3.0),
+        row("train", "baseline", 10, "loss", Some(20), 1e-7),
+        row("train", "sgtm", 11, "say \"x\"", Some(20), -0.0),
+    ];
+    let expected = "stage,arm,seed,label,metric,step,value,unit\n\
+        train,sgtm,11,forget,\"say \"\"x\"\"\",20,0,nat\n\
+        train,baseline,2,forget,loss,20,3,nat\n\
+        train,baseline,2,forget,loss,100,0.3333333333333333,nat\n\
+        train,baseline,2,forget,loss,,2,nat\n\
+        train,baseline,10,forget,loss,20,1e-7,nat\n\
+        ablate,sgtm,0,forget,\"relearn_loss@zero,lr=0.001\",5,1,nat\n";
+    assert_eq!(results_csv(&rows, order).unwrap(), expected);
+    let mut other: Vec<ResultRow> = rows.iter().rev().cloned().collect();
+    other.push(rows[2].clone());
+    assert_eq!(results_csv(&other, order).unwrap(), expected);
+    let error = |row: ResultRow| {
+        results_csv(&rows.iter().cloned().chain([row]).collect::<Vec<_>>(), order).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(row("train", "baseline", 2, "loss", Some(20), 4.0)),
+        "results: train, baseline.2: loss of forget at step 20 is 3 nat and 4 nat"
+    );
+    assert_eq!(
+        error(row("train", "baseline", 2, "loss", None, f64::INFINITY)),
+        "results: train, baseline.2: loss of forget is inf nat is not a finite number"
+    );
+    assert_eq!(error(row("trian", "sgtm", 0, "loss", None, 1.0)), "results: no stage is called \"trian\"");
+    let timing = |arm: &str, seconds| TimingRow {
+        stage: "train".into(),
+        arm: arm.into(),
+        seed: 0,
+        seconds,
+        rate: 1500.5,
+        unit: "tokens/s".into(),
+    };
+    assert_eq!(
+        timings_csv(&[timing("baseline", 2.0), timing("sgtm", 0.25)], order).unwrap(),
+        "stage,arm,seed,seconds,rate,unit\ntrain,sgtm,0,0.25,1500.5,tokens/s\ntrain,baseline,0,2,1500.5,tokens/s\n"
+    );
+    assert!(timings_csv(&[timing("sgtm", f64::NAN)], order).is_err());
+}
+
+#[test]
+fn a_whole_run_is_written_and_opened_again() {
+    let text = r#"
+        name = "small"
+        seeds = 2
+        data = { kind = "bilingual" }
+        model = { kind = "gpt" }
+        regions = { a = "latent[..4]", b = "latent[4..]" }
+        stage = [{ do = "train" }, { do = "measure" }]
+        [arms]
+        plain = { method = "none" }
+        cut = { method = "filter" }
+        sgtm = { method = "sgtm", region = ["a", "b"], about = "both" }
+        clean = { method = "none", data = "retain only" }
+    "#;
+    let written = Written::from_str("small.toml", text).unwrap();
+    let (recipe, derived) = written.resolve(&Callbacks::permissive()).unwrap();
+    let dir = temp();
+    let path = dir.path().join("run");
+    let run = RunDir::create_or_open(&path).unwrap();
+    assert_eq!(run.manifest().unwrap(), None);
+    let mut manifest = Manifest::new(&recipe, &derived, &|arm| format!("method {}", arm.method));
+    run.write_manifest(&manifest).unwrap();
+    run.write_recipe(&written, &recipe).unwrap();
+    let member = run.member("train", "plain", 0).unwrap();
+    fs::write(member.path().join(".model.safetensors.1-1.tmp"), "half").unwrap();
+    fs::write(path.join(".results.csv.1-1.tmp"), "half").unwrap();
+    manifest.state = RunState::Done;
+    manifest.stages[0].seconds = Some(1.5);
+    run.write_manifest(&manifest).unwrap();
+    drop(run);
+    let run = RunDir::create_or_open(&path).unwrap();
+    assert_eq!(run.manifest().unwrap(), Some(manifest.clone()));
+    assert_eq!(names(&path), ["manifest.json", "recipe.toml", "resolved.toml", "run.lock", "stages"]);
+    assert_eq!(names(run.member("train", "plain", 0).unwrap().path()), Vec::<String>::new());
+    let again = Written::load(&path.join("resolved.toml")).unwrap();
+    assert_eq!(again.resolve(&Callbacks::permissive()).unwrap().0.hash(), manifest.recipe_hash);
+    let reference = &manifest.reference;
+    let found = [&reference.baseline, &reference.control, &reference.filter].map(|r| r.as_deref());
+    assert_eq!(found, [Some("plain"), Some("clean"), Some("cut")]);
+    let arm = &manifest.arms[2];
+    assert_eq!((arm.region.as_deref(), arm.note.as_str(), arm.control), (Some("a, b"), "both", false));
+    assert_eq!((manifest.arms[3].note.as_str(), manifest.arms[3].control), ("method none", true));
+    let json = fs::read_to_string(path.join("manifest.json")).unwrap();
+    assert!(json.contains("\"state\": \"done\"") && json.contains("\"do\": \"train\""), "{json}");
+}
