@@ -39,7 +39,7 @@ pub(crate) fn rows(
         Packing::Pack => {
             // Each row starts with the last id of the row before: an input there, a target here.
             let push = |id: u32, ids: &mut Vec<u32>| {
-                let full = (ids.len() - before) % (seq + 1) == 0 && ids.len() > before;
+                let full = (ids.len() - before).is_multiple_of(seq + 1) && ids.len() > before;
                 if full && let Some(&last) = ids.last() {
                     ids.push(last);
                 }

@@ -93,8 +93,7 @@ impl Lexicon {
             };
             match parts[..] {
                 [names] => list.extend(names.split(' ').map(|n| entry(n, n, n, name == "woman"))),
-                [en, es] => list.push(entry(en, es, es, false)),
-                [en, es, "m"] => list.push(entry(en, es, es, false)),
+                [en, es] | [en, es, "m"] => list.push(entry(en, es, es, false)),
                 [en, es, "f"] => list.push(entry(en, es, es, true)),
                 [en, m, f, ..] => list.push(entry(en, m, f, false)),
                 [] => {}
@@ -151,7 +150,9 @@ mod tests {
             ("kite", "kites"),
             ("lady", "ladies"),
         ];
-        en.iter().for_each(|(a, b)| assert_eq!(english_plural(a), *b));
+        for (a, b) in en {
+            assert_eq!(english_plural(a), b);
+        }
         let es = [
             ("caja", "cajas"),
             ("reloj", "relojes"),
@@ -160,7 +161,9 @@ mod tests {
             ("pez", "peces"),
             ("té", "tés"),
         ];
-        es.iter().for_each(|(a, b)| assert_eq!(spanish_plural(a), *b));
+        for (a, b) in es {
+            assert_eq!(spanish_plural(a), b);
+        }
     }
 
     #[test]

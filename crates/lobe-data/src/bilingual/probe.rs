@@ -31,7 +31,7 @@ pub(crate) fn probes(teller: &Teller, facts: usize, key: Key) -> Vec<Probe> {
 
 fn ask(teller: &Teller, id: u32, place: Place, key: Key) -> Vec<Probe> {
     let world = &teller.world;
-    let (kind, fact, all): (_, Fact, Vec<usize>) = match place {
+    let (kind, fact, all): (&'static str, Fact, Vec<usize>) = match place {
         Place::Person(p, a) => {
             (PERSON[a].0, world.people[p][a], world.people.iter().map(|f| f[a].value).collect())
         }
@@ -80,17 +80,10 @@ fn ask(teller: &Teller, id: u32, place: Place, key: Key) -> Vec<Probe> {
 }
 
 /// The sentence that states the fact as if it had another value.
-fn state(teller: &Teller, lang: Lang, place: Place, kind: &str, value: usize) -> Option<Vec<u32>> {
-    let mut world = teller.world.clone();
+fn state(teller: &Teller, lang: Lang, place: Place, kind: &'static str, value: usize) -> Option<Vec<u32>> {
     let cast = match place {
-        Place::Person(p, a) => {
-            world.people[p][a].value = value;
-            Cast::plain(&world, p, 0)
-        }
-        Place::Town(t, a) => {
-            world.towns[t][a].value = value;
-            Cast::plain(&world, 0, t)
-        }
+        Place::Person(p, _) => Cast::asking(&teller.world, p, 0, kind, value),
+        Place::Town(t, _) => Cast::asking(&teller.world, 0, t, kind, value),
     };
     let words = teller.group(kind).first()?.render(lang, &cast)?;
     Some(teller.ids(&words))

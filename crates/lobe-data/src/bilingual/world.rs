@@ -104,6 +104,8 @@ pub(crate) struct Cast<'a> {
     pub(crate) p: usize,
     pub(crate) q: usize,
     pub(crate) town: usize,
+    /// For questions: a slot, and the value to show instead of the fact's.
+    instead: Option<(&'static str, usize)>,
     props: [usize; 13],
 }
 
@@ -137,17 +139,25 @@ impl<'a> Cast<'a> {
             let twin = i > 0 && PROPS[i - 1].1 == PROPS[i].1 && props[i - 1] == props[i];
             props[i] = (props[i] + usize::from(twin)) % of;
         }
-        Cast { world, lang: Some(lang), p, q, town, props }
+        Cast { world, lang: Some(lang), p, q, town, instead: None, props }
     }
 
-    /// A cast for a question: facts show whatever languages tell them.
-    pub(crate) fn plain(world: &'a World, p: usize, town: usize) -> Cast<'a> {
-        Cast { world, lang: None, p, q: p, town, props: [0; 13] }
+    /// A cast for a question: facts show whatever languages tell them, but the slot `kind` has
+    /// `value` instead of the truth.
+    pub(crate) fn asking(
+        world: &'a World,
+        p: usize,
+        town: usize,
+        kind: &'static str,
+        value: usize,
+    ) -> Cast<'a> {
+        Cast { world, lang: None, p, q: p, town, instead: Some((kind, value)), props: [0; 13] }
     }
 
-    fn fact(&self, fact: Fact, section: &str) -> Option<&'a Entry> {
+    fn fact(&self, fact: Fact, name: &str, section: &str) -> Option<&'a Entry> {
         let told = self.lang.is_none_or(|l| fact.told[l as usize]);
-        told.then(|| &self.world.lexicon.section(section)[fact.value])
+        let value = self.instead.filter(|(n, _)| *n == name).map_or(fact.value, |(_, v)| v);
+        told.then(|| &self.world.lexicon.section(section)[value])
     }
 }
 
@@ -166,10 +176,10 @@ impl Scene for Cast<'_> {
             return Some(&lexicon.section(PROPS[i].1)[self.props[i]]);
         }
         if let Some(a) = TOWN.iter().position(|(n, _)| *n == name) {
-            return self.fact(self.world.towns[self.town][a], TOWN[a].1);
+            return self.fact(self.world.towns[self.town][a], name, TOWN[a].1);
         }
         let (who, attribute) = name.strip_prefix("q.").map_or((self.p, name), |a| (self.q, a));
         let a = PERSON.iter().position(|(n, _)| *n == attribute)?;
-        self.fact(self.world.people[who][a], PERSON[a].1)
+        self.fact(self.world.people[who][a], name, PERSON[a].1)
     }
 }

@@ -266,3 +266,6 @@ impl Rule {
         Ok(if negatives == 0 { 0.0 } else { wanted / negatives as f64 })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,12 +89,9 @@ impl Bpe {
         value["padding"] = Value::Null;
         value["model"]["dropout"] = Value::Null;
         let text = value.to_string();
-        // The checks above refuse what is known to break the library; this is for the unknown.
-        let hub = catch_unwind(AssertUnwindSafe(|| text.parse::<Hub>()));
-        match hub {
-            Ok(Ok(hub)) => Bpe::finish(hub, path),
-            Ok(Err(e)) => fail(one_line(&e), path),
-            Err(_) => fail("the content is inconsistent", path),
+        match guard(|| text.parse::<Hub>()) {
+            Err(DataError::Tokenizer { what, .. }) => fail(what, path),
+            hub => Bpe::finish(hub?, path),
         }
     }
 
@@ -113,18 +110,16 @@ impl Bpe {
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let ids = self.hub.encode_fast(text, false);
-        ids.map(|e| e.get_ids().to_vec()).or_else(|e| fail(one_line(&e), "encoding"))
+        guard(|| self.hub.encode_fast(text, false).map(|e| e.get_ids().to_vec()))
     }
 
     pub(crate) fn encode_all(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
-        let all = self.hub.encode_batch_fast(texts.to_vec(), false);
-        all.map(|v| v.iter().map(|e| e.get_ids().to_vec()).collect())
-            .or_else(|e| fail(one_line(&e), "encoding"))
+        let ids = |all: Vec<tokenizers::Encoding>| all.iter().map(|e| e.get_ids().to_vec()).collect();
+        guard(|| self.hub.encode_batch_fast(texts.to_vec(), false).map(ids))
     }
 
     pub(crate) fn decode(&self, ids: &[u32]) -> String {
-        self.hub.decode(ids, true).unwrap_or_default()
+        guard(|| self.hub.decode(ids, true)).unwrap_or_default()
     }
 
     pub(crate) fn vocab_size(&self) -> usize {
@@ -142,6 +137,16 @@ impl Bpe {
     pub(crate) fn to_json(&self) -> Vec<u8> {
         // The library orders its maps by id, so the text is the same each time.
         self.hub.to_string(false).unwrap_or_default().into_bytes()
+    }
+}
+
+/// Runs the library on content that a stranger may have made. [`check`] refuses what is known to
+/// break it; this turns what is not known from a panic into an error.
+fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(out)) => Ok(out),
+        Ok(Err(e)) => fail(one_line(&e), "in use"),
+        Err(_) => fail("the tokenizer's file is inconsistent", "in use"),
     }
 }
 

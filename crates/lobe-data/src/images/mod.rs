@@ -1,0 +1,195 @@
+//! `images`: IDX files (MNIST and its kin), CIFAR binary files, and generated `glyphs`.
+
+mod cifar;
+mod glyphs;
+mod idx;
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Dataset, Examples, Payload};
+use crate::error::{DataError, Result};
+use crate::file;
+
+pub use glyphs::GlyphsConfig;
+
+/// What a byte from 0 to 255 becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pixels {
+    /// 0 to 1.
+    #[default]
+    Unit,
+    /// −1 to 1.
+    Signed,
+}
+
+impl Pixels {
+    /// `x` in [0, 1], scaled.
+    pub(crate) fn scale(self, x: f32) -> f32 {
+        match self {
+            Pixels::Unit => x,
+            Pixels::Signed => 2.0 * x - 1.0,
+        }
+    }
+}
+
+/// Images in the IDX layout, gzipped or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdxConfig {
+    /// Training images.
+    pub train_images: String,
+    /// Training labels.
+    pub train_labels: String,
+    /// Test images.
+    pub test_images: String,
+    /// Test labels.
+    pub test_labels: String,
+    /// What the numbers become.
+    #[serde(default)]
+    pub pixels: Pixels,
+    /// Use at most this many training images.
+    #[serde(default)]
+    pub max_train: Option<usize>,
+    /// Use at most this many test images.
+    #[serde(default)]
+    pub max_test: Option<usize>,
+    /// Names of the classes. Default: their numbers.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// Content accepted from one file, after decompression.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: u64,
+}
+
+/// Images in the CIFAR binary layout, gzipped or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CifarConfig {
+    /// Training files, in order.
+    pub train: Vec<String>,
+    /// Test files, in order.
+    pub test: Vec<String>,
+    /// Layout of a record.
+    #[serde(default)]
+    pub layout: CifarLayout,
+    /// What the numbers become.
+    #[serde(default)]
+    pub pixels: Pixels,
+    /// Use at most this many training images.
+    #[serde(default)]
+    pub max_train: Option<usize>,
+    /// Use at most this many test images.
+    #[serde(default)]
+    pub max_test: Option<usize>,
+    /// Names of the classes. Default: CIFAR-10's names, or numbers.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// Content accepted from one file, after decompression.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: u64,
+}
+
+fn max_bytes() -> u64 {
+    file::MAX_BYTES
+}
+
+/// Layout of a CIFAR record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CifarLayout {
+    /// One label byte, 3072 pixels.
+    #[default]
+    Cifar10,
+    /// A coarse and a fine label byte, 3072 pixels; classes are the 100 fine ones.
+    Cifar100,
+}
+
+/// Bytes of images with their labels, before scaling.
+#[derive(Debug, Default)]
+pub(crate) struct Raw {
+    pub(crate) shape: (usize, usize, usize),
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) class: Vec<u8>,
+}
+
+impl Raw {
+    fn examples(&self, scale: Pixels, most: Option<usize>) -> Examples {
+        let n = self.class.len().min(most.unwrap_or(usize::MAX));
+        let dim = self.shape.0 * self.shape.1 * self.shape.2;
+        let pixels = self.pixels[..n * dim].iter().map(|&b| scale.scale(f32::from(b) / 255.0)).collect();
+        let class = self.class[..n].iter().map(|&c| u16::from(c)).collect();
+        Examples { payload: Payload::Images { dim, pixels, shape: self.shape }, class }
+    }
+}
+
+/// The given names, padded with numbers up to `n`.
+fn names(given: &[String], n: usize) -> Vec<String> {
+    (0..n.max(given.len())).map(|i| given.get(i).cloned().unwrap_or_else(|| i.to_string())).collect()
+}
+
+impl IdxConfig {
+    /// Loads the data set; relative paths start at `dir`.
+    ///
+    /// # Errors
+    /// One line for a missing or damaged file, a wrong magic number, a size that does not fit
+    /// the file, or images and labels that do not fit each other.
+    pub fn load(&self, dir: &Path) -> Result<Dataset> {
+        let pair = |images: &str, labels: &str| -> Result<Raw> {
+            let mut raw = idx::images(file::read(dir, images, "images", self.max_bytes)?, images)?;
+            raw.class = idx::labels(file::read(dir, labels, "labels", self.max_bytes)?, labels)?;
+            let n = raw.pixels.len() / (raw.shape.1 * raw.shape.2);
+            if raw.class.len() != n {
+                let what = format!("{} labels for the {n} images of {images}", raw.class.len());
+                return Err(DataError::Format { format: "idx", what, path: labels.into() });
+            }
+            Ok(raw)
+        };
+        let train = pair(&self.train_images, &self.train_labels)?;
+        let test = pair(&self.test_images, &self.test_labels)?;
+        if train.shape != test.shape {
+            let what = format!("images of {:?}, but the training images are {:?}", test.shape, train.shape);
+            return Err(DataError::Format { format: "idx", what, path: self.test_images.clone() });
+        }
+        let classes = train.class.iter().chain(&test.class).max().map_or(0, |&c| c as usize + 1);
+        let (train, test) =
+            (train.examples(self.pixels, self.max_train), test.examples(self.pixels, self.max_test));
+        Dataset::new("idx", train, test, names(&self.classes, classes), None, Vec::new())
+    }
+}
+
+impl CifarConfig {
+    /// Loads the data set; relative paths start at `dir`.
+    ///
+    /// # Errors
+    /// One line for a missing or damaged file, a length that is no whole number of records, or
+    /// a label out of range.
+    pub fn load(&self, dir: &Path) -> Result<Dataset> {
+        let all = |files: &[String]| -> Result<Raw> {
+            let mut raw = Raw { shape: (3, 32, 32), ..Raw::default() };
+            for name in files {
+                cifar::append(
+                    &file::read(dir, name, "images", self.max_bytes)?,
+                    self.layout,
+                    name,
+                    &mut raw,
+                )?;
+            }
+            Ok(raw)
+        };
+        let train = all(&self.train)?.examples(self.pixels, self.max_train);
+        let test = all(&self.test)?.examples(self.pixels, self.max_test);
+        let classes = match (self.layout, self.classes.is_empty()) {
+            (CifarLayout::Cifar10, true) => cifar::NAMES.map(String::from).to_vec(),
+            (CifarLayout::Cifar10, false) => names(&self.classes, 10),
+            (CifarLayout::Cifar100, _) => names(&self.classes, 100),
+        };
+        Dataset::new("cifar", train, test, classes, None, Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+use lobe_core::Key;
+
+use super::*;
+
+fn idx(magic: u32, sizes: &[u32], body: usize) -> Vec<u8> {
+    let mut out = magic.to_be_bytes().to_vec();
+    out.extend(sizes.iter().flat_map(|s| s.to_be_bytes()));
+    out.extend((0..body).map(|i| (i % 10) as u8));
+    out
+}
+
+fn config(images: &str, labels: &str) -> IdxConfig {
+    IdxConfig {
+        train_images: images.into(),
+        train_labels: labels.into(),
+        test_images: "i".into(),
+        test_labels: "l".into(),
+        pixels: Pixels::Signed,
+        max_train: None,
+        max_test: Some(2),
+        classes: vec!["zero".into()],
+        max_bytes: 10_000,
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("i", idx(0x803, &[3, 2, 2], 12)),
+        ("l", idx(0x801, &[3], 3)),
+        ("magic", idx(0x804, &[3, 2, 2], 12)),
+        ("long", idx(0x803, &[3, 2, 2], 13)),
+        ("huge", idx(0x803, &[u32::MAX, u32::MAX, u32::MAX], 12)),
+        ("cut", idx(0x803, &[3], 0)),
+        ("tiny", vec![0, 0]),
+        ("none", idx(0x803, &[0, 2, 2], 0)),
+        ("fewer", idx(0x801, &[2], 2)),
+    ] {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn idx_files_load_and_scale() {
+    let data = config("i", "l").load(folder().path()).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.vocab, data.width()), (3, 2, 0, 4));
+    assert_eq!(data.classes, ["zero", "1", "2"]);
+    assert_eq!(data.train.class, [0, 1, 2]);
+    assert_eq!(data.train.image(1), [4.0f32, 5.0, 6.0, 7.0].map(|b| 2.0 * (b / 255.0) - 1.0));
+}
+
+#[test]
+fn idx_refusals_name_what_and_which_file() {
+    let dir = folder();
+    let err = |images: &str, labels: &str| config(images, labels).load(dir.path()).unwrap_err().to_string();
+    assert_eq!(err("magic", "l"), "idx: magic number 0x0804 instead of 0x0803: magic");
+    assert_eq!(err("l", "l"), "idx: magic number 0x0801 instead of 0x0803: l");
+    assert_eq!(err("long", "l"), "idx: the header promises 3 x 2 x 2 bytes, the file holds 13: long");
+    assert!(err("huge", "l").contains("4294967295 x 4294967295"));
+    assert_eq!(err("cut", "l"), "idx: the header is cut: cut");
+    assert_eq!(err("tiny", "l"), "idx: only 2 bytes: tiny");
+    assert_eq!(err("none", "l"), "no content: none");
+    assert_eq!(err("i", "fewer"), "idx: 2 labels for the 3 images of i: fewer");
+    assert!(
+        err("absent", "l").starts_with("cannot read images: ") && err("absent", "l").ends_with(": absent")
+    );
+}
+
+#[test]
+fn cifar_files_load_and_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |label: u8| [vec![label], vec![7; 3072]].concat();
+    for (name, bytes) in [
+        ("a", [record(3), record(9)].concat()),
+        ("bad", record(10)),
+        ("short", vec![0; 3072]),
+        ("empty", vec![]),
+    ] {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let load = |train: &str| {
+        let text = format!(r#"{{"train": ["{train}"], "test": ["a"]}}"#);
+        serde_json::from_str::<CifarConfig>(&text).unwrap().load(dir.path())
+    };
+    let data = load("a").unwrap();
+    assert_eq!(
+        (data.train.class.clone(), data.classes[9].as_str(), data.width()),
+        (vec![3, 9], "truck", 3072)
+    );
+    let err = |name: &str| load(name).unwrap_err().to_string();
+    assert_eq!(err("bad"), "cifar: record 0 has label 10, of 10 classes: bad");
+    assert_eq!(err("short"), "cifar: 3072 bytes are no whole number of records of 3073: short");
+    assert_eq!(err("empty"), "no records: empty");
+}
+
+#[test]
+fn glyphs_are_pinned_and_extend() {
+    let small = GlyphsConfig { train: 200, test: 50, ..GlyphsConfig::default() };
+    let data = small.load(Key::root(1)).unwrap();
+    let more = GlyphsConfig { train: 300, ..small.clone() }.load(Key::root(1)).unwrap();
+    assert_eq!(data.train.image(199), more.train.image(199));
+    assert_ne!(data.train.image(0), data.test.image(0));
+    assert!(data.train.image(5).iter().all(|p| (0.0..=1.0).contains(p)));
+    assert!(GlyphsConfig { noise: f64::NAN, ..small.clone() }.load(Key::root(1)).is_err());
+    assert!(GlyphsConfig { test: 0, ..small }.load(Key::root(1)).is_err());
+}
+
+/// Nearest class mean separates digits well but not perfectly: neither trivial nor noise.
+#[test]
+fn glyphs_are_learnable_but_not_trivial() {
+    let data = GlyphsConfig { train: 1000, test: 500, ..GlyphsConfig::default() }.load(Key::root(2)).unwrap();
+    let mut mean = vec![[0.0f32; 784]; 10];
+    for i in 0..1000 {
+        let m = &mut mean[data.train.class[i] as usize];
+        m.iter_mut().zip(data.train.image(i)).for_each(|(m, p)| *m += p / 100.0);
+    }
+    let distance = |m: &[f32; 784], x: &[f32]| m.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    let hits = (0..500).filter(|&i| {
+        let x = data.test.image(i);
+        let best = (0..10).min_by(|&a, &b| distance(&mean[a], x).total_cmp(&distance(&mean[b], x))).unwrap();
+        best == data.test.class[i] as usize
+    });
+    let accuracy = hits.count() as f64 / 500.0;
+    assert!((0.7..0.995).contains(&accuracy), "{accuracy}");
+}

@@ -1,0 +1,205 @@
+//! `text`: any number of files or folders, each a class of its own (or several to a class).
+
+mod format;
+mod source;
+
+use std::path::Path;
+
+use lobe_core::Key;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Dataset, Examples, Payload};
+use crate::error::{DataError, Result, setting};
+use crate::labelling::WordList;
+use crate::pack::{Packing, rows};
+use crate::tokenizer::Tokenizer;
+
+pub use format::Format;
+pub use source::TextSource;
+
+/// Settings of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TextConfig {
+    /// Where the text is.
+    pub sources: Vec<TextSource>,
+    /// How it becomes ids.
+    pub tokenizer: TokenizerConfig,
+    /// Positions per sequence.
+    pub seq: usize,
+    /// Documents of one class packed end to end, or one document per sequence. In the second
+    /// case what goes beyond `seq` is cut off.
+    pub packing: Packing,
+    /// Fraction of each source's documents that is held out, where it names no test file.
+    pub test_fraction: f64,
+    /// Documents that contain one of some words form a class of their own (ERA).
+    pub word_class: Option<WordClass>,
+    /// Content accepted from one file, after decompression.
+    pub max_bytes: u64,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        TextConfig {
+            sources: Vec::new(),
+            tokenizer: TokenizerConfig::Byte,
+            seq: 256,
+            packing: Packing::Pack,
+            test_fraction: 0.05,
+            word_class: None,
+            max_bytes: crate::file::MAX_BYTES,
+        }
+    }
+}
+
+/// A class made by a word list instead of by source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WordClass {
+    /// The class's name.
+    pub class: String,
+    /// Any of these, as a whole word and in any case.
+    pub words: Vec<String>,
+}
+
+/// Which tokenizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TokenizerConfig {
+    /// One id per byte.
+    Byte,
+    /// Byte-pair encoding, trained on the training documents.
+    Bpe {
+        /// Number of ids.
+        vocab: usize,
+    },
+    /// A `tokenizer.json` (gzipped or not).
+    File {
+        /// Where it is.
+        path: String,
+    },
+    /// GPT-2's two files (gzipped or not).
+    Gpt2 {
+        /// `encoder.json` or `vocab.json`.
+        vocab: String,
+        /// `vocab.bpe` or `merges.txt`.
+        merges: String,
+    },
+}
+
+/// One document on its way to tokens.
+pub(crate) struct Document {
+    pub(crate) text: String,
+    pub(crate) class: u16,
+}
+
+impl TextConfig {
+    /// Loads the data set; relative paths start at `dir`. Documents keep the order of the
+    /// sources, of the sorted files of a folder, and of each file. What is held out depends on
+    /// the key only. Rows are grouped by class.
+    ///
+    /// # Errors
+    /// One line each for a missing, empty, damaged or over-long file, wrong fields, settings out
+    /// of range and tokenizers that do not load.
+    pub fn load(&self, dir: &Path, key: Key) -> Result<Dataset> {
+        self.load_with(dir, key, None)
+    }
+
+    /// [`TextConfig::load`] with a tokenizer that was trained earlier, for example by the first
+    /// of several runs on the same text.
+    ///
+    /// # Errors
+    /// As [`TextConfig::load`].
+    pub fn load_with(&self, dir: &Path, key: Key, trained: Option<Tokenizer>) -> Result<Dataset> {
+        if self.sources.is_empty() {
+            return setting("text: no sources");
+        }
+        if !(2..=1 << 20).contains(&self.seq) {
+            return setting(format!("text: seq = {}, outside of 2 to 1048576", self.seq));
+        }
+        if !(self.test_fraction > 0.0 && self.test_fraction < 1.0) {
+            return setting(format!("text: test_fraction = {}, not between 0 and 1", self.test_fraction));
+        }
+        let mut classes: Vec<String> = Vec::new();
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (i, source) in self.sources.iter().enumerate() {
+            let class = place(&mut classes, source.class_name());
+            let (a, b) = source.documents(dir, self, key.child("split").index(i as u64))?;
+            train.extend(a.into_iter().map(|text| Document { text, class }));
+            test.extend(b.into_iter().map(|text| Document { text, class }));
+        }
+        if let Some(rule) = &self.word_class {
+            let class = place(&mut classes, &rule.class);
+            let list = WordList::new(&rule.words);
+            let holds = |d: &&mut Document| list.occurs_in(&d.text);
+            train.iter_mut().chain(&mut test).filter(holds).for_each(|d| d.class = class);
+        }
+        let tokenizer = match trained {
+            Some(t) => t,
+            None => self.tokenizer.build(dir, &train, self.max_bytes)?,
+        };
+        let train = self.examples(&train, classes.len(), &tokenizer)?;
+        let test = self.examples(&test, classes.len(), &tokenizer)?;
+        Dataset::new("text", train, test, classes, Some(tokenizer), Vec::new())
+    }
+
+    fn examples(&self, documents: &[Document], classes: usize, tokenizer: &Tokenizer) -> Result<Examples> {
+        let (mut ids, mut class) = (Vec::new(), Vec::new());
+        for c in 0..classes as u16 {
+            let texts: Vec<&str> =
+                documents.iter().filter(|d| d.class == c).map(|d| d.text.as_str()).collect();
+            let encoded = tokenizer.encode_all(&texts)?;
+            let added = rows(
+                encoded.into_iter(),
+                self.seq,
+                self.packing,
+                (tokenizer.bos(), tokenizer.eos()),
+                &mut ids,
+            );
+            class.resize(class.len() + added, c);
+        }
+        Ok(Examples { payload: Payload::Tokens { seq: self.seq, ids }, class })
+    }
+}
+
+/// The index of `name`, added if new.
+fn place(classes: &mut Vec<String>, name: &str) -> u16 {
+    let at = classes.iter().position(|c| c == name).unwrap_or_else(|| {
+        classes.push(name.to_owned());
+        classes.len() - 1
+    });
+    at as u16
+}
+
+impl TokenizerConfig {
+    fn build(&self, dir: &Path, train: &[Document], limit: u64) -> Result<Tokenizer> {
+        match self {
+            TokenizerConfig::Byte => Ok(Tokenizer::Byte),
+            TokenizerConfig::File { path } => {
+                Tokenizer::from_json(&crate::file::read(dir, path, "tokenizer", limit)?, path)
+            }
+            #[cfg(feature = "bpe")]
+            TokenizerConfig::Bpe { vocab } => {
+                let texts = train.iter().map(|d| d.text.as_str());
+                Ok(Tokenizer::Bpe(crate::tokenizer::Bpe::train(texts, *vocab)?))
+            }
+            #[cfg(feature = "bpe")]
+            TokenizerConfig::Gpt2 { vocab, merges } => {
+                let map = crate::file::read(dir, vocab, "vocabulary", limit)?;
+                let list = crate::file::utf8(crate::file::read(dir, merges, "merges", limit)?, merges)?;
+                Ok(Tokenizer::Bpe(crate::tokenizer::Bpe::from_gpt2(&map, &list, vocab)?))
+            }
+            #[cfg(not(feature = "bpe"))]
+            _ => {
+                let what = format!("this build has no byte-pair encoding, for {} documents", train.len());
+                Err(DataError::Setting { what })
+            }
+        }
+    }
+}
+
+/// Nothing usable in a source.
+pub(crate) fn empty<T>(what: &'static str, path: &str) -> Result<T> {
+    Err(DataError::Empty { what, path: path.into() })
+}

@@ -1,0 +1,111 @@
+//! Tokenizers: round trips, files, hostile files.
+
+#![cfg(feature = "bpe")]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use lobe_core::Key;
+use lobe_data::{Bpe, Tokenizer, Words};
+
+const TEXT: &str = "The old dog lived in a small house. El perro viejo vivía en una casa pequeña. ¿Sí? 🐕";
+
+fn texts() -> Vec<String> {
+    (0..40).map(|i| format!("{TEXT} Number {i} of the house and the dog.")).collect()
+}
+
+fn trained() -> Tokenizer {
+    Tokenizer::Bpe(Bpe::train(texts().iter().map(String::as_str), 320).unwrap())
+}
+
+fn check_saved(t: &Tokenizer, text: &str) {
+    let ids = t.encode(text).unwrap();
+    assert_eq!(t.decode(&ids), text);
+    assert!(ids.iter().all(|&i| (i as usize) < t.vocab_size()));
+    let json = t.to_json();
+    let again = Tokenizer::from_json(&json, "saved").unwrap();
+    assert_eq!(again.encode(text).unwrap(), ids);
+    assert_eq!((again.vocab_size(), again.bos(), again.eos()), (t.vocab_size(), t.bos(), t.eos()));
+    assert_eq!(again.to_json(), json, "saving is stable");
+    assert!((t.eos() as usize) < t.vocab_size() && (t.bos() as usize) < t.vocab_size());
+}
+
+#[test]
+fn texts_and_files_round_trip() {
+    check_saved(&Tokenizer::Byte, TEXT);
+    check_saved(&trained(), TEXT);
+    let words = ["The", "dog", "ran", ".", ",", "«", "»", "'s", "¿", "?", "Ana"].map(String::from);
+    check_saved(&Tokenizer::Words(Words::new(words)), "The dog, Ana's dog ran. «¿Ana?»");
+}
+
+#[test]
+fn training_is_deterministic_and_of_the_wanted_size() {
+    let (a, b) = (trained(), trained());
+    assert_eq!(a.to_json(), b.to_json());
+    assert_eq!(a.vocab_size(), 320);
+    assert!(a.encode(TEXT).unwrap().len() < TEXT.len() / 2);
+    assert!(Bpe::train(["a"], 100).unwrap_err().to_string().contains("bytes and the end mark take 257"));
+    let all = texts();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let one_by_one: Vec<_> = all.iter().map(|t| a.encode(t).unwrap()).collect();
+    assert_eq!(a.encode_all(&all).unwrap(), one_by_one);
+}
+
+#[test]
+fn padding_marks_and_unknown_ids_decode_to_nothing() {
+    for t in [Tokenizer::Byte, trained()] {
+        let mut ids = t.encode("dog").unwrap();
+        ids.extend([u32::MAX, 1 << 21, t.eos()]);
+        assert_eq!(t.decode(&ids), "dog");
+    }
+    let w = Tokenizer::Words(Words::new(["dog".to_owned()]));
+    assert_eq!(w.decode(&[0, 2, u32::MAX, 77, 0]), "dog");
+    assert_eq!(w.encode("dog cat").unwrap(), [2, 1]);
+}
+
+#[test]
+fn wrong_files_are_refused_in_one_line() {
+    let err = |text: &str| {
+        let e = Tokenizer::from_json(text.as_bytes(), "tok.json").unwrap_err().to_string();
+        assert!(!e.contains('\n') && e.starts_with("tokenizer: ") && e.ends_with(": tok.json"), "{e}");
+        e
+    };
+    assert!(err("{").contains("not JSON"));
+    assert!(err("[]").contains("no \"model\""));
+    assert!(err(r#"{"lobe": "runes"}"#).contains("unknown kind \"runes\""));
+    assert!(err(r#"{"lobe": "words", "words": [1]}"#).contains("not a list of words"));
+    assert!(err(r#"{"lobe": "words", "words": ["a", "b"]}"#).contains("two marks"));
+    assert!(err(r#"{"model": {"type": "Unigram", "vocab": []}}"#).contains("\"Unigram\" is not supported"));
+    let bpe = |vocab: &str, merges: &str| {
+        format!(r#"{{"model": {{"type": "BPE", "vocab": {vocab}, "merges": {merges}}}}}"#)
+    };
+    assert!(err(&bpe("{}", "[]")).contains("vocabulary is empty"));
+    assert!(err(&bpe(r#"{"a": 0, "b": 0}"#, "[]")).contains("id 0 occurs twice"));
+    assert!(err(&bpe(r#"{"a": 4294967295}"#, "[]")).contains("has id 4294967295"));
+    assert!(err(&bpe(r#"{"a": -1}"#, "[]")).contains("has id -1"));
+    assert!(err(&bpe(r#"{"a": 0}"#, r#"["a b"]"#)).contains("merge 0 is not a pair"));
+    assert!(err(&"[".repeat(100_000)).contains("not JSON"));
+}
+
+/// Random damage to a good file gives an error or a tokenizer, never a panic.
+#[test]
+fn hostile_files_never_panic() {
+    let good = trained().to_json();
+    let mut rng = Key::root(9).rng();
+    let mut loaded = 0;
+    for _ in 0..300 {
+        let mut bytes = good.clone();
+        for _ in 0..=rng.below(3) {
+            let at = rng.below(bytes.len());
+            match rng.below(3) {
+                0 => bytes[at] = b"0123456789\"{}[]:,-tfn"[rng.below(21)],
+                1 => drop(bytes.drain(at..bytes.len().min(at + 1 + rng.below(20)))),
+                _ => bytes.insert(at, b"09\"{}[],-"[rng.below(9)]),
+            }
+        }
+        if let Ok(t) = Tokenizer::from_json(&bytes, "x") {
+            loaded += 1;
+            let ids = t.encode(TEXT).unwrap_or_default();
+            t.decode(&ids);
+        }
+    }
+    assert!(loaded > 0);
+}
