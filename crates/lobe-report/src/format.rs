@@ -54,8 +54,8 @@ fn spread(s: &Summary) -> String {
     if width <= size * 1e-9 {
         return number(s.mean);
     }
-    // Two digits of the width, but no more than four of the number itself where it is above one.
-    let most = if size >= 1.0 { 3 } else { 6 };
+    // Two digits of the width, but no more than three of the number itself below one.
+    let most = if size >= 1.0 { 3 } else { (2 - size.log10().floor() as i32).max(0) as usize };
     let decimals = (1 - width.log10().floor() as i32).max(0) as usize;
     if !(1e-4..1e6).contains(&size) {
         return format!("{} [{}, {}]", number(s.mean), number(low), number(high));

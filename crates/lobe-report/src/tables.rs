@@ -29,6 +29,27 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<Cell>>,
 }
 
+impl Table {
+    /// The columns `keep`, in that order.
+    pub(crate) fn pick(&self, keep: &[usize]) -> Table {
+        Table {
+            header: keep.iter().map(|i| self.header[*i].clone()).collect(),
+            heads: self.heads,
+            rows: self
+                .rows
+                .iter()
+                .map(|r| keep.iter().filter_map(|i| r.get(*i).cloned()).collect())
+                .collect(),
+        }
+    }
+
+    /// Without the columns in which nothing is known.
+    fn known(&self) -> Table {
+        let has = |i: &usize| *i < self.heads || self.rows.iter().any(|r| r[*i].main != MISSING);
+        self.pick(&(0..self.header.len()).filter(has).collect::<Vec<_>>())
+    }
+}
+
 /// Steps until the baseline's loss is back, of one attack stage.
 pub(crate) fn steps(run: &RunData, stage: &str) -> Table {
     let row = |arm: &crate::Arm| {
@@ -46,31 +67,27 @@ pub(crate) fn steps(run: &RunData, stage: &str) -> Table {
     }
 }
 
-/// Final numbers of every quantity: `(main, rest)`, the rest being the variants of attack sweeps and
-/// running losses, which few readers want.
-pub(crate) fn finals(run: &RunData) -> (Table, Table) {
-    let header: Vec<String> = ["stage", "metric", "label"]
-        .map(String::from)
-        .into_iter()
-        .chain(run.arms().iter().map(|a| a.name.clone()))
-        .collect();
-    let empty = Table { header, heads: 3, rows: Vec::new() };
+/// Final numbers of a stage: `(main, rest)`, the rest being the variants of attack sweeps and
+/// running losses, which few readers want. Arms without any number there have no column.
+pub(crate) fn finals(run: &RunData, stage: &str) -> (Table, Table) {
+    let fixed = ["metric", "label"].map(String::from).into_iter();
+    let header: Vec<String> = fixed.chain(run.arms().iter().map(|a| a.name.clone())).collect();
+    let empty = Table { header, heads: 2, rows: Vec::new() };
     let (mut main, mut rest) = (empty.clone(), empty);
-    for (quantity, measured) in run.ordered() {
+    for (quantity, measured) in run.ordered().into_iter().filter(|(q, _)| q.stage == stage) {
         let minor = quantity.metric.contains('@') || quantity.metric == "train_loss";
         let table = if minor { &mut rest } else { &mut main };
         if table.rows.len() < MOST_ROWS {
             table.rows.push(row(run, quantity, measured));
         }
     }
-    (main, rest)
+    (main.known(), rest.known())
 }
 
 fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
     let metric = quantity.metric.replace('_', " ");
-    let unit = if measured.unit == quantity.metric { String::new() } else { measured.unit.clone() };
-    let mut out =
-        vec![quantity.stage.clone().into(), Cell { main: metric, sub: unit }, quantity.label.clone().into()];
+    let sub = if measured.unit == quantity.metric { String::new() } else { measured.unit.clone() };
+    let mut out = vec![Cell { main: metric, sub }, quantity.label.clone().into()];
     for arm in run.arms() {
         let Some(s) = measured.summary(&arm.name) else {
             out.push(MISSING.to_owned().into());
@@ -81,8 +98,8 @@ fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
             main.push_str(&format!(" (n = {})", s.n));
         }
         let baseline = run.baseline().filter(|b| *b != arm.name);
-        let sub =
-            baseline.and_then(|b| measured.difference(&arm.name, b)).filter(|d| d.mean != 0.0 || d.n == 0);
+        // A setting that is the same everywhere, such as a budget, has no difference worth a line.
+        let sub = baseline.and_then(|b| measured.difference(&arm.name, b)).filter(|d| d.mean != 0.0);
         out.push(Cell { main, sub: sub.map_or_else(String::new, |d| format!("Δ {}", difference(&d))) });
     }
     out

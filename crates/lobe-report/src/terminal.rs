@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, LineStyle, TableStyle};
 
 use crate::RunData;
 use crate::figures;
-use crate::format::{MISSING, number, shorten};
+use crate::format::{number, shorten};
 use crate::stats::mean;
 use crate::tables::{self, Table};
 use crate::verdict::{forgotten, verdict};
@@ -36,7 +36,9 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
         relearning(&mut out, run, stage, width, style);
     }
     for stage in run.stages() {
-        let table = known(&of_stage(run, stage));
+        let mut table = tables::finals(run, stage).0;
+        // Differences are left to the page: a terminal is too narrow.
+        table.rows.iter_mut().flat_map(|r| r.iter_mut().skip(table.heads)).for_each(|c| c.sub.clear());
         for part in columns(&table, width) {
             section(
                 &mut out,
@@ -107,31 +109,6 @@ fn sparkline(values: &[f64], (low, high): (f64, f64)) -> String {
     values.iter().map(bar).collect()
 }
 
-/// The final numbers of one stage. Differences are left to the page: a terminal is too narrow.
-fn of_stage(run: &RunData, stage: &str) -> Table {
-    let all = tables::finals(run).0;
-    let rows = all.rows.into_iter().filter(|r| r[0].main == stage).map(|mut row| {
-        row.remove(0);
-        row.iter_mut().skip(2).for_each(|c| c.sub.clear());
-        row
-    });
-    Table { rows: rows.collect(), header: all.header.into_iter().skip(1).collect(), heads: 2 }
-}
-
-/// Without the columns in which nothing is known.
-fn known(table: &Table) -> Table {
-    let has = |i: &usize| *i < table.heads || table.rows.iter().any(|r| r[*i].main != MISSING);
-    pick(table, &(0..table.header.len()).filter(has).collect::<Vec<_>>())
-}
-
-fn pick(table: &Table, keep: &[usize]) -> Table {
-    Table {
-        header: keep.iter().map(|i| table.header[*i].clone()).collect(),
-        heads: table.heads,
-        rows: table.rows.iter().map(|r| keep.iter().filter_map(|i| r.get(*i).cloned()).collect()).collect(),
-    }
-}
-
 /// Splits a table with many arms into tables that fit, each with the row headings.
 fn columns(table: &Table, width: usize) -> Vec<Table> {
     if table.rows.is_empty() {
@@ -141,7 +118,7 @@ fn columns(table: &Table, width: usize) -> Vec<Table> {
     let fit = (width.saturating_sub(table.heads * 16) / 23).max(1);
     let arms: Vec<usize> = (table.heads..table.header.len()).collect();
     let heads: Vec<usize> = (0..table.heads).collect();
-    arms.chunks(fit).map(|group| pick(table, &[&heads[..], group].concat())).collect()
+    arms.chunks(fit).map(|group| table.pick(&[&heads[..], group].concat())).collect()
 }
 
 fn section(out: &mut String, title: &str, table: &Table, width: usize, style: Style) {

@@ -1,5 +1,7 @@
 //! Opens the page in a real browser, if there is one, and measures every figure.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and talk")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Run directories that nobody sane would write: an error that names the place, or escaped output.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and talk")]
+
 mod common;
 
 use std::fs;
@@ -19,7 +21,7 @@ fn run(change: impl FnOnce(&Path)) -> Result<RunData, String> {
 }
 
 fn check(change: impl FnOnce(&Path), expected: &str) {
-    assert_eq!(run(change).map(|_| "loaded".to_owned()).unwrap_or_else(|e| e), expected);
+    assert_eq!(run(change).map_or_else(|e| e, |_| "loaded".to_owned()), expected);
 }
 
 fn edit(dir: &Path, file: &str, change: impl FnOnce(String) -> String) {
@@ -80,7 +82,7 @@ fn errors_name_file_and_line() {
 
 #[test]
 fn too_many_names_are_refused() {
-    let many: String = (0..300).map(|i| format!("train,arm{i},0,forget,loss,,1,nat\n")).collect();
+    let many = (0..300).map(|i| format!("train,arm{i},0,forget,loss,,1,nat")).collect::<Vec<_>>().join("\n");
     check(
         |d| fs::write(d.join("results.csv"), format!("{HEADER}{many}")).unwrap(),
         "results.csv line 253: more than 256 arms, stages or labels, or 20000 quantities",
@@ -157,8 +159,8 @@ fn missing_parts_are_left_out_and_named() {
     assert!(header.contains("id=\"activity-1\"") && !header.contains("id=\"trade-off\""));
     let no_steps = page(|d| {
         edit(d, "results.csv", |t| {
-            t.lines().filter(|l| !l.contains("steps_to_baseline")).map(|l| format!("{l}\n")).collect()
-        })
+            t.lines().filter(|l| !l.contains("steps_to_baseline")).collect::<Vec<_>>().join("\n")
+        });
     });
     assert!(no_steps.contains("not reached within 500 steps in 2 of 2 seeds"));
 }

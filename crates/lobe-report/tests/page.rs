@@ -1,5 +1,7 @@
 //! The page of a synthetic run: every figure, nothing from outside, words that follow the numbers.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and talk")]
+
 mod common;
 
 use lobe_report::{RunData, html, terminal, verdict};

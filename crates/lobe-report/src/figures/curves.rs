@@ -200,11 +200,7 @@ pub(super) fn relearning(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
             steps_of: Some((*stage).to_owned()),
         });
     }
-    if out.is_empty() {
-        Err("the attack stages have not measured `relearn_loss` yet".into())
-    } else {
-        Ok(out)
-    }
+    if out.is_empty() { Err("the attack stages have not measured a loss yet".into()) } else { Ok(out) }
 }
 
 /// Training loss of every arm.
@@ -235,7 +231,7 @@ pub(super) fn training(ink: &Ink<'_>) -> Result<Figure, String> {
         panels.extend(draw(&bundles, &plot).map(|svg| Panel { svg, narrow: false }));
     }
     if panels.is_empty() {
-        return Err("no `train_loss` over steps".into());
+        return Err("no training loss over steps".into());
     }
     let thinned =
         all.iter().filter(|(q, _)| q.metric == "train_loss").flat_map(|(_, m)| m.by_arm.values().flatten());

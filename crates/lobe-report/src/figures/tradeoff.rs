@@ -45,7 +45,7 @@ fn spot<'a>(ink: &Ink<'a>, arm: &'a str, look: Look) -> Option<Spot<'a>> {
 pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
     let spots: Vec<Spot<'_>> = ink.arms().filter_map(|(arm, look)| spot(ink, arm, look)).collect();
     if spots.is_empty() {
-        return Err("no arm has a held-out loss for both `forget` and `retain`".into());
+        return Err("no arm has a held-out loss for both forget and retain".into());
     }
     let points = || spots.iter().flat_map(|s| s.seeds.iter().chain(&s.before));
     let bars = || spots.iter().flat_map(|s| [s.forget.interval, s.retain.interval]);

@@ -121,11 +121,11 @@ fn table(t: &Table, class: &str) -> Markup {
 }
 
 fn numbers(run: &RunData) -> Markup {
-    let (main, rest) = tables::finals(run);
+    let stages: Vec<_> = run.stages().map(|s| (s, tables::finals(run, s))).collect();
     let costs = tables::costs(run);
     let (n, baseline) = (run.manifest.seeds.len(), run.baseline());
     html! {
-        @if !main.rows.is_empty() {
+        @if stages.iter().any(|(_, t)| !t.0.rows.is_empty()) {
             section {
                 h2 { "Numbers" }
                 p.note {
@@ -133,11 +133,16 @@ fn numbers(run: &RunData) -> Markup {
                     " unless stated; " (MISSING) " was not measured or not reached."
                     @if let Some(b) = baseline { " Δ: paired difference from " (b) " on the same seeds, with its interval." }
                 }
-                (table(&merged(main), "grid"))
+                @for (stage, (main, rest)) in stages {
+                    @if !main.rows.is_empty() { h3 { "Stage " (stage) } (table(&merged(main), "grid")) }
+                    @if !rest.rows.is_empty() {
+                        details {
+                            summary { "Stage " (stage) ": running losses and single variants of a sweep, " (rest.rows.len()) " rows" }
+                            (table(&merged(rest), "grid"))
+                        }
+                    }
+                }
             }
-        }
-        @if !rest.rows.is_empty() {
-            details { summary { "Running losses and single variants of attack sweeps (" (rest.rows.len()) " rows)" } (table(&merged(rest), "grid")) }
         }
         @if !costs.rows.is_empty() {
             section {
@@ -149,7 +154,7 @@ fn numbers(run: &RunData) -> Markup {
     }
 }
 
-/// A stage or metric is written once and left blank below itself.
+/// A metric is written once and left blank below itself.
 fn merged(mut t: Table) -> Table {
     for i in (1..t.rows.len()).rev() {
         for column in 0..t.heads.saturating_sub(1) {
