@@ -105,6 +105,7 @@ impl<'a> ViewMut<'a> {
 ///
 /// # Panics
 /// If the shapes do not fit. Operations check shapes before they come here.
+#[allow(clippy::needless_pass_by_value, reason = "a writable view is a borrow that this uses up")]
 pub fn gemm(c: ViewMut<'_>, alpha: f32, a: View<'_>, b: View<'_>, accumulate: bool) {
     assert!(c.rows == a.rows && a.cols == b.rows && c.cols == b.cols, "gemm shapes");
     if c.rows == 0 || c.cols == 0 {

@@ -118,7 +118,7 @@ impl Tensor {
         let cols = self.col_owner.as_ref().map_or(Vec::new(), |o| o.owned(selection));
         let mut out: Vec<_> = rows.iter().map(|r| (r.clone(), 0..self.cols)).collect();
         let mut start = 0;
-        for r in rows.iter().cloned().chain([self.rows..self.rows]) {
+        for r in rows.iter().cloned().chain(std::iter::once(self.rows..self.rows)) {
             if start < r.start {
                 out.extend(cols.iter().map(|c| (start..r.start, c.clone())));
             }

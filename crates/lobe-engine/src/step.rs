@@ -279,7 +279,9 @@ fn coupled(
     couple: &Coupling<'_>,
 ) -> Result<(), EngineError> {
     if let Some(e) = lanes.iter_mut().find_map(|l| l.error.take()) {
-        lanes.iter_mut().for_each(|l| l.waiting.clear());
+        for lane in lanes {
+            lane.waiting.clear();
+        }
         return Err(e);
     }
     // Rows in shard order, whatever lane they are in.
@@ -326,7 +328,7 @@ fn coupled(
 
 impl Member {
     fn report(&self, lr: f32, grad_norm: Option<f32>) -> StepReport {
-        let mut out = StepReport { lr, grad_norm, ..StepReport::default() };
+        let mut out = StepReport { grad_norm, lr, ..StepReport::default() };
         for lane in &self.lanes {
             out.objective += lane.objective;
             for (i, (sum, count)) in lane.records.iter().enumerate() {

@@ -274,15 +274,20 @@ impl<'a> Tape<'a> {
                 Factor::One(f) => {
                     for row in buf.chunks_exact_mut(cols) {
                         if *f == 0.0 {
-                            row[range.clone()].fill(0.0)
+                            row[range.clone()].fill(0.0);
                         } else {
-                            simd::scale(&mut row[range.clone()], *f)
+                            simd::scale(&mut row[range.clone()], *f);
                         }
                     }
                 }
                 Factor::Rows(f) => {
                     for (row, f) in buf.chunks_exact_mut(cols).zip(f.iter()) {
-                        simd::scale(&mut row[range.clone()], *f);
+                        // Absent is absent, also where the value is not finite.
+                        if *f == 0.0 {
+                            row[range.clone()].fill(0.0);
+                        } else {
+                            simd::scale(&mut row[range.clone()], *f);
+                        }
                     }
                 }
             }
@@ -475,12 +480,15 @@ fn same(a: &Factor, b: &Factor) -> bool {
 
 /// Turns the label table into scalars where a shard allows it, and into per-row numbers elsewhere.
 fn compile_factors(ws: &mut Workspace, plan: &Plan, shard: ShardRows<'_>) {
-    let number = |label: LabelId, class: Class, kind: Kind| {
+    // Each of the three numbers is interpolated by itself. Strength 1 must give the route, not
+    // 1 + (f - 1) with its rounding.
+    let number = |label: LabelId, class: Class, kind: Kind, s: f32| {
         let r = plan.route(label.index(), class);
+        let mix = |f: f32| if s == 1.0 { f } else { 1.0 + s * (f - 1.0) };
         match kind {
-            Kind::Forward => r.forward,
-            Kind::Flow => r.forward * r.backward,
-            Kind::Update => r.update,
+            Kind::Forward => mix(r.forward),
+            Kind::Flow => mix(r.forward) * mix(r.backward),
+            Kind::Update => mix(r.update),
         }
     };
     for class in 0..plan.classes() {
@@ -491,14 +499,11 @@ fn compile_factors(ws: &mut Workspace, plan: &Plan, shard: ShardRows<'_>) {
                     RowLabels::One(l) => l,
                     RowLabels::Each(ls) => ls[i],
                 };
-                let s = shard.strength.map_or(1.0, |s| s[i]);
-                let f = number(label, class, kind);
-                // Strength 1 must give the route itself, not 1 + (f - 1) with its rounding.
-                if s == 1.0 { f } else { 1.0 + s * (f - 1.0) }
+                number(label, class, kind, shard.strength.map_or(1.0, |s| s[i]))
             };
             three[kind as usize] = match shard {
                 ShardRows { labels: RowLabels::One(l), strength: None, .. } => {
-                    Factor::One(number(l, class, kind))
+                    Factor::One(number(l, class, kind, 1.0))
                 }
                 _ if shard.rows == 0 => Factor::One(1.0),
                 _ => {

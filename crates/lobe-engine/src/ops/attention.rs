@@ -69,13 +69,13 @@ impl Tape<'_> {
     pub fn attention(&mut self, qkv: Var, spec: AttentionSpec) -> Result<Var, EngineError> {
         let (rows, width) = self.shape(qkv);
         same("attention", "width of qkv", (rows, width), (rows, spec.width()))?;
-        if spec.kv_heads == 0 || spec.heads % spec.kv_heads != 0 || spec.window == Some(0) {
+        if spec.kv_heads == 0 || !spec.heads.is_multiple_of(spec.kv_heads) || spec.window == Some(0) {
             return Err(EngineError::Invalid(format!(
                 "attention: {} heads over {} key/value heads, window {:?}",
                 spec.heads, spec.kv_heads, spec.window
             )));
         }
-        if spec.seq == 0 || rows % spec.seq != 0 {
+        if spec.seq == 0 || !rows.is_multiple_of(spec.seq) {
             return Err(EngineError::Shape {
                 op: "attention",
                 what: "rows must be a multiple of the sequence length",
