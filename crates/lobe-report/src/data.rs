@@ -52,7 +52,7 @@ impl Measured {
 
     /// Paired difference between two arms on the seeds both have.
     pub fn difference(&self, arm: &str, from: &str) -> Option<Summary> {
-        stats::summarize(&stats::paired(&self.finals(arm), &self.finals(from)), KEY())
+        paired_summary(&self.finals(arm), &self.finals(from))
     }
 
     /// The stepped series of each seed of `arm`.
@@ -67,6 +67,11 @@ impl Measured {
 
 /// One key for every interval: equal numbers then get equal intervals wherever they appear.
 const KEY: fn() -> Key = || Key::root(0).child("report");
+
+/// Mean and interval of the differences on the seeds both have.
+pub(crate) fn paired_summary(a: &[(u64, f64)], b: &[(u64, f64)]) -> Option<Summary> {
+    stats::summarize(&stats::paired(a, b), KEY())
+}
 
 /// Mean and interval over seeds.
 pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {

@@ -1,7 +1,7 @@
 //! The tables of a report, free of any markup: page and terminal draw the same ones.
 
 use crate::RunData;
-use crate::data::{Measured, Quantity, summary};
+use crate::data::{Measured, Quantity, paired_summary, summary};
 use crate::format::{MISSING, difference, interval, number};
 use crate::verdict::Return;
 
@@ -99,7 +99,14 @@ fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
         }
         let baseline = run.baseline().filter(|b| *b != arm.name);
         // A setting that is the same everywhere, such as a budget, has no difference worth a line.
-        let sub = baseline.and_then(|b| measured.difference(&arm.name, b)).filter(|d| d.mean != 0.0);
+        let from = |b| {
+            let same_stage = measured.difference(&arm.name, b);
+            same_stage.or_else(|| {
+                let as_trained = run.before(b, &quantity.metric, &quantity.label);
+                paired_summary(&measured.finals(&arm.name), &as_trained)
+            })
+        };
+        let sub = baseline.and_then(from).filter(|d| d.mean != 0.0);
         out.push(Cell { main, sub: sub.map_or_else(String::new, |d| format!("Δ {}", difference(&d))) });
     }
     out

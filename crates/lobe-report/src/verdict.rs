@@ -4,9 +4,9 @@
 //! is called removed, and two arms whose intervals overlap are not called different.
 
 use crate::RunData;
-use crate::data::{Measured, summary};
+use crate::data::{Measured, paired_summary, summary};
 use crate::format::{difference, interval, number, percent_interval};
-use crate::stats::{self, Summary};
+use crate::stats::Summary;
 
 /// The result of a run in plain language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -167,9 +167,7 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
 /// Retain loss against ordinary training on filtered data, or against the baseline without it.
 fn retain_cost(run: &RunData, name: &str, unit: &str) -> Option<String> {
     let other = run.filter().or(run.baseline()).filter(|o| *o != name)?;
-    let differences = stats::paired(&run.after(name, "loss", "retain"), &run.after(other, "loss", "retain"));
-    let pairs: Vec<(u64, f64)> = differences.into_iter().enumerate().map(|(i, d)| (i as u64, d)).collect();
-    let cost = summary(&pairs)?;
+    let cost = paired_summary(&run.after(name, "loss", "retain"), &run.after(other, "loss", "retain"))?;
     let size = format!("{} {unit}", difference(&cost)).trim_end().to_owned();
     Some(match cost.contains(0.0) {
         Some(true) => format!(
@@ -266,10 +264,9 @@ fn other_labels(run: &RunData, name: &str) -> Option<ArmVerdict> {
     let (first, last) = run.before_after(name, "loss")?;
     let unit = run.unit("loss");
     let change = |label: &String| {
-        let m = stats::paired(&run.after(name, "loss", label), &run.before(name, "loss", label));
-        let pairs: Vec<(u64, f64)> = m.into_iter().enumerate().map(|(i, d)| (i as u64, d)).collect();
+        let by = paired_summary(&run.after(name, "loss", label), &run.before(name, "loss", label));
         let to = summary(&run.after(name, "loss", label))?;
-        let by = summary(&pairs).filter(|_| first != last)?;
+        let by = by.filter(|_| first != last)?;
         Some(format!("{label} to {} {unit} ({})", number(to.mean), difference(&by)))
     };
     let changes: Vec<String> = run.manifest.labels.iter().filter_map(change).collect();
