@@ -40,9 +40,10 @@ impl Tape<'_> {
         let g = self.param(gain);
         let b = shift.map(|p| self.param(p));
         forward(self.value(x), g, b, &mut out, &mut stats, d, rms, eps);
-        let needs = self.needs(x) || self.param_needs(gain);
-        let stats = self.push("norm stats", rows, 2, stats, false);
+        let needs =
+            self.needs(x) || self.param_needs(gain) || shift.is_some_and(|s| self.param_needs(s));
         let out = self.push("norm", rows, d, out, needs);
+        let stats = self.push("norm stats", rows, 2, stats, false);
         self.record_op(out, Norm { x, out, stats, rms, gain, shift });
         Ok(out)
     }
@@ -80,7 +81,7 @@ impl Norm {
     pub(crate) fn backward(self, t: &mut Tape<'_>) {
         let Some(dy) = t.take_grad(self.out) else { return };
         let (_, d) = t.shape(self.x);
-        let wanted = t.param_needs(self.gain);
+        let wanted = t.param_needs(self.gain) || self.shift.is_some_and(|s| t.param_needs(s));
         let mut dg = t.ws.pool.take_zeroed(d);
         let mut db = t.ws.pool.take_zeroed(d);
         let needs = t.needs(self.x);
@@ -89,18 +90,18 @@ impl Norm {
             let x = &t.ws.vars[self.x.0].value;
             let stats = &t.ws.vars[self.stats.0].value;
             let gain = &t.params[t.layout.get(self.gain).span()];
-            let factor = &t.ws.factors[t.plan.whole(self.gain)][Kind::Update as usize];
+            let factor_of = |p| &t.ws.factors[t.plan.whole(p)][Kind::Update as usize];
+            let (gains, shifts) = (factor_of(self.gain), factor_of(self.shift.unwrap_or(self.gain)));
             let (rms, dg, db) = (self.rms, &mut dg[..d], &mut db[..d]);
             simd::on(#[inline(always)]
             || {
                 for (r, (dy, x)) in dy.chunks_exact(d).zip(x.chunks_exact(d)).enumerate() {
                     let (mean, rs) = (stats[2 * r], stats[2 * r + 1]);
-                    let f = factor.at(r);
-                    if wanted && f != 0.0 {
+                    let (f, fs) = (gains.at(r), shifts.at(r));
+                    if wanted && (f != 0.0 || fs != 0.0) {
                         for j in 0..d {
-                            let w = dy[j] * f;
-                            dg[j] = w.mul_add((x[j] - mean) * rs, dg[j]);
-                            db[j] += w;
+                            dg[j] = (dy[j] * f).mul_add((x[j] - mean) * rs, dg[j]);
+                            db[j] += dy[j] * fs;
                         }
                     }
                     if needs {
