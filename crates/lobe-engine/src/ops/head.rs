@@ -165,6 +165,12 @@ impl Tape<'_> {
         let w = self.layout.get(spec.weight);
         let vocab = if spec.tied { w.rows } else { w.cols };
         let chunk = CHUNK.min(rows.max(1));
+        // Also when no row counts in this shard: the read-out is part of the network.
+        for p in [Some(spec.weight), spec.bias].into_iter().flatten() {
+            if self.param_needs(p) {
+                self.touch(p);
+            }
+        }
         let (mut z, mut hs, mut dh) =
             (self.ws.pool.take(chunk * vocab), self.ws.pool.take(chunk * d), self.ws.pool.take(chunk * d));
         let first = self.ws.ids.len();
@@ -193,7 +199,7 @@ impl Tape<'_> {
                     simd::add(&mut sum_h[*r as usize * d..][..d], g);
                 }
             }
-            self.head_grads(spec, &hs, &mut z, rows, d, vocab);
+            self.head_grads(spec, &mut hs, &z, rows, d, vocab);
         }
         self.ws.ids = ids;
         self.ws.ids.truncate(first);
@@ -205,43 +211,48 @@ impl Tape<'_> {
         self.release(dh);
     }
 
-    /// Weight and bias gradients of one chunk. May scale `z` by a per-row update.
-    fn head_grads(&mut self, spec: HeadSpec, hs: &[f32], z: &mut [f32], rows: &[u32], d: usize, vocab: usize) {
+    /// Bias and weight gradients of one chunk. May scale `hs` by a per-row update.
+    fn head_grads(&mut self, spec: HeadSpec, hs: &mut [f32], z: &[f32], rows: &[u32], d: usize, vocab: usize) {
         let n = rows.len();
-        let bias = spec.bias.map(|b| (b, 1.0));
-        for (p, scale) in bias.into_iter().chain([(spec.weight, spec.scale)]) {
-            if !self.param_needs(p) {
-                continue;
-            }
-            self.touch(p);
-            let alpha = match self.factor(Kind::Update, self.plan.whole(p)) {
-                Factor::Unset => scale,
-                Factor::One(f) => f * scale,
-                Factor::Rows(f) => {
-                    // Bias and weight of a head share one class, so the rows are scaled once.
-                    if Some(p) == spec.bias || spec.bias.is_none() {
-                        for (z, r) in z.chunks_exact_mut(vocab).zip(rows) {
-                            simd::scale(z, f[*r as usize]);
+        if let Some(b) = spec.bias.filter(|b| self.param_needs(*b)) {
+            let factor = &self.ws.factors[self.plan.whole(b)][Kind::Update as usize];
+            if let Some(grads) = self.grads.as_deref_mut() {
+                let sums = &mut grads[self.layout.get(b).span()];
+                match factor {
+                    Factor::Rows(f) => {
+                        for (z, r) in z.chunks_exact(vocab).zip(rows) {
+                            let f = f[*r as usize];
+                            sums.iter_mut().zip(z).for_each(|(s, z)| *s += f * z);
                         }
                     }
-                    scale
+                    one if one.is(0.0) => {}
+                    one => simd::column_sums(sums, &z[..n * vocab], vocab, 0, one.at(0)),
                 }
-            };
-            if alpha == 0.0 {
-                continue;
             }
-            let span = self.layout.get(p).span();
-            let Some(grads) = self.grads.as_deref_mut() else { continue };
-            if Some(p) == spec.bias {
-                simd::column_sums(&mut grads[span], &z[..n * vocab], vocab, 0, alpha);
-                continue;
+        }
+        if !self.param_needs(spec.weight) {
+            return;
+        }
+        let alpha = match &self.ws.factors[self.plan.whole(spec.weight)][Kind::Update as usize] {
+            Factor::Unset => spec.scale,
+            Factor::One(f) => f * spec.scale,
+            Factor::Rows(f) => {
+                for (h, r) in hs.chunks_exact_mut(d).zip(rows) {
+                    simd::scale(h, f[*r as usize]);
+                }
+                spec.scale
             }
-            let (hv, zv) = (View::new(hs, n, d), View::new(z, n, vocab));
-            if spec.tied {
-                gemm(ViewMut::new(&mut grads[span], vocab, d), alpha, zv.t(), hv, true);
-            } else {
-                gemm(ViewMut::new(&mut grads[span], d, vocab), alpha, hv.t(), zv, true);
-            }
+        };
+        if alpha == 0.0 {
+            return;
+        }
+        let span = self.layout.get(spec.weight).span();
+        let Some(grads) = self.grads.as_deref_mut() else { return };
+        let (hv, zv) = (View::new(hs, n, d), View::new(z, n, vocab));
+        if spec.tied {
+            gemm(ViewMut::new(&mut grads[span], vocab, d), alpha, zv.t(), hv, true);
+        } else {
+            gemm(ViewMut::new(&mut grads[span], d, vocab), alpha, hv.t(), zv, true);
         }
     }
 }
