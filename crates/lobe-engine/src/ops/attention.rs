@@ -103,8 +103,8 @@ impl Tape<'_> {
         }
         self.release(p);
         let needs = self.needs(qkv);
-        let lse = self.push("attention lse", rows, spec.heads, lse, false);
         let out = self.push("attention", rows, n, out, needs);
+        let lse = self.push("attention lse", rows, spec.heads, lse, false);
         self.record_op(out, Attention { qkv, out, lse, spec });
         match spec.site {
             // The backward pass reads the context vectors, so nothing may rewrite them in place.

@@ -147,6 +147,7 @@ impl Tape<'_> {
             || spec.bias.is_some_and(|b| self.param_needs(b));
         let slope = self.activate(&mut out, rows, n, spec);
         let out = self.push("linear", rows, n, out, needs);
+        let slope = slope.map(|s| self.push("activation slope", rows, n, s, false));
         if let Some(site) = spec.site {
             self.mark_site(out, site);
         }
@@ -173,7 +174,7 @@ impl Tape<'_> {
     }
 
     /// Applies the activation in place; returns its derivative where the backward pass needs it.
-    fn activate(&mut self, out: &mut Buf, rows: usize, n: usize, spec: LinearSpec) -> Option<Var> {
+    fn activate(&mut self, out: &mut Buf, rows: usize, n: usize, spec: LinearSpec) -> Option<Buf> {
         if spec.act == Act::Identity {
             return None;
         }
@@ -192,7 +193,7 @@ impl Tape<'_> {
             Act::GeluTanh => bias_act(out, bias, &mut slope, n, gelu_tanh),
             Act::Silu => bias_act(out, bias, &mut slope, n, silu),
         }
-        Some(self.push("activation slope", rows, n, slope, false))
+        Some(slope)
     }
 }
 
@@ -247,8 +248,11 @@ impl Linear {
         let segments = self.spec.site.map_or(&[][..], |s| t.plan.site(s));
         let whole = [crate::plan::Segment { range: 0..n, class: crate::plan::PLAIN }];
         let slope = self.slope.map(|s| &t.ws.vars[s.0].value);
-        for seg in if segments.is_empty() { &whole[..] } else { segments } {
-            let range = seg.range.clone();
+        let segments = if segments.is_empty() { &whole[..] } else { segments };
+        // Columns per unit of the site.
+        let width = segments.last().map_or(1, |last| n / last.range.end);
+        for seg in segments {
+            let range = seg.range.start * width..seg.range.end * width;
             let factor = t.factor(Kind::Flow, seg.class);
             simd::on(#[inline(always)]
             || {
