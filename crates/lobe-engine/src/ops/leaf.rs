@@ -2,7 +2,7 @@
 
 use crate::layout::ParamId;
 use crate::simd;
-use crate::tape::{Kind, Tape, Var};
+use crate::tape::{Factor, Kind, Tape, Var};
 
 /// A copy of a tensor whose gradient flows into the tensor.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,21 @@ impl Leaf {
         let Some(mut g) = t.take_grad(self.out) else { return };
         t.touch(self.param);
         // A weight belongs to no row of the data: only a route shared by the whole shard applies.
-        simd::scale(&mut g, t.factor(Kind::Update, t.plan.whole(self.param)).at(0));
+        let shared = |class| match t.factor(Kind::Update, class) {
+            Factor::One(f) => *f,
+            Factor::Unset | Factor::Rows(_) => 1.0,
+        };
+        let cols = t.layout.get(self.param).cols;
+        simd::scale(&mut g, shared(t.plan.whole(self.param)));
+        for seg in t.plan.rows(self.param) {
+            simd::scale(&mut g[seg.range.start * cols..seg.range.end * cols], shared(seg.class));
+        }
+        for seg in t.plan.cols(self.param) {
+            let f = shared(seg.class);
+            for row in g.chunks_exact_mut(cols).filter(|_| f != 1.0) {
+                simd::scale(&mut row[seg.range.clone()], f);
+            }
+        }
         let span = t.layout.get(self.param).span();
         if let Some(grads) = t.grads.as_deref_mut() {
             simd::add(&mut grads[span], &g);
