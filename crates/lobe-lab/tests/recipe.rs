@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use lobe_lab::recipe::{
-    ArmData, Callbacks, Masked, PathError, Recipe, RecipeError, StageInfo, Written, fuzz_recipe, json_schema,
-    one_of, range, typed,
+    ArmData, Callbacks, Masked, Recipe, RecipeError, StageInfo, Written, completed, fuzz_recipe, json_schema,
+    one_of, range,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const QUICKSTART: &str = r#"name  = "quickstart"
 about = "Spanish in, Spanish out"
@@ -100,23 +100,17 @@ impl Default for Relearn {
     }
 }
 
-fn whole<T: for<'a> Deserialize<'a> + Serialize>(value: &Value) -> Result<(T, Value), PathError> {
-    let read: T = typed(value)?;
-    let full = serde_json::to_value(&read).unwrap();
-    Ok((read, full))
-}
-
 fn callbacks() -> Callbacks<'static> {
     Callbacks {
         data: &|kind, rest| {
             one_of("kind", "kind of data", kind, ["bilingual", "text"].into_iter())?;
-            let (data, full) = whole::<Data>(rest)?;
+            let (data, full) = completed::<Data>(rest)?;
             range("forget.recall", data.forget.recall, 0.0..=1.0)?;
             Ok(full)
         },
         model: &|kind, rest| {
             one_of("kind", "kind of network", kind, ["gpt", "autoencoder"].into_iter())?;
-            Ok(whole::<Model>(rest)?.1)
+            Ok(completed::<Model>(rest)?.1)
         },
         method: &|method, rest| {
             one_of("method", "method", method, ["none", "sgtm"].into_iter())?;
@@ -125,10 +119,10 @@ fn callbacks() -> Callbacks<'static> {
             }
             Ok(rest.clone())
         },
-        labels: &|_, labels| whole::<Side>(labels).map(|_| labels.clone()),
+        labels: &|_, labels| completed::<Side>(labels).map(|_| labels.clone()),
         stage: &|does, rest| {
             one_of("do", "stage", does, ["train", "relearn", "measure"].into_iter())?;
-            let params = if does == "relearn" { whole::<Relearn>(rest)?.1 } else { rest.clone() };
+            let params = if does == "relearn" { completed::<Relearn>(rest)?.1 } else { rest.clone() };
             Ok(StageInfo { params, makes_model: does != "measure", needs_model: does != "train" })
         },
     }
@@ -467,7 +461,7 @@ fn presets_merge_and_stages_go_by_name() {
     let error = Written::from_str("recipe.toml", &bad).unwrap().check_presets(&callbacks()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "recipe.toml:44: presets.tiny.stage: no stage is called \"relern-2\"; did you mean \"relearn-2\"?"
+        "recipe.toml:44: presets.tiny.stage: no entry is called \"relern-2\"; did you mean \"relearn-2\"?"
     );
     let bad = QUICKSTART.replace("steps = 20\n", "stpes = 20\n");
     let error = Written::from_str("recipe.toml", &bad).unwrap().check_presets(&callbacks()).unwrap_err();
@@ -493,7 +487,7 @@ fn set_overrides_one_key_and_is_named_in_errors() {
     check_set("train..lr=1", "--set train..lr=1: \"train..lr\" is not a dotted key");
     check_set(
         "stage.relern.steps=3",
-        "--set stage.relern.steps=3: stage: no stage is called \"relern\"; did you mean \"relearn\"?",
+        "--set stage.relern.steps=3: stage: no entry is called \"relern\"; did you mean \"relearn\"?",
     );
     check_set(
         "arms.sgtm.region=heds",
@@ -538,6 +532,67 @@ fn the_schema_describes_every_key() {
         assert!(described, "{key}: {value}");
     }
     assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn entries_of_other_lists_go_by_number() {
+    let text = QUICKSTART.replace("layers = 4", "parts = [{ width = 1 }, { width = 2 }]");
+    let written = Written::from_str("recipe.toml", &text).unwrap().with_set("model.parts.1.width=7").unwrap();
+    let recipe = written.resolve(&Callbacks::permissive()).unwrap().0;
+    assert_eq!(recipe.model.params["parts"], json!([{"width": 1}, {"width": 7}]));
+    let error = written.with_set("model.parts.2.width=7").unwrap_err().to_string();
+    assert_eq!(error, "--set model.parts.2.width=7: model.parts: no entry is called \"2\"");
+}
+
+#[test]
+fn long_and_deep_overrides_are_refused() {
+    let deep = format!("{}=1", ["a"; 30].join("."));
+    check_set(&deep, &format!("--set {deep}: too long"));
+    let nested = format!("model.x={}1{}", "[".repeat(23), "]".repeat(23));
+    check_set(&nested, &format!("--set {nested}: nested deeper than 24 levels"));
+    check_set("model.x=[1,", "--set model.x=[1,: unclosed array, expected `]`");
+}
+
+#[test]
+fn random_damage_makes_no_recipe_that_cannot_be_saved() {
+    let mut rng = lobe_core::Key::root(5).child("damage").rng();
+    let pieces = [
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        "\"",
+        "\n",
+        "'''",
+        ".",
+        "-",
+        "9e9",
+        "nan",
+        "arms",
+        "scale = 7\n",
+        "\u{7f}",
+        "é",
+        "#",
+    ];
+    let rounds = std::env::var("LOBE_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    for _ in 0..rounds {
+        let mut text: Vec<char> = QUICKSTART.chars().collect();
+        for _ in 0..=rng.below(4) {
+            let at = rng.below(text.len());
+            match rng.below(4) {
+                0 => drop(text.drain(at..(at + rng.below(30)).min(text.len()))),
+                1 => drop(text.splice(at..at, rng.choose(&pieces).chars())),
+                2 => text[at] = char::from(rng.below(128) as u8),
+                _ => {
+                    let from = rng.below(text.len());
+                    let copy: Vec<char> = text[from..].iter().take(1 + rng.below(40)).copied().collect();
+                    drop(text.splice(at..at, copy));
+                }
+            }
+        }
+        fuzz_recipe(&text.into_iter().collect::<String>());
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::tree::{Node, Origin, Tree, item_names, parse_set_value};
 /// Merges `over` into `base`: tables entry by entry, everything else is replaced.
 ///
 /// A table that changes `kind` replaces the whole table, because the other keys belonged to the
-/// old kind. A table laid over a list of tables addresses the items by name.
+/// old kind. A table laid over a list of tables addresses the items by name, or by number from 0.
 pub(super) fn merge(base: &mut Node, over: &Node) -> Result<(), PathError> {
     match (&mut base.tree, &over.tree) {
         (Tree::Table(_), Tree::Table(new)) => {
@@ -46,9 +46,11 @@ fn changes_kind(base: &Node, over: &Node) -> bool {
 
 fn find_item(items: &[Node], key: &str) -> Result<usize, PathError> {
     let names = item_names(items);
-    names.iter().position(|name| name == key).ok_or_else(|| {
-        let hint = did_you_mean(key, names.iter().map(String::as_str));
-        PathError::new("", format!("no stage is called {key:?}{hint}"))
+    let by_name = names.iter().position(|name| name == key);
+    let by_number = || key.parse().ok().filter(|&i: &usize| i < items.len());
+    by_name.or_else(by_number).ok_or_else(|| {
+        let hint = did_you_mean(key, names.iter().map(String::as_str).filter(|n| !n.is_empty()));
+        PathError::new("", format!("no entry is called {key:?}{hint}"))
     })
 }
 
@@ -60,10 +62,10 @@ pub(super) fn set(base: &mut Node, argument: &str) -> Result<(), PathError> {
     };
     let keys: Vec<&str> = path.trim().split('.').collect();
     let plain = |k: &&str| !k.is_empty() && k.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
-    if keys.len() > 16 || !keys.iter().all(plain) {
+    if !keys.iter().all(plain) {
         return Err(fail(format!("{:?} is not a dotted key", path.trim())));
     }
-    let mut over = parse_set_value(argument, text.trim()).map_err(fail)?;
+    let mut over = parse_set_value(argument, text.trim(), keys.len()).map_err(fail)?;
     for key in keys.iter().rev() {
         let origin = Origin::Set(argument.to_owned());
         over = Node { origin, tree: Tree::Table(vec![((*key).to_owned(), over)]) };

@@ -29,7 +29,7 @@ pub use error::{PathError, RecipeError};
 pub use form::{Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical};
 pub use schema::json_schema;
 pub use train::{Masked, Optimizer, Schedule, Train};
-pub use typed::typed;
+pub use typed::{completed, typed};
 pub use written::Written;
 
 /// Entry point for fuzzing: resolves any text, and what resolves must survive being saved.

@@ -85,13 +85,16 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, RecipeError> {
     }
 }
 
-/// Parses one value that stands in a `--set` argument. A bare word is text.
-pub(super) fn parse_set_value(set: &str, text: &str) -> Result<Node, String> {
+/// Parses one value that stands in a `--set` argument, `depth` tables down. A bare word is text.
+pub(super) fn parse_set_value(set: &str, text: &str, depth: usize) -> Result<Node, String> {
+    if set.len() > MAX_BYTES || depth > MAX_DEPTH {
+        return Err("too long".to_owned());
+    }
     let origin = Origin::Set(set.to_owned());
     match DeValue::parse(text) {
         Ok(value) => {
             let place = |_: usize| Origin::Set(set.to_owned());
-            let tree = from_value(value.get_ref(), 0, &place, 0).map_err(|(_, message)| message)?;
+            let tree = from_value(value.get_ref(), 0, &place, depth).map_err(|(_, message)| message)?;
             Ok(Node { origin, tree })
         }
         Err(e) if text.starts_with(['[', '{', '"', '\'']) => Err(e.message().to_owned()),

@@ -1,6 +1,7 @@
 //! Deserialising a section with errors in the recipe's own words.
 
 use lobe_core::did_you_mean;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -19,9 +20,45 @@ pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, PathError> {
         if let Some(key) = unknown(&raw, "unknown field").map(|(key, _)| key)
             && path.last() != Some(&key)
         {
-            path.push(key);
+            // A tagged enum hides the way to its fields: the key itself shows it.
+            let here = path.iter().try_fold(value, |v, key| step(v, key)).unwrap_or(value);
+            path.extend(way_to(here, &key).unwrap_or_else(|| vec![key]));
         }
         PathError { path, message: in_words(&raw) }
+    })
+}
+
+/// Like [`typed`], and the value with every default filled in: what a callback returns.
+///
+/// # Errors
+/// If the value does not fit the type.
+pub fn completed<T: DeserializeOwned + Serialize>(value: &Value) -> Result<(T, Value), PathError> {
+    let read: T = typed(value)?;
+    let fail = |e: serde_json::Error| PathError::new("", format!("cannot be saved: {e}"));
+    // Through text: a narrow float then has its own shortest digits and not those of its f64.
+    let text = serde_json::to_string(&read).map_err(fail)?;
+    Ok((read, serde_json::from_str(&text).map_err(fail)?))
+}
+
+fn step<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    }
+}
+
+/// The keys that lead to the first table that has `key`.
+fn way_to(value: &Value, key: &str) -> Option<Vec<String>> {
+    let entries: Vec<(String, &Value)> = match value {
+        Value::Object(map) if map.contains_key(key) => return Some(vec![key.to_owned()]),
+        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), v)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(i, v)| (i.to_string(), v)).collect(),
+        _ => return None,
+    };
+    entries.into_iter().find_map(|(name, inner)| {
+        let mut way = way_to(inner, key)?;
+        way.insert(0, name);
+        Some(way)
     })
 }
 
@@ -96,6 +133,9 @@ fn between_ticks(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
     use super::*;
 
     fn check(raw: &str, words: &str) {
@@ -120,5 +160,33 @@ mod tests {
         );
         check("invalid type: sequence, expected a string", "expected text, found a list");
         check("something else", "something else");
+    }
+
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        parts: Vec<Part>,
+        eps: f32,
+    }
+
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+    enum Part {
+        Wide { width: u32 },
+    }
+
+    #[test]
+    fn a_key_inside_of_a_tagged_enum_is_found() {
+        let value =
+            json!({"eps": 1e-5, "parts": [{"kind": "wide", "width": 2}, {"kind": "wide", "widht": 1}]});
+        let error = typed::<Outer>(&value).unwrap_err();
+        assert_eq!(error.to_string(), "parts.1.widht: unknown key; did you mean \"width\"?");
+    }
+
+    #[test]
+    fn narrow_floats_keep_their_digits() {
+        let value = json!({"eps": 1e-5, "parts": []});
+        let (read, full) = completed::<Outer>(&value).unwrap();
+        assert_eq!((read.eps, full["eps"].as_f64()), (1e-5, Some(1e-5)));
     }
 }

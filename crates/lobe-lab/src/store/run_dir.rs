@@ -44,6 +44,10 @@ impl RunDir {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.to_owned() }),
+            // Some network file systems have no locks; a run there is better than none.
+            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {
+                tracing::warn!("no locks here, so nothing keeps a second process out: {}", path.display());
+            }
             Err(TryLockError::Error(e)) => return Err(StoreError::io("cannot be locked", &lock)(e)),
         }
         remove_leftovers(path)?;
