@@ -1,1 +1,27 @@
-//! Localisation methods, ablations, attacks and measures: one file each
+//! Methods: how to localise, remove, attack and measure a capability. One file each.
+//!
+//! A file opens with the equation, the paper, what is unusual here and when it fails, and holds
+//! the mathematics as small pure functions. [`LOCALIZE`], [`ATTACKS`] and [`STAGES`] are the
+//! explicit ordered lists; `lobe list`, `lobe explain`, the recipe schema and the conformance
+//! suite are made from them. Nothing here reads a file, a clock or a thread.
+
+pub mod attack;
+pub mod localize;
+pub mod measure;
+mod registry;
+pub mod remove;
+
+pub use attack::{ATTACKS, Attack, Start, Variant};
+pub use localize::{Context, Expect, LOCALIZE, Localize, Part, Status, TrainsOn};
+pub use registry::{About, Entry, ParamDoc, ParamError, params_of};
+pub use remove::ablate::{Ablate, How};
+
+/// Everything that can be explained, in the order it is listed: (kind, description, parameters).
+pub fn catalogue() -> Vec<(&'static str, &'static About, Vec<ParamDoc>)> {
+    let mut out = Vec::new();
+    out.extend(LOCALIZE.iter().map(|e| ("method", e.about, (e.params)())));
+    out.extend(remove::STAGES.iter().map(|e| ("removal", e.about, (e.params)())));
+    out.extend(ATTACKS.iter().map(|e| ("attack", e.about, (e.params)())));
+    out.extend(measure::MEASURES.iter().map(|a| ("measure", a, Vec::new())));
+    out
+}

@@ -1,0 +1,72 @@
+//! SGTM, selective gradient masking: forget data updates the region alone, and data known to be
+//! safe runs without the region.
+//!
+//! Equation: on `forget` steps ∇θ_retain ← 0 after an ordinary backward pass; on `retain` steps the
+//! region's activations are 0 in the forward pass; unlabelled data trains everything.
+//! Paper: Shilov et al. 2025 (arXiv 2512.05648) §3.
+//! Unusual: masked products are never computed. The reference steps one AdamW over zeroed
+//! gradients, so masked weights still decay and drift along their momentum (`masked =
+//! "zero-grad"`); `masked = "freeze"` holds them still. These are different algorithms.
+//! Fails: what joint parameters learn from forget data stays after the cut; a region too small for
+//! the capability leaks.
+
+use lobe_core::{FORGET, JointKind, RETAIN, Route, RouteTable, Target, UNLABELLED};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Expect, Localize, Part, Status};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "sgtm",
+    summary: "forget data updates the region alone; safe data runs without the region",
+    reference: "Shilov et al. 2025, arXiv 2512.05648, §3",
+    unusual: "masked products are skipped, not zeroed; `masked` chooses between zero gradients and a true freeze",
+    fails: "joint parameters (embeddings, norms, head) keep what they learned from forget data",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Sgtm {
+    /// Whether forget data leaves token and position embeddings (and norms) alone too, as in the
+    /// paper's Wikipedia runs.
+    mask_embeddings: bool,
+}
+
+impl Localize for Sgtm {
+    fn table(&self, _: &Context<'_>) -> Result<RouteTable, ParamError> {
+        let frozen = Route::new(1.0, 1.0, 0.0);
+        let mut table = RouteTable::plain()
+            .with(FORGET, Target::Elsewhere, frozen)
+            .with(FORGET, Target::Joint(JointKind::OutBias), frozen)
+            .with(RETAIN, Target::Region(0), Route::ABSENT);
+        if self.mask_embeddings {
+            for kind in [JointKind::Embedding, JointKind::Norm] {
+                table = table.with(FORGET, Target::Joint(kind), frozen);
+            }
+        }
+        Ok(table)
+    }
+    fn expected(&self) -> Vec<Expect> {
+        vec![
+            (FORGET, Part::Region, Status::Plain),
+            (FORGET, Part::Elsewhere, Status::Zero),
+            (FORGET, Part::OutBias, Status::Zero),
+            (FORGET, Part::Embedding, if self.mask_embeddings { Status::Zero } else { Status::Plain }),
+            (FORGET, Part::Head, Status::Plain),
+            (RETAIN, Part::Region, Status::Zero),
+            (RETAIN, Part::Elsewhere, Status::Changed),
+            (RETAIN, Part::Embedding, Status::Changed),
+            (UNLABELLED, Part::Region, Status::Plain),
+            (UNLABELLED, Part::Elsewhere, Status::Plain),
+        ]
+    }
+}
+
+/// The registered method.
+pub(super) const ENTRY: Entry<dyn Localize> = Entry {
+    about: &ABOUT,
+    params: params_of::<Sgtm>,
+    build: |v| read::<Sgtm>(v).map(|(p, full)| (Box::new(p) as Box<dyn Localize>, full)),
+};

@@ -1,0 +1,138 @@
+//! Ablation: cut a region out of the weights.
+//!
+//! Equation: with θ_R the parameters the region owns, `zero` sets θ_R = 0; `mean` replaces each
+//! unit by its mean activation, folded into the bias that follows; `reinit` draws θ_R again with
+//! the spread of the same tensors' other entries (SGTM's "trainable" ablation).
+//! Paper: Shilov et al. 2025 (arXiv 2512.05648); mean ablation: Wang et al. 2022.
+//! Unusual: works on any network through what its units own.
+//! Fails: zeroed GELU units have gradient 0 on both sides and can never learn again, which flatters
+//! every relearning attack; attack re-initialised regions too.
+
+use lobe_core::{Key, Selection, did_you_mean};
+use lobe_engine::{EngineError, Layout};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::registry::{About, ParamError, params_of, read};
+use crate::remove::StageEntry;
+
+const ABOUT: About = About {
+    name: "ablate",
+    summary: "cut the arm's region out of the weights",
+    reference: "Shilov et al. 2025, arXiv 2512.05648, §3; mean ablation: Wang et al. 2022, arXiv 2211.00593",
+    unusual: "one implementation for every network, through what units own",
+    fails: "zeroed units can never learn again; a fair attack re-initialises them",
+};
+
+/// The registered stage.
+pub(super) const ENTRY: StageEntry = StageEntry { about: &ABOUT, params: params_of::<Ablate> };
+
+/// What stands in for the region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// Zeros.
+    Zero,
+    /// Each unit's mean activation over held-out data.
+    Mean,
+    /// Fresh random values.
+    Reinit,
+}
+
+/// Parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ablate {
+    /// "zero", "mean" or "reinit".
+    pub how: How,
+    /// The region to cut; empty cuts each arm's own region and leaves arms without one alone.
+    pub region: String,
+}
+
+impl Default for Ablate {
+    fn default() -> Self {
+        Ablate { how: How::Zero, region: String::new() }
+    }
+}
+
+impl Ablate {
+    /// Reads the stage's parameters.
+    ///
+    /// # Errors
+    /// With the path of what is wrong.
+    pub fn read(value: &serde_json::Value) -> Result<(Ablate, serde_json::Value), ParamError> {
+        read(value)
+    }
+
+    /// Checks that the region exists.
+    ///
+    /// # Errors
+    /// With the nearest name.
+    pub fn check(&self, regions: &[String]) -> Result<(), ParamError> {
+        if self.region.is_empty() || regions.contains(&self.region) {
+            return Ok(());
+        }
+        let hint = did_you_mean(&self.region, regions.iter().map(String::as_str));
+        Err(ParamError { path: "region".into(), message: format!("no region {:?}{hint}", self.region) })
+    }
+}
+
+/// θ_R ← 0.
+pub fn zero(layout: &Layout, params: &mut [f32], region: &Selection) {
+    layout.for_owned(region, |_, range| params[range].fill(0.0));
+}
+
+/// θ_R ← N(0, s²) with s the root mean square of the same tensor's entries that the region does not
+/// own but its sites do.
+pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key) {
+    let rest = region.clone().complement(layout.sites());
+    for t in layout.tensors() {
+        let (mut sum, mut n) = (0.0f64, 0usize);
+        for (rows, cols) in t.owned(&rest) {
+            for r in rows {
+                let row = &params[t.offset + r * t.cols..][cols.clone()];
+                sum += row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+                n += row.len();
+            }
+        }
+        let s = (sum / n.max(1) as f64).sqrt();
+        let mut rng = key.child(&t.name).rng();
+        for (rows, cols) in t.owned(region) {
+            for r in rows {
+                params[t.offset + r * t.cols..][cols.clone()].iter_mut().for_each(|x| *x = (s * rng.normal()) as f32);
+            }
+        }
+    }
+}
+
+/// Folds the mean activations of the region's units into the biases that follow them, then zeroes
+/// the region. `mean(site)` gives one number per column of the site's activation.
+///
+/// # Errors
+/// If a weight that reads the region has no bias to fold into.
+pub fn mean(
+    layout: &Layout,
+    params: &mut [f32],
+    region: &Selection,
+    mean: &dyn Fn(usize) -> Vec<f32>,
+) -> Result<(), EngineError> {
+    for t in layout.tensors() {
+        let Some(owner) = &t.row_owner else { continue };
+        let rows = owner.owned(region);
+        if rows.is_empty() {
+            continue;
+        }
+        let bias = layout.find(&t.name.replace(".weight", ".bias"));
+        let Some(bias) = bias.map(|b| layout.get(b)).filter(|b| b.cols == t.cols && b.name != t.name) else {
+            return Err(EngineError::Invalid(format!("mean ablation: {:?} has no bias to fold the mean into", t.name)));
+        };
+        let values = mean(owner.site.0);
+        for r in rows.into_iter().flatten() {
+            for c in 0..t.cols {
+                params[bias.offset + c] += values[r] * params[t.offset + r * t.cols + c];
+            }
+        }
+    }
+    zero(layout, params, region);
+    Ok(())
+}
