@@ -55,5 +55,28 @@ pub(crate) fn same(
     left: (usize, usize),
     right: (usize, usize),
 ) -> Result<(), EngineError> {
-    if left == right { Ok(()) } else { Err(EngineError::Shape { op, what, left, right }) }
+    fits(op, what, left == right, left, right)
+}
+
+/// `Ok` if `len` numbers fill `shape`.
+pub(crate) fn filled(
+    op: &'static str,
+    what: &'static str,
+    shape: (usize, usize),
+    len: usize,
+) -> Result<(), EngineError> {
+    let whole = shape.1 > 0 && len.is_multiple_of(shape.1);
+    let right = if whole { (len / shape.1, shape.1) } else { (1, len) };
+    fits(op, what, len == shape.0 * shape.1, shape, right)
+}
+
+/// `Ok` if `ok`; otherwise the two shapes as they are.
+pub(crate) fn fits(
+    op: &'static str,
+    what: &'static str,
+    ok: bool,
+    left: (usize, usize),
+    right: (usize, usize),
+) -> Result<(), EngineError> {
+    if ok { Ok(()) } else { Err(EngineError::Shape { op, what, left, right }) }
 }

@@ -1,6 +1,6 @@
 //! Two variables side by side.
 
-use crate::error::{EngineError, same};
+use crate::error::{EngineError, fits};
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.
@@ -18,7 +18,7 @@ impl Tape<'_> {
     /// If the numbers of rows differ.
     pub fn concat(&mut self, a: Var, b: Var) -> Result<Var, EngineError> {
         let ((rows, m), (rb, n)) = (self.shape(a), self.shape(b));
-        same("concat", "rows", (rows, m), (rb, m))?;
+        fits("concat", "rows", rows == rb, (rows, m), (rb, n))?;
         let mut value = self.ws.pool.take(rows * (m + n));
         for (r, y) in value.chunks_exact_mut((m + n).max(1)).enumerate() {
             y[..m].copy_from_slice(&self.value(a)[r * m..(r + 1) * m]);

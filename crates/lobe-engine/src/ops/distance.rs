@@ -1,6 +1,6 @@
 //! Squared and absolute distance to a target, per row.
 
-use crate::error::{EngineError, same};
+use crate::error::{EngineError, filled};
 use crate::ops::head::RowWeights;
 use crate::simd;
 use crate::tape::{Tape, Var};
@@ -28,7 +28,8 @@ impl Tape<'_> {
         weights: RowWeights<'_>,
     ) -> Result<Var, EngineError> {
         let (rows, cols) = self.shape(x);
-        same("distance", "target", (rows, cols), (target.len() / cols.max(1), cols))?;
+        filled("distance", "target", (rows, cols), target.len())?;
+        weights.check("distance", rows)?;
         let mut out = self.ws.pool.take(rows * 2);
         let mut total = 0.0;
         let needs = self.needs(x);

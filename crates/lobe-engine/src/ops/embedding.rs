@@ -33,6 +33,9 @@ impl Tape<'_> {
             return Err(EngineError::Index { op: "embedding", what: "token", index: *bad as usize, bound: vocab });
         }
         if let Some(p) = positions {
+            if seq == 0 {
+                return Err(EngineError::Invalid("embedding: a sequence length of 0".into()));
+            }
             let t = self.layout.get(p);
             crate::error::same("embedding", "widths of table and positions", (vocab, d), (vocab, t.cols))?;
             if seq > t.rows {

@@ -1,7 +1,7 @@
 //! The read-out over a vocabulary with its loss, in chunks of rows whose logits are never kept.
 
 use crate::buffer::Buf;
-use crate::error::{EngineError, same};
+use crate::error::{EngineError, fits, same};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
 use crate::simd;
@@ -36,6 +36,12 @@ pub enum RowWeights<'a> {
 }
 
 impl RowWeights<'_> {
+    pub(crate) fn check(self, op: &'static str, rows: usize) -> Result<(), EngineError> {
+        match self {
+            RowWeights::One(_) => Ok(()),
+            RowWeights::Each(w) => same(op, "rows and row weights", (rows, 1), (w.len(), 1)),
+        }
+    }
     pub(crate) fn at(self, row: usize) -> f32 {
         match self {
             RowWeights::One(w) => w,
@@ -58,7 +64,7 @@ impl Tape<'_> {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
-        same(op, "width of the hidden state and of the head", (rows, d), (rows, wd))?;
+        fits(op, "width of the hidden state and of the head", d == wd, (rows, d), (w.rows, w.cols))?;
         same(op, "rows and targets", (rows, 1), (targets.len(), 1))?;
         if let Some(b) = spec.bias {
             same(op, "bias", (1, vocab), (self.layout.get(b).rows, self.layout.get(b).cols))?;
@@ -105,6 +111,7 @@ impl Tape<'_> {
         weights: RowWeights<'_>,
     ) -> Result<Var, EngineError> {
         self.check_head("cross_entropy", h, &spec, targets)?;
+        weights.check("cross_entropy", targets.len())?;
         let rows = targets.len();
         let mut stats = self.ws.pool.take_zeroed(rows * 2);
         let training = self.training();

@@ -1,6 +1,6 @@
 //! Kullback–Leibler divergence to a teacher's distribution over the vocabulary.
 
-use crate::error::{EngineError, same};
+use crate::error::{EngineError, filled, fits, same};
 use crate::ops::head::{HeadSpec, RowWeights};
 use crate::simd;
 use crate::tape::{Tape, Var};
@@ -22,8 +22,12 @@ impl Tape<'_> {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
-        same("kl", "width of the hidden state and of the head", (rows, d), (rows, wd))?;
-        same("kl", "teacher logits", (rows, vocab), (teacher.len() / vocab.max(1), vocab))?;
+        fits("kl", "width of the hidden state and of the head", d == wd, (rows, d), (w.rows, w.cols))?;
+        if let Some(b) = spec.bias {
+            same("kl", "bias", (1, vocab), (self.layout.get(b).rows, self.layout.get(b).cols))?;
+        }
+        filled("kl", "teacher logits", (rows, vocab), teacher.len())?;
+        weights.check("kl", rows)?;
         let mut out = self.ws.pool.take_zeroed(rows);
         let mut total = 0.0;
         self.head_chunks(h, spec, &|r| weights.at(r) != 0.0, &mut |active, z| {

@@ -1,7 +1,7 @@
 //! A linear map with bias, activation or residual, and the site at its output.
 
 use crate::buffer::Buf;
-use crate::error::{EngineError, same};
+use crate::error::{EngineError, fits, same};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::{ParamId, SiteId};
 use crate::simd;
@@ -114,7 +114,7 @@ impl Tape<'_> {
         let (rows, k) = self.shape(x);
         let w = self.layout.get(spec.weight);
         let n = w.cols;
-        same("linear", "columns of the input and rows of the weight", (rows, k), (rows, w.rows))?;
+        fits("linear", "columns of the input and rows of the weight", k == w.rows, (rows, k), (w.rows, n))?;
         if let Some(b) = spec.bias {
             let b = self.layout.get(b);
             same("linear", "bias", (1, n), (b.rows, b.cols))?;

@@ -1,6 +1,6 @@
 //! The product of two variables.
 
-use crate::error::{EngineError, same};
+use crate::error::{EngineError, fits};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::tape::{Tape, Var};
 
@@ -19,7 +19,7 @@ impl Tape<'_> {
     /// If the inner dimensions differ.
     pub fn matmul(&mut self, a: Var, b: Var) -> Result<Var, EngineError> {
         let ((m, k), (kb, n)) = (self.shape(a), self.shape(b));
-        same("matmul", "columns of the first and rows of the second", (m, k), (m, kb))?;
+        fits("matmul", "columns of the first and rows of the second", k == kb, (m, k), (kb, n))?;
         let mut value = self.ws.pool.take(m * n);
         let (av, bv) = (View::new(self.value(a), m, k), View::new(self.value(b), k, n));
         gemm(ViewMut::new(&mut value, m, n), 1.0, av, bv, false);
