@@ -25,15 +25,17 @@ pub struct Segment {
     pub class: Class,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct TensorPlan {
     rows: Vec<Segment>,
     cols: Vec<Segment>,
     whole: Class,
+    /// The site whose units own the rows: what the tensor reads.
+    reads: Option<SiteId>,
 }
 
 /// What every operation asks about routes. One per arm.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     tensors: Vec<TensorPlan>,
     /// Per site; empty when the arm's regions do not name it.
@@ -70,7 +72,7 @@ fn segments(extent: usize, class_at: impl Fn(usize) -> Class) -> Vec<Segment> {
 impl Plan {
     /// Ordinary training.
     pub fn plain(layout: &Layout) -> Plan {
-        let whole = |_: &_| TensorPlan { rows: vec![], cols: vec![], whole: PLAIN };
+        let whole = |_: &_| TensorPlan { rows: vec![], cols: vec![], whole: PLAIN, reads: None };
         Plan {
             tensors: layout.tensors().iter().map(whole).collect(),
             sites: vec![Vec::new(); layout.sites().len()],
@@ -144,6 +146,7 @@ impl Plan {
             rows: side(&t.row_owner, t.rows),
             cols: side(&t.col_owner, t.cols),
             whole: t.joint.map_or(PLAIN, |k| class_of(Target::Joint(k))),
+            reads: t.row_owner.as_ref().map(|o| o.site),
         });
         Ok(Plan {
             tensors: tensors.collect(),
@@ -235,26 +238,38 @@ impl Plan {
         self.edits.iter().any(|e| e.site == site)
     }
 
+    /// Whether an intervention rewrites what `p` reads, so that units which a route makes absent
+    /// may hold values all the same, and units without a gradient may pass one to others.
+    pub(crate) fn reads_edits(&self, p: ParamId) -> bool {
+        self.tensors[p.0].reads.is_some_and(|s| self.has_edits(s))
+    }
+
+    /// Whether the backward pass of the interventions at `site` needs the values before them: the
+    /// last value no longer shows which entries a clamp moved once something follows it.
+    pub(crate) fn needs_before(&self, site: SiteId) -> bool {
+        let mut edits = self.edits.iter().filter(|e| e.site == site);
+        edits.any(|e| matches!(e.edit, Edit::Clamp(..))) && edits.next().is_some()
+    }
+
     pub(crate) fn edit_value(&self, site: SiteId, value: &mut [f32], cols: usize) {
         for e in self.edits.iter().filter(|e| e.site == site) {
-            for row in value.chunks_exact_mut(cols) {
-                let row = &mut row[e.cols.clone()];
-                match &e.edit {
-                    Edit::Set(v) => row.copy_from_slice(v),
-                    Edit::Add(v) => row.iter_mut().zip(v).for_each(|(x, v)| *x += v),
-                    Edit::ProjectOut(u) => {
-                        let dot: f32 = row.iter().zip(u).map(|(x, u)| x * u).sum();
-                        row.iter_mut().zip(u).for_each(|(x, u)| *x -= dot * u);
-                    }
-                    Edit::Clamp(lo, hi) => row.iter_mut().for_each(|x| *x = x.clamp(*lo, *hi)),
-                }
-            }
+            value.chunks_exact_mut(cols).for_each(|row| e.apply(row));
         }
     }
 
-    pub(crate) fn edit_grad(&self, site: SiteId, grad: &mut [f32], value: &[f32], cols: usize) {
-        for e in self.edits.iter().rev().filter(|e| e.site == site) {
-            for (row, value) in grad.chunks_exact_mut(cols).zip(value.chunks_exact(cols)) {
+    /// `value` is what left the site; `before` what entered the interventions, or empty where
+    /// [`Plan::needs_before`] says so.
+    pub(crate) fn edit_grad(
+        &self,
+        site: SiteId,
+        grad: &mut [f32],
+        value: &[f32],
+        before: &[f32],
+        cols: usize,
+    ) {
+        let mut scratch = Vec::new();
+        for (n, e) in self.edits.iter().enumerate().rev().filter(|(_, e)| e.site == site) {
+            for (r, row) in grad.chunks_exact_mut(cols).enumerate() {
                 let row = &mut row[e.cols.clone()];
                 match &e.edit {
                     Edit::Set(_) => row.fill(0.0),
@@ -264,7 +279,18 @@ impl Plan {
                         row.iter_mut().zip(u).for_each(|(g, u)| *g -= dot * u);
                     }
                     Edit::Clamp(lo, hi) => {
-                        for (g, y) in row.iter_mut().zip(&value[e.cols.clone()]) {
+                        let seen = if before.is_empty() {
+                            &value[r * cols..(r + 1) * cols]
+                        } else {
+                            scratch.clear();
+                            scratch.extend_from_slice(&before[r * cols..(r + 1) * cols]);
+                            self.edits[..n]
+                                .iter()
+                                .filter(|e| e.site == site)
+                                .for_each(|e| e.apply(&mut scratch));
+                            &scratch
+                        };
+                        for (g, y) in row.iter_mut().zip(&seen[e.cols.clone()]) {
                             if *y <= *lo || *y >= *hi {
                                 *g = 0.0;
                             }
@@ -272,6 +298,22 @@ impl Plan {
                     }
                 }
             }
+        }
+    }
+}
+
+impl SiteEdit {
+    /// Rewrites one row of the site's activation.
+    fn apply(&self, row: &mut [f32]) {
+        let row = &mut row[self.cols.clone()];
+        match &self.edit {
+            Edit::Set(v) => row.copy_from_slice(v),
+            Edit::Add(v) => row.iter_mut().zip(v).for_each(|(x, v)| *x += v),
+            Edit::ProjectOut(u) => {
+                let dot: f32 = row.iter().zip(u).map(|(x, u)| x * u).sum();
+                row.iter_mut().zip(u).for_each(|(x, u)| *x -= dot * u);
+            }
+            Edit::Clamp(lo, hi) => row.iter_mut().for_each(|x| *x = x.clamp(*lo, *hi)),
         }
     }
 }

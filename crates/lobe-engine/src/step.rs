@@ -60,8 +60,10 @@ pub struct Member {
     grads: Vec<Buf>,
     lanes: Vec<Lane>,
     norms: Vec<f64>,
-    pieces: Vec<(u64, Vec<Piece>)>,
-    checked: bool,
+    /// By frozen classes and whether only matrices decay.
+    pieces: Vec<((u64, bool), Vec<Piece>)>,
+    /// The plan for which the gradients were checked and the pieces cut.
+    checked: Option<Plan>,
 }
 
 /// What a step measured.
@@ -95,7 +97,7 @@ impl Member {
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             norms: Vec::new(),
             pieces: Vec::new(),
-            checked: false,
+            checked: None,
         })
     }
 
@@ -228,9 +230,14 @@ impl Runner {
             }
         });
         if let Some(couple) = program.coupling() {
-            coupled(layout, params, plan, lanes, grads, program, couple)?;
+            coupled(layout, params, plan, lanes, grads, program, couple).inspect_err(|_| member.clear())?;
         }
-        lanes.iter_mut().find_map(|l| l.error.take()).map_or(Ok(()), Err)
+        let error = member.lanes.iter_mut().find_map(|l| l.error.take());
+        // What the other shards left would count as part of the next step.
+        error.map_or(Ok(()), |e| {
+            member.clear();
+            Err(e)
+        })
     }
 }
 
@@ -348,18 +355,19 @@ impl Member {
         optimiser: &Optimiser,
         step: u64,
     ) -> Result<StepReport, EngineError> {
-        if !self.checked {
+        if self.checked.as_ref() != Some(&self.plan) {
             self.check_gradients(layout)?;
         }
         let frozen = match optimiser.masked {
             Masked::ZeroGrad => 0,
             Masked::Freeze => self.frozen_classes(program),
         };
-        if !self.pieces.iter().any(|(f, _)| *f == frozen) {
+        let key = (frozen, optimiser.decay_matrices_only);
+        if !self.pieces.iter().any(|(k, _)| *k == key) {
             let list = pieces(layout, &self.plan, &|c| frozen >> c & 1 == 1, optimiser.decay_matrices_only);
-            self.pieces.push((frozen, list));
+            self.pieces.push((key, list));
         }
-        let list = self.pieces.iter().find(|(f, _)| *f == frozen).map_or(&[][..], |(_, l)| l);
+        let list = self.pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
         let norm =
             optimiser.apply(step, list, &mut self.params, &mut self.state, &mut self.grads, &mut self.norms);
         Ok(self.report(optimiser.schedule.at(step), norm))
@@ -387,10 +395,12 @@ impl Member {
         for (i, t) in layout.tensors().iter().enumerate() {
             let used = self.lanes.iter().any(|l| l.touched.get(i) == Some(&true));
             if !used && self.plan.trainable(crate::layout::ParamId(i)) {
+                self.clear();
                 return Err(EngineError::NoGradient { name: t.name.clone() });
             }
         }
-        self.checked = true;
+        self.pieces.clear();
+        self.checked = Some(self.plan.clone());
         Ok(())
     }
 }

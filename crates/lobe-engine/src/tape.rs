@@ -20,6 +20,8 @@ pub(crate) struct VarData {
     pub value: Buf,
     /// Empty while no gradient has arrived.
     pub grad: Buf,
+    /// The value before the interventions at its site, where their backward pass needs it.
+    pub before: Buf,
     /// Whether anything trainable lies upstream.
     pub needs: bool,
     pub site: Option<SiteId>,
@@ -120,6 +122,7 @@ impl Workspace {
         for v in self.vars.drain(..) {
             self.pool.give(v.value);
             self.pool.give(v.grad);
+            self.pool.give(v.before);
         }
         self.nodes.clear();
         self.ids.clear();
@@ -257,6 +260,11 @@ impl<'a> Tape<'a> {
         let cols = self.ws.vars[v.0].cols;
         let mut value = std::mem::take(&mut self.ws.vars[v.0].value);
         self.scale_site(&mut value, cols, site, Kind::Forward);
+        if self.needs(v) && self.plan.needs_before(site) {
+            let mut before = self.ws.pool.take(value.len());
+            before.copy_from_slice(&value);
+            self.ws.vars[v.0].before = before;
+        }
         self.plan.edit_value(site, &mut value, cols);
         self.ws.vars[v.0].value = value;
     }
@@ -303,7 +311,16 @@ impl<'a> Tape<'a> {
         needs: bool,
     ) -> Var {
         let needs = needs && self.training();
-        self.ws.vars.push(VarData { rows, cols, value, grad: Buf::default(), needs, site: None, name });
+        self.ws.vars.push(VarData {
+            rows,
+            cols,
+            value,
+            grad: Buf::default(),
+            before: Buf::default(),
+            needs,
+            site: None,
+            name,
+        });
         Var(self.ws.vars.len() - 1)
     }
 
@@ -330,8 +347,9 @@ impl<'a> Tape<'a> {
     pub(crate) fn take_grad(&mut self, v: Var) -> Option<Buf> {
         let mut g = self.take_raw_grad(v)?;
         if let Some(site) = self.ws.vars[v.0].site {
-            let cols = self.ws.vars[v.0].cols;
-            self.plan.edit_grad(site, &mut g, &self.ws.vars[v.0].value, cols);
+            let var = &self.ws.vars[v.0];
+            let cols = var.cols;
+            self.plan.edit_grad(site, &mut g, &var.value, &var.before, cols);
             self.scale_site(&mut g, cols, site, Kind::Flow);
         }
         Some(g)

@@ -126,7 +126,8 @@ impl Tape<'_> {
             }
         }
         let mut out = self.ws.pool.take(rows * n);
-        let ins = self.runs(self.plan.rows(spec.weight), k, None, &[Kind::Forward]);
+        let absent = if self.plan.reads_edits(spec.weight) { &[][..] } else { &[Kind::Forward] };
+        let ins = self.runs(self.plan.rows(spec.weight), k, None, absent);
         let outs = self.runs(self.plan.cols(spec.weight), n, None, &[Kind::Forward]);
         let preset = self.preset(&mut out, n, spec, ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n);
         {
@@ -213,7 +214,8 @@ impl Linear {
         t.ws.vars[self.x.0].value = x;
         if t.needs(self.x) {
             let (mut dx, sum) = t.grad_slot(self.x);
-            let ins = t.runs(t.plan.rows(spec.weight), k, None, &[Kind::Flow]);
+            let closed = if t.plan.reads_edits(spec.weight) { &[][..] } else { &[Kind::Flow] };
+            let ins = t.runs(t.plan.rows(spec.weight), k, None, closed);
             let outs = t.runs(t.plan.cols(spec.weight), n, None, &[Kind::Flow]);
             let covered: usize = ins.iter().map(|i| i.end - i.start).sum();
             if !sum && (covered < k || outs.is_empty()) {
@@ -243,7 +245,7 @@ impl Linear {
         let (_, n) = t.shape(self.out);
         let value = &t.ws.vars[self.out.0].value;
         if let Some(site) = self.spec.site {
-            t.plan.edit_grad(site, &mut dy, value, n);
+            t.plan.edit_grad(site, &mut dy, value, &t.ws.vars[self.out.0].before, n);
         }
         let segments = self.spec.site.map_or(&[][..], |s| t.plan.site(s));
         let whole = [crate::plan::Segment { range: 0..n, class: crate::plan::PLAIN }];

@@ -23,7 +23,9 @@ impl Tape<'_> {
             return;
         }
         let by = Some(Kind::Update);
-        let ins = self.runs(self.plan.rows(w), k, by, &[Kind::Update, Kind::Forward]);
+        let still = [Kind::Update, Kind::Forward];
+        let still = if self.plan.reads_edits(w) { &still[..1] } else { &still };
+        let ins = self.runs(self.plan.rows(w), k, by, still);
         let outs = self.runs(self.plan.cols(w), n, by, &[Kind::Update, Kind::Flow]);
         for i in &ins {
             for o in &outs {
