@@ -231,11 +231,75 @@ impl Dataset {
         }
     }
 
+    /// Per class, in order: its name and the number of training examples, training targets and
+    /// test examples.
+    pub fn counts(&self) -> Vec<(&str, [usize; 3])> {
+        let mut out: Vec<(&str, [usize; 3])> = self.classes.iter().map(|c| (c.as_str(), [0; 3])).collect();
+        for (i, &c) in self.train.class.iter().enumerate() {
+            let n = &mut out[c as usize].1;
+            n[0] += 1;
+            n[1] += self.train.targets(i);
+        }
+        for &c in &self.test.class {
+            out[c as usize].1[2] += 1;
+        }
+        out
+    }
+
     /// Ids or numbers per example: `seq` for tokens, `dim` for images.
     pub fn width(&self) -> usize {
         match &self.train.payload {
             Payload::Tokens { seq, .. } => *seq,
             Payload::Images { dim, .. } => *dim,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(class: Vec<u16>, id: u32) -> Examples {
+        let ids = class.iter().flat_map(|_| [256, id, 256, PAD]).collect();
+        Examples { payload: Payload::Tokens { seq: 3, ids }, class }
+    }
+
+    fn load(train: Examples, test: Examples) -> Result<Dataset> {
+        Dataset::new("toy", train, test, vec!["a".into(), "b".into()], Some(Tokenizer::Byte), Vec::new())
+    }
+
+    #[test]
+    fn batches_have_valid_inputs_and_marked_targets() {
+        let data = load(rows(vec![0, 1, 0], 7), rows(vec![1], 7)).unwrap();
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        data.train.tokens_into(&[2, 0], 9, &mut x, &mut y);
+        assert_eq!(x, [256, 7, 256, 256, 7, 256]);
+        assert_eq!(y, [7, 256, PAD, 7, 256, PAD]);
+        assert_eq!(data.counts(), [("a", [2, 4, 0]), ("b", [1, 2, 1])]);
+        assert_eq!((data.width(), data.train.select(|_, c| c == 0)), (3, vec![0, 2]));
+    }
+
+    #[test]
+    fn inconsistent_data_are_refused() {
+        let err = |train, test| load(train, test).unwrap_err().to_string();
+        let good = || rows(vec![0], 7);
+        assert_eq!(err(rows(vec![], 7), good()), "data: toy: no training examples");
+        assert_eq!(err(good(), rows(vec![], 7)), "data: toy: no test examples");
+        assert_eq!(err(rows(vec![2], 7), good()), "data: toy: class 2 of 2 in the training examples");
+        assert_eq!(err(good(), rows(vec![0], 300)), "data: toy: token 300 in a vocabulary of 257");
+    }
+
+    #[test]
+    fn any_change_changes_the_fingerprint() {
+        let of = |a, b| load(a, b).unwrap().fingerprint;
+        let base = of(rows(vec![0, 1], 7), rows(vec![0], 7));
+        assert_eq!(base, of(rows(vec![0, 1], 7), rows(vec![0], 7)));
+        for other in [
+            of(rows(vec![1, 0], 7), rows(vec![0], 7)),
+            of(rows(vec![0, 1], 8), rows(vec![0], 7)),
+            of(rows(vec![0], 7), rows(vec![0, 1], 7)),
+        ] {
+            assert_ne!(base, other);
         }
     }
 }

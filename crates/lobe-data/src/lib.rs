@@ -4,6 +4,27 @@
 //! carries while training is a separate rule, a [`Labelling`], laid over the same data per arm;
 //! and the order in which all arms see the examples is a [`Stream`], a pure function of a key
 //! and the step. Nothing here knows a network.
+//!
+//! ```
+//! use lobe_core::{FORGET, Key, LabelSet};
+//! use lobe_data::{BilingualConfig, Labelling, RuleConfig, Stream, StreamConfig};
+//!
+//! let key = Key::root(0);
+//! let data = BilingualConfig { stories: 200, ..BilingualConfig::default() }.load(key.child("data"))?;
+//!
+//! // Spanish is to be forgotten; the labeller misses one story in ten.
+//! let rule = RuleConfig { classes: vec!["es".into()], recall: 0.9, ..RuleConfig::default() };
+//! let labelling = Labelling::new(&[("forget".into(), rule)], &data, &mut LabelSet::default())?;
+//! let labels = labelling.apply(&data, key.child("labels"))?;
+//! assert!(labels.label.contains(&FORGET));
+//!
+//! let mut stream = Stream::new(key.child("stream"), &data.train.class, &StreamConfig::default())?;
+//! let batch = stream.batch(1000);
+//! let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+//! data.train.tokens_into(&batch.indices, 0, &mut inputs, &mut targets);
+//! assert_eq!((inputs.len(), targets.len()), (32 * 96, 32 * 96));
+//! # Ok::<(), lobe_data::DataError>(())
+//! ```
 
 mod bilingual;
 mod config;

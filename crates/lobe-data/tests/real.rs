@@ -25,9 +25,7 @@ fn unzip(path: PathBuf) -> Vec<u8> {
 #[test]
 fn mnist_has_its_known_counts() {
     let Some(dir) = folder() else { return };
-    let text = r#"{"train_images": "mnist/train-images-idx3-ubyte.gz", "train_labels": "mnist/train-labels-idx1-ubyte.gz",
-        "test_images": "mnist/t10k-images-idx3-ubyte.gz", "test_labels": "mnist/t10k-labels-idx1-ubyte.gz",
-        "pixels": "signed"}"#;
+    let text = r#"{"folder": "mnist", "pixels": "signed"}"#;
     let data = serde_json::from_str::<IdxConfig>(text).unwrap().load(&dir).unwrap();
     assert_eq!(
         (data.train.len(), data.test.len(), data.classes.len(), data.width()),

@@ -85,6 +85,50 @@ fn wrong_files_are_refused_in_one_line() {
     assert!(err(&"[".repeat(100_000)).contains("not JSON"));
 }
 
+/// Long texts are encoded in pieces; nothing of that shows.
+#[test]
+fn long_texts_encode_like_short_ones() {
+    let t = trained();
+    let line = "The old dog lived in\n a small house.\n\nEl perro\nviejo vivía 🐕\n";
+    let long = line.repeat(4000);
+    let ids = t.encode(&long).unwrap();
+    assert_eq!(t.decode(&ids), long);
+    // Lines do not interact, so the ids repeat with the lines.
+    let per_line = ids.len() / 4000;
+    assert_eq!(ids.len() % 4000, 0);
+    assert!(ids.chunks(per_line).all(|c| c == &ids[..per_line]));
+    assert_eq!(t.encode(&"x".repeat(300_000)).unwrap().len(), 300_000);
+}
+
+/// Consistent at first sight, but made to break the library.
+#[test]
+fn malicious_parts_are_errors() {
+    let with = |part: &str| {
+        format!(
+            r#"{{"model": {{"type": "BPE", "vocab": {{"a": 0, "ab": 1, "b": 2}}, "merges": []}}, {part}}}"#
+        )
+    };
+    for part in [
+        r#""normalizer": {"type": "Precompiled", "precompiled_charsmap": "//////8="}"#,
+        r#""normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "aaaa"}"#,
+        r#""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a*)*$"}, "behavior": "Isolated", "invert": false}"#,
+        r#""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false}"#,
+        r#""decoder": {"type": "Strip", "content": "a", "start": 9999999, "stop": 9999999}"#,
+        r#""decoder": {"type": "Nonsense"}"#,
+        r#""truncation": {"max_length": 0, "strategy": "LongestFirst", "stride": 5, "direction": "Right"}"#,
+        r#""added_tokens": [{"id": 4194303, "content": "", "special": true}]"#,
+        r#""added_tokens": [{"id": 99999999999, "content": "z", "special": true}]"#,
+    ] {
+        if let Ok(t) = Tokenizer::from_json(with(part).as_bytes(), "x") {
+            let ids = t.encode("ab aaaa b").unwrap_or_default();
+            t.decode(&ids);
+            assert!(t.vocab_size() <= 1 << 22, "{part}");
+        }
+    }
+    let prefix = r#"{"model": {"type": "BPE", "continuing_subword_prefix": "~~~~", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}}"#;
+    assert!(Tokenizer::from_json(prefix.as_bytes(), "x").is_err());
+}
+
 /// Random damage to a good file gives an error or a tokenizer, never a panic.
 #[test]
 fn hostile_files_never_panic() {

@@ -38,9 +38,11 @@ impl Pixels {
 
 /// Images in the IDX layout, gzipped or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct IdxConfig {
-    /// Training images.
+    /// The folder of the four files below.
+    pub folder: String,
+    /// Training images. Of this and the others, `NAME.gz` is read where there is no `NAME`.
     pub train_images: String,
     /// Training labels.
     pub train_labels: String,
@@ -49,20 +51,32 @@ pub struct IdxConfig {
     /// Test labels.
     pub test_labels: String,
     /// What the numbers become.
-    #[serde(default)]
     pub pixels: Pixels,
     /// Use at most this many training images.
-    #[serde(default)]
     pub max_train: Option<usize>,
     /// Use at most this many test images.
-    #[serde(default)]
     pub max_test: Option<usize>,
     /// Names of the classes. Default: their numbers.
-    #[serde(default)]
     pub classes: Vec<String>,
     /// Content accepted from one file, after decompression.
-    #[serde(default = "max_bytes")]
     pub max_bytes: u64,
+}
+
+impl Default for IdxConfig {
+    fn default() -> Self {
+        IdxConfig {
+            folder: String::new(),
+            train_images: "train-images-idx3-ubyte".into(),
+            train_labels: "train-labels-idx1-ubyte".into(),
+            test_images: "t10k-images-idx3-ubyte".into(),
+            test_labels: "t10k-labels-idx1-ubyte".into(),
+            pixels: Pixels::Unit,
+            max_train: None,
+            max_test: None,
+            classes: Vec::new(),
+            max_bytes: file::MAX_BYTES,
+        }
+    }
 }
 
 /// Images in the CIFAR binary layout, gzipped or not.
@@ -138,13 +152,19 @@ impl IdxConfig {
     /// One line for a missing or damaged file, a wrong magic number, a size that does not fit
     /// the file, or images and labels that do not fit each other.
     pub fn load(&self, dir: &Path) -> Result<Dataset> {
+        let find = |name: &str| {
+            let plain = Path::new(&self.folder).join(name).to_string_lossy().into_owned();
+            let zipped = format!("{plain}.gz");
+            if !dir.join(&plain).exists() && dir.join(&zipped).exists() { zipped } else { plain }
+        };
         let pair = |images: &str, labels: &str| -> Result<Raw> {
+            let (images, labels) = (&find(images), &find(labels));
             let mut raw = idx::images(file::read(dir, images, "images", self.max_bytes)?, images)?;
             raw.class = idx::labels(file::read(dir, labels, "labels", self.max_bytes)?, labels)?;
             let n = raw.pixels.len() / (raw.shape.1 * raw.shape.2);
             if raw.class.len() != n {
                 let what = format!("{} labels for the {n} images of {images}", raw.class.len());
-                return Err(DataError::Format { format: "idx", what, path: labels.into() });
+                return Err(DataError::Format { format: "idx", what, path: labels.clone() });
             }
             Ok(raw)
         };

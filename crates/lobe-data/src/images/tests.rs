@@ -16,10 +16,10 @@ fn config(images: &str, labels: &str) -> IdxConfig {
         test_images: "i".into(),
         test_labels: "l".into(),
         pixels: Pixels::Signed,
-        max_train: None,
         max_test: Some(2),
         classes: vec!["zero".into()],
         max_bytes: 10_000,
+        ..IdxConfig::default()
     }
 }
 

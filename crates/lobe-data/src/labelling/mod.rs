@@ -6,81 +6,18 @@
 //! `[hi − rate, hi)`, counted from 1 downward. So the labels at recall 0.6 are a subset of those
 //! at recall 0.9, whatever the arm.
 
+mod config;
 mod ratio;
 mod words;
 
 use lobe_core::{Key, LabelId, LabelSet, UNLABELLED};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Examples};
 use crate::error::{DataError, Result};
 
+pub use config::RuleConfig;
 pub use ratio::{FrequencyRatio, TokenStrength, frequency_ratio};
 pub use words::WordList;
-
-/// How one label is given, as a recipe writes it: `{ language = "es", recall = 0.9 }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RuleConfig {
-    /// The true classes (languages, sources, digits) that the label belongs to.
-    #[serde(
-        alias = "class",
-        alias = "language",
-        alias = "source",
-        alias = "digits",
-        deserialize_with = "one_or_many"
-    )]
-    pub classes: Vec<String>,
-    /// Instead of classes: any of these as a whole word, in any case.
-    pub words: Vec<String>,
-    /// Fraction of the true examples that keep the label; the others become unlabelled.
-    pub recall: f64,
-    /// True positives / (true + false positives), in expectation.
-    pub precision: f64,
-    /// Classes that false positives come from. Empty: all that are not truly of the label.
-    #[serde(deserialize_with = "one_or_many")]
-    pub confused_with: Vec<String>,
-    /// Weigh each token of the label's examples by how typical it is (ERA).
-    pub tokens: Option<FrequencyRatio>,
-}
-
-impl Default for RuleConfig {
-    fn default() -> Self {
-        RuleConfig {
-            classes: Vec::new(),
-            words: Vec::new(),
-            recall: 1.0,
-            precision: 1.0,
-            confused_with: Vec::new(),
-            tokens: None,
-        }
-    }
-}
-
-/// Accepts `"es"` for `["es"]`, and numbers for digit classes.
-fn one_or_many<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum One {
-        Text(String),
-        Number(u64),
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Many {
-        One(One),
-        Many(Vec<One>),
-    }
-    let text = |o| match o {
-        One::Text(s) => s,
-        One::Number(n) => n.to_string(),
-    };
-    Ok(match Many::deserialize(d)? {
-        Many::One(o) => vec![text(o)],
-        Many::Many(v) => v.into_iter().map(text).collect(),
-    })
-}
 
 /// The labels of one arm's training examples.
 #[derive(Debug, Clone, PartialEq)]

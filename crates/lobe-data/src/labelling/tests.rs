@@ -168,11 +168,4 @@ fn impossible_labellings_are_refused() {
         err(&[("forget", r#"{"class": "trees"}"#), ("retain", r#"{"class": "cats", "precision": 0.5}"#)]),
         "labelling: the rules up to \"retain\" ask for more than all examples of a class"
     );
-    assert!(
-        serde_json::from_str::<RuleConfig>(r#"{"class": "x", "recal": 1}"#)
-            .unwrap_err()
-            .to_string()
-            .contains("recal")
-    );
-    assert_eq!(rule(r#"{"digits": [0, 1]}"#).classes, ["0", "1"]);
 }

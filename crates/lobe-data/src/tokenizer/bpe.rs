@@ -16,6 +16,8 @@ use crate::error::{DataError, Result, one_line};
 
 /// Largest id accepted from a file: an embedding of more rows than this is surely an attack.
 const MAX_ID: u64 = 1 << 22;
+/// Texts of more than twice this many bytes are encoded in pieces.
+const PIECE: usize = 1 << 16;
 
 /// A byte-pair tokenizer. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,7 +50,7 @@ impl Bpe {
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .special_tokens(vec![AddedToken::from(END, true)])
             .build();
-        let owned: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+        let owned: Vec<String> = texts.into_iter().flat_map(pieces).map(str::to_owned).collect();
         hub.train(&mut TrainerWrapper::from(trainer), owned.into_iter())
             .map_err(|e| DataError::Tokenizer { what: one_line(&e), path: PATH.into() })?;
         Bpe::finish(hub, PATH)
@@ -110,12 +112,15 @@ impl Bpe {
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        guard(|| self.hub.encode_fast(text, false).map(|e| e.get_ids().to_vec()))
+        Ok(self.encode_all(&[text])?.concat())
     }
 
     pub(crate) fn encode_all(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        let cut: Vec<Vec<&str>> = texts.iter().map(|t| pieces(t)).collect();
         let ids = |all: Vec<tokenizers::Encoding>| all.iter().map(|e| e.get_ids().to_vec()).collect();
-        guard(|| self.hub.encode_batch_fast(texts.to_vec(), false).map(ids))
+        let all: Vec<Vec<u32>> = guard(|| self.hub.encode_batch_fast(cut.concat(), false).map(ids))?;
+        let mut all = all.into_iter();
+        Ok(cut.iter().map(|c| all.by_ref().take(c.len()).flatten().collect()).collect())
     }
 
     pub(crate) fn decode(&self, ids: &[u32]) -> String {
@@ -138,6 +143,23 @@ impl Bpe {
         // The library orders its maps by id, so the text is the same each time.
         self.hub.to_string(false).unwrap_or_default().into_bytes()
     }
+}
+
+/// A long text in pieces. The library keeps some hundred bytes per character while it works, so
+/// a book at once would take gigabytes. Cuts are before a single line break inside of text, where
+/// byte-level tokenizers end a token anyway.
+fn pieces(text: &str) -> Vec<&str> {
+    let (mut out, mut start) = (Vec::new(), 0);
+    let bytes = text.as_bytes();
+    while text.len() - start > 2 * PIECE {
+        let word = |i: usize| bytes.get(i).is_some_and(|b| !b.is_ascii_whitespace());
+        let cut = (start + PIECE..text.len()).find(|&i| bytes[i] == b'\n' && word(i - 1) && word(i + 1));
+        let Some(cut) = cut else { break };
+        out.push(&text[start..cut]);
+        start = cut;
+    }
+    out.push(&text[start..]);
+    out
 }
 
 /// Runs the library on content that a stranger may have made. [`check`] refuses what is known to
@@ -187,6 +209,7 @@ fn check(value: &Value, path: &str) -> Result<()> {
     let Some(merges) = model.get("merges").and_then(Value::as_array) else {
         return fail("the model has no \"merges\" list", path);
     };
+    let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or("");
     for (i, merge) in merges.iter().enumerate() {
         let pair = match merge {
             Value::String(s) => s.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())),
@@ -197,7 +220,7 @@ fn check(value: &Value, path: &str) -> Result<()> {
             _ => None,
         };
         let known = |t: &str| vocab.contains_key(t);
-        if !pair.is_some_and(|(a, b)| known(&a) && known(&b)) {
+        if !pair.is_some_and(|(a, b)| known(&a) && known(&b) && b.starts_with(prefix)) {
             return fail(format!("merge {i} is not a pair of known tokens"), path);
         }
     }
