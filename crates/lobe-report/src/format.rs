@@ -68,12 +68,15 @@ fn spread(s: &Summary) -> String {
     format!("{} [{}, {}]", fixed(s.mean), fixed(low), fixed(high))
 }
 
-/// `text` cut to `most` characters.
+/// `text` with its middle left out down to `most` characters: names of one family differ at the end.
 pub(crate) fn shorten(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    let all: Vec<char> = text.chars().collect();
+    if all.len() <= most {
         return text.to_owned();
     }
-    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    let tail = most.saturating_sub(1) / 2;
+    let head = most.saturating_sub(1) - tail;
+    all[..head].iter().chain(&['…']).chain(&all[all.len() - tail..]).collect()
 }
 
 pub(crate) fn superscript(digits: &str) -> String {
@@ -112,6 +115,6 @@ mod tests {
         assert_eq!(difference(&s(0.0182, -0.0143, 0.0207)), "+0.018 [−0.014, 0.021]");
         assert_eq!(difference(&Summary { n: 1, mean: -2.5, sd: None, interval: None }), "−2.5");
         assert_eq!(percent_interval(&s(0.931, 0.90, 0.95)), "93 % [90, 95]");
-        assert_eq!(shorten("abcdef", 4), "abc…");
+        assert_eq!([3, 4, 6].map(|n| shorten("abcdef", n)), ["a…f", "ab…f", "abcdef"]);
     }
 }

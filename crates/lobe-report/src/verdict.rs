@@ -97,9 +97,10 @@ pub(crate) fn forgotten<'a>(run: &'a RunData, stage: &str, metric: &str) -> Opti
 
 /// Puts the run into words.
 pub fn verdict(run: &RunData) -> Verdict {
+    // An arm that no later stage has measured was not cut (yet): nothing can be said about a cut.
     let cut = |a: &&crate::Arm| {
         let changed = run.before_after(&a.name, "loss").is_some_and(|(first, last)| first != last);
-        !run.is_reference(&a.name) && !a.control && (a.region.is_some() || changed)
+        changed && !run.is_reference(&a.name) && !a.control
     };
     let arms: Vec<ArmVerdict> = run.arms().iter().filter(cut).filter_map(|a| arm(run, &a.name)).collect();
     Verdict { caveats: caveats(run, arms.is_empty()), arms }
@@ -144,9 +145,9 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
     let before = summary(&run.before(name, "loss", "forget"));
     let from =
         before.filter(|b| *b != after).map_or_else(String::new, |b| format!("from {} ", number(b.mean)));
-    let gap = summary(&run.gap_closed(name));
+    let gap = gap(run, name);
     let mut first = format!("After the cut its forget loss went {from}to {} {unit}", interval(&after));
-    if let (Some(gap), Some(baseline), Some(control)) = (&gap, run.baseline(), run.control()) {
+    if let (Gap::Closed(gap), Some(baseline), Some(control)) = (&gap, run.baseline(), run.control()) {
         first.push_str(&format!(
             ": {} of the gap from {baseline}, which learned it, to {control}, which never had it",
             percent_interval(gap)
@@ -162,6 +163,29 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
         relearned.push(judged);
     }
     Some(ArmVerdict { arm: name.to_owned(), sentences, conclusion: conclusion(run, gap, &relearned) })
+}
+
+/// The least share of the gap between baseline and control that may be called removed.
+const ENOUGH: f64 = 0.9;
+
+/// What is known about the gap between baseline and control.
+#[derive(Debug, Clone, Copy)]
+enum Gap {
+    Closed(Summary),
+    /// Not measured.
+    Unknown,
+    /// Baseline and control cannot be told apart, so a share of their difference means nothing.
+    None,
+}
+
+fn gap(run: &RunData, name: &str) -> Gap {
+    let (Some(baseline), Some(control)) = (run.baseline(), run.control()) else { return Gap::Unknown };
+    let [low, high] = [baseline, control].map(|a| run.before(a, "loss", "forget"));
+    let width = paired_summary(&high, &low);
+    if width.is_some_and(|w| w.interval.map_or(w.mean, |i| i.0) <= 0.0) {
+        return Gap::None;
+    }
+    summary(&run.gap_closed(name)).map_or(Gap::Unknown, Gap::Closed)
 }
 
 /// Retain loss against ordinary training on filtered data, or against the baseline without it.
@@ -229,21 +253,32 @@ fn relearning(run: &RunData, stage: &str, own: &Return) -> (String, Option<Again
     (base + &tail, Some(judged))
 }
 
-fn conclusion(run: &RunData, gap: Option<Summary>, attacks: &[Option<Against>]) -> String {
+fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
     let Some(control) = run.control() else {
         return "Without a control arm this run cannot say whether the capability is gone or hidden.".into();
     };
-    let Some(gap) = gap else {
-        return format!("The gap to {control} was not measured, so nothing is said to be removed.");
+    let gap = match gap {
+        Gap::Closed(gap) => gap,
+        Gap::Unknown => {
+            return format!("The gap to {control} was not measured, so nothing is said to be removed.");
+        }
+        Gap::None => {
+            return format!(
+                "{control} is no worse at it than the baseline, so there was nothing to be removed."
+            );
+        }
     };
     // Only an interval that lies below nine tenths as a whole says that something plainly stayed.
-    if gap.interval.map_or(gap.mean, |i| i.1) < 0.9 {
+    if gap.interval.map_or(gap.mean, |i| i.1) < ENOUGH {
         return "Part of the capability survived the cut (under 90 % of the gap closed): it was not removed."
             .into();
     }
     let judged: Vec<Against> = attacks.iter().flatten().copied().collect();
     if judged.contains(&Against::Sooner) {
         return format!("It comes back sooner than {control} learns it: hidden rather than removed.");
+    }
+    if gap.mean < ENOUGH {
+        return "The gap was closed by too uncertain a share to say whether it was removed.".into();
     }
     match (attacks, judged.contains(&Against::Alike)) {
         ([], _) => "No attack tried to bring it back, so nothing tells removed from hidden.".into(),

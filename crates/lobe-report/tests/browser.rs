@@ -62,8 +62,11 @@ fn figures_have_a_size_and_no_text_collides() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let build: [(&str, fn(&Path)); 2] =
-        [("bilingual", |d| common::bilingual(d, 3)), ("digits", common::digits)];
+    let build: [(&str, fn(&Path)); 3] = [
+        ("bilingual", |d| common::bilingual(d, 3)),
+        ("digits", common::digits),
+        ("crowded", common::crowded),
+    ];
     for (name, write) in build {
         let run = dir.path().join(name);
         std::fs::create_dir(&run).unwrap();

@@ -204,3 +204,29 @@ fn nothing_outside_the_directory_is_read() {
     let climbing = run(|d| edit(d, "manifest.json", |t| t.replace("\"sgtm\"", "\"../../etc\"")));
     assert!(climbing.is_ok());
 }
+
+#[test]
+fn damaged_bytes_never_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    common::digits(dir.path());
+    let whole = ["manifest.json", "results.csv"].map(|f| (f, fs::read(dir.path().join(f)).unwrap()));
+    let mut rng = lobe_core::Key::root(5).rng();
+    let mut loaded = 0;
+    for round in 0..300 {
+        let (file, bytes) = &whole[round % 2];
+        let mut bytes = bytes.clone();
+        for _ in 0..=rng.below(3) {
+            let at = rng.below(bytes.len());
+            // Characters that mean something in either format.
+            bytes[at] = *rng.choose(b"0919,\n\"\\{}[]-.eE:x \xff<");
+        }
+        fs::write(dir.path().join(file), &bytes).unwrap();
+        if let Ok(run) = RunData::load(dir.path()) {
+            loaded += 1;
+            html::render(&run);
+            terminal::render(&run, 40, terminal::Style::Unicode);
+        }
+        fs::write(dir.path().join(file), &whole[round % 2].1).unwrap();
+    }
+    assert!(loaded > 50, "only {loaded} of 300 damaged runs loaded: the test tests too little");
+}

@@ -124,3 +124,93 @@ fn rendering_is_deterministic() {
     let run = bilingual(3);
     assert_eq!(html::render(&run), html::render(&run));
 }
+
+/// The words about sgtm after `change`.
+fn sgtm(seeds: u64, change: impl FnOnce(&mut RunData)) -> String {
+    let mut run = bilingual(seeds);
+    change(&mut run);
+    let v = verdict::verdict(&run);
+    let arm = v.arms.iter().find(|a| a.arm == "sgtm").unwrap();
+    format!("{} => {}", arm.sentences.last().unwrap(), arm.conclusion)
+}
+
+/// Replaces the steps that `arm` took; an empty list means it never came back.
+fn set_steps(run: &mut RunData, arm: &str, steps: &[(u64, f64)]) {
+    let found = run.results.iter_mut().find(|(q, _)| q.metric == "steps_to_baseline").unwrap().1;
+    let points = |v: f64| vec![lobe_report::Point { step: None, value: v }];
+    found.by_arm.insert(arm.into(), steps.iter().map(|&(seed, v)| (seed, points(v))).collect());
+}
+
+#[test]
+fn missing_steps_are_said_and_never_counted_as_numbers() {
+    let never = sgtm(3, |r| set_steps(r, "sgtm", &[]));
+    assert_eq!(
+        never,
+        "Attack relearn: the baseline's loss was not reached within 500 steps in 3 of 3 seeds; oracle: 447 [420, 480] \
+         steps. That is no sooner than oracle in any of 3 seeds. => As far as these attacks can tell it was removed: it \
+         comes back no sooner than oracle learns it."
+    );
+    let once = sgtm(3, |r| set_steps(r, "sgtm", &[(1, 100.0)]));
+    assert!(once.contains("100 steps where reached; not reached within 500 steps in 2 of 3 seeds"), "{once}");
+    assert!(once.contains("sooner than oracle in 1 of 3 seeds: this run does not tell them apart"), "{once}");
+    let neither = sgtm(3, |r| {
+        set_steps(r, "sgtm", &[]);
+        set_steps(r, "oracle", &[]);
+    });
+    assert!(neither.contains("Neither came back, so the attack does not tell them apart"), "{neither}");
+}
+
+#[test]
+fn overlapping_intervals_are_not_called_different() {
+    let text = sgtm(3, |r| set_steps(r, "sgtm", &[(0, 400.0), (1, 410.0), (2, 430.0)]));
+    assert!(text.contains("The intervals overlap"), "{text}");
+    assert!(text.ends_with("its return cannot be told from oracle learning it."), "{text}");
+}
+
+#[test]
+fn a_control_that_was_not_attacked_decides_nothing() {
+    let text = sgtm(3, |r| {
+        for (q, m) in &mut r.results {
+            if q.stage == "relearn" {
+                m.by_arm.remove("oracle");
+            }
+        }
+    });
+    assert!(text.ends_with("=> oracle was not attacked, so nothing tells removed from hidden."), "{text}");
+}
+
+/// Moves the final losses of `arm` by `by(seed)`.
+fn shift(run: &mut RunData, stage: &str, arm: &str, by: impl Fn(u64) -> f64) {
+    for (q, m) in &mut run.results {
+        if q.stage == stage && q.label == "forget" && q.metric == "loss" {
+            let seeds = m.by_arm.get_mut(arm).unwrap();
+            seeds.iter_mut().for_each(|(seed, points)| points.iter_mut().for_each(|p| p.value += by(*seed)));
+        }
+    }
+    run.results.retain(|q, _| q.metric != "gap_closed");
+}
+
+#[test]
+fn a_control_like_the_baseline_leaves_no_gap() {
+    let text = sgtm(3, |r| shift(r, "train", "oracle", |_| -2.6));
+    assert!(
+        text.ends_with("oracle is no worse at it than the baseline, so there was nothing to be removed."),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_uncertain_share_is_not_called_removed() {
+    let text = sgtm(3, |r| {
+        shift(r, "ablate", "sgtm", |seed| if seed == 0 { -2.0 } else { 0.3 });
+        set_steps(r, "sgtm", &[]);
+    });
+    assert!(text.ends_with("too uncertain a share to say whether it was removed."), "{text}");
+}
+
+#[test]
+fn an_arm_that_was_not_cut_has_no_verdict() {
+    let mut run = bilingual(3);
+    run.results.retain(|q, _| q.stage != "ablate");
+    assert!(words(&run).starts_with("No arm was measured after a cut"), "{}", words(&run));
+}

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Figure, Ink, Panel, axis, extent, seeds};
 use crate::data::{Measured, summary};
-use crate::format::{number, shorten};
+use crate::format::number;
 use crate::palette::Look;
-use crate::svg::{Anchor, Frame, Marker, Scale, Svg, axes, dodge, pad, steps};
+use crate::svg::{Anchor, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps};
 
 /// Most points drawn per line; more cannot be seen and make the file heavy.
 const MOST_POINTS: usize = 200;
 
 /// Most single seeds drawn per arm.
 const MOST_SEEDS: usize = 24;
+
+/// Width that a name may take beside the plot.
+const ROOM: f64 = 110.0;
 
 type Line = Vec<(f64, f64)>;
 
@@ -92,8 +95,10 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     let xs: Vec<f64> = all.iter().map(|p| p.0).collect::<Vec<_>>();
     let (low, high) = extent(all.iter().map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0)))?;
 
-    let mut svg = Svg::new(680.0, 400.0);
-    let frame = Frame { left: 60.0, top: 36.0, right: 540.0, bottom: 348.0 };
+    // Every arm needs a line of its own beside the plot.
+    let bottom = (36.0 + 16.0 * (bundles.len() + 1) as f64).max(348.0);
+    let mut svg = Svg::new(680.0, bottom + 52.0);
+    let frame = Frame { left: 60.0, top: 36.0, right: 536.0, bottom };
     let (x, zero) = steps(&xs, frame.x());
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {
         {
@@ -106,7 +111,11 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     axes(&mut svg, frame, &x, &y, plot.titles);
     if let Some(at) = zero {
         svg.text((at, frame.bottom + 17.0), Anchor::Middle, "tick", "0");
-        svg.text((f64::midpoint(at, x.range.0), frame.bottom + 4.0), Anchor::Middle, "break", "⫽");
+        // Two strokes across the axis: what lies left of them is not to scale.
+        let middle = f64::midpoint(at, x.range.0);
+        for x in [middle - 2.0, middle + 2.0] {
+            svg.line((x - 2.0, frame.bottom + 5.0), (x + 2.0, frame.bottom - 5.0), "axis");
+        }
     }
     let at = |&(a, b): &(f64, f64)| (zero.filter(|_| a <= 0.0).unwrap_or_else(|| x.at(a)), y.at(b));
     let path = |line: &Line| line.iter().map(at).collect::<Vec<_>>();
@@ -135,7 +144,7 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
         }
         svg.close();
         if let Some(last) = b.mean.last() {
-            ends.push((at(last).0, at(last).1, shorten(b.arm, 15), b.look.class, Some(b.look.marker)));
+            ends.push((at(last).0, at(last).1, fit(b.arm, ROOM), b.look.class, Some(b.look.marker)));
         }
     }
     let wanted: Vec<f64> = ends.iter().map(|e| e.1).collect();
@@ -171,7 +180,7 @@ pub(super) fn relearning(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
         let bundles: Vec<_> = ink.arms().filter_map(|(arm, look)| bundle(arm, look, measured)).collect();
         let level = run.baseline().and_then(|b| {
             let finals = run.before(b, "loss", &quantity.label);
-            Some((summary(&finals)?.mean, shorten(&format!("{b} level"), 17)))
+            Some((summary(&finals)?.mean, format!("{} level", fit(b, ROOM - 40.0))))
         });
         let caption_level = if level.is_some() {
             " The horizontal line is the baseline arm's loss before the attack: an arm is back once its curve meets it."

@@ -2,8 +2,8 @@
 
 use super::{Figure, Ink, Panel, axis, extent, seeds};
 use crate::data::summary;
-use crate::format::{interval, shorten};
-use crate::svg::{Anchor, Frame, Scale, Svg, axes, pad};
+use crate::format::interval;
+use crate::svg::{Anchor, Frame, Scale, Svg, axes, fit, pad};
 
 /// Metrics that are curves, counts or about an attack; the tables have them.
 const NOT_DRAWN: [&str; 9] = [
@@ -99,7 +99,7 @@ fn panel(ink: &Ink<'_>, metric: &str, label: &str, domain: (f64, f64)) -> Panel 
         let Some(s) = summary(&after) else { continue };
         svg.line((frame.left, y), (frame.right, y), "grid");
         svg.open(look.class, &format!("{arm}: {}", interval(&s)));
-        svg.text((frame.left - 8.0, y + 4.0), Anchor::End, "label", &shorten(arm, 15));
+        svg.text((frame.left - 8.0, y + 4.0), Anchor::End, "label", &fit(arm, 104.0));
         if run.before_after(arm, metric).is_some_and(|(first, last)| first != last) {
             for (_, v) in run.before(arm, metric, label) {
                 svg.marker((x.at(v), y), 4.0, look.marker, "ghost");

@@ -2,10 +2,10 @@
 
 use super::{Figure, Ink, Panel, axis, extent, seeds};
 use crate::data::summary;
-use crate::format::{interval, shorten};
+use crate::format::interval;
 use crate::palette::Look;
 use crate::stats::Summary;
-use crate::svg::{Anchor, Frame, Labels, Scale, Svg, axes, pad};
+use crate::svg::{Anchor, Frame, Labels, Scale, Svg, axes, fit, pad};
 
 /// Most markers per arm.
 const MOST_SEEDS: usize = 200;
@@ -58,7 +58,10 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
     let (x, y) =
         (Scale::linear(pad(x.0, x.1, 0.08), frame.x()), Scale::linear(pad(y.0, y.1, 0.1), frame.y()));
     let unit = ink.run.unit("loss");
-    let titles = (axis("forget loss after the cut", unit), axis("retain loss after the cut", unit));
+    // A run that has cut nothing yet still shows where its arms stand.
+    let cut = spots.iter().any(|s| !s.before.is_empty());
+    let when = if cut { " after the cut" } else { "" };
+    let titles = (axis(&format!("forget loss{when}"), unit), axis(&format!("retain loss{when}"), unit));
     axes(&mut svg, frame, &x, &y, (&titles.0, &titles.1));
     svg.text((frame.right, frame.top - 12.0), Anchor::End, "tick", "better: right and down ↘");
     let at = |(a, b): (f64, f64)| (x.at(a), y.at(b));
@@ -95,15 +98,13 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
     for s in &spots {
         let centre = at((s.forget.mean, s.retain.mean));
         svg.open(s.look.class, "");
-        labels.put(&mut svg, centre, &shorten(s.arm, 24), "label");
+        labels.put(&mut svg, centre, &fit(s.arm, 170.0), "label");
         svg.close();
     }
     let n = seeds(spots.iter().map(|s| s.seeds.len()));
-    let ghosts = if spots.iter().any(|s| !s.before.is_empty()) {
-        " Hollow markers joined by a dotted line: the same arm before the cut."
-    } else {
-        ""
-    };
+    let ghosts =
+        if cut { " Hollow markers joined by a dotted line: the same arm before the cut." } else { "" };
+    let as_trained = if cut { " Baseline, filter and control are shown as trained." } else { "" };
     let lines = match (ink.run.baseline(), ink.run.control()) {
         (Some(b), Some(c)) => {
             format!(" Vertical lines: forget loss of {b} and of {c}, which never had the capability.")
@@ -113,15 +114,20 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
     };
     Ok(Figure {
         id: "trade-off".into(),
-        title: "What the cut took away, and what it cost".into(),
+        title: if cut {
+            "What the cut took away, and what it cost"
+        } else {
+            "Forget loss against retain loss"
+        }
+        .into(),
         panels: vec![Panel {
             svg: svg.finish("Forget loss against retain loss after the cut, per arm"),
             narrow: false,
         }],
         caption: format!(
-            "Held-out loss after the cut. Further right is more forgotten, further down is more retained: a good method \
+            "Held-out loss{when}. Further right is more forgotten, further down is more retained: a good method \
              stands low at the right. Small markers are seeds, large ones their mean with 95 % bootstrap intervals ({n}).\
-             {ghosts}{lines} Baseline, filter and control are shown as trained."
+             {ghosts}{lines}{as_trained}"
         ),
         steps_of: None,
     })

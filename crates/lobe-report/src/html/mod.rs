@@ -6,9 +6,12 @@ use crate::RunData;
 use crate::figures::{self, Figure, NotShown};
 use crate::format::MISSING;
 use crate::tables::{self, Table};
-use crate::verdict::verdict;
+use crate::verdict::{ArmVerdict, verdict};
 
 const STYLE: &str = include_str!("style.css");
+
+/// Arms whose verdict is open at once; those of a sweep unfold.
+const SPOKEN: usize = 6;
 
 /// The whole page.
 pub fn render(run: &RunData) -> String {
@@ -55,15 +58,25 @@ fn heading(run: &RunData) -> Markup {
             }
         }
         section.verdict aria-label="Verdict" {
-            @for arm in &verdict.arms {
-                p {
-                    strong { (arm.arm) } ". "
-                    @for s in &arm.sentences { (s) " " }
-                    @if !arm.conclusion.is_empty() { em { (arm.conclusion) } }
+            @for arm in verdict.arms.iter().take(SPOKEN) { (spoken(arm)) }
+            @if verdict.arms.len() > SPOKEN {
+                details {
+                    summary { (verdict.arms.len() - SPOKEN) " more arms" }
+                    @for arm in verdict.arms.iter().skip(SPOKEN) { (spoken(arm)) }
                 }
             }
             @for c in &verdict.caveats { p.caveat { (c) } }
             @for w in run.warnings.iter().take(20) { p.caveat { "While reading: " (w) "." } }
+        }
+    }
+}
+
+fn spoken(arm: &ArmVerdict) -> Markup {
+    html! {
+        p {
+            strong { (arm.arm) } ". "
+            @for s in &arm.sentences { (s) " " }
+            @if !arm.conclusion.is_empty() { em { (arm.conclusion) } }
         }
     }
 }

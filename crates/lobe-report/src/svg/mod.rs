@@ -12,6 +12,8 @@ pub(crate) use scale::{Scale, pad, steps};
 
 use std::fmt::Write as _;
 
+use crate::format::shorten;
+
 /// Marker shapes that stay apart in black and white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marker {
@@ -208,6 +210,14 @@ pub(crate) fn text_width(text: &str, size: f64) -> f64 {
         _ => 0.8,
     };
     text.chars().map(wide).sum::<f64>() * size
+}
+
+/// `text` shortened until a bold label of it is at most `room` wide.
+pub(crate) fn fit(text: &str, room: f64) -> String {
+    // Bold letters of fonts we cannot know run wider than the estimate.
+    let lengths = (3..=text.chars().count().min(60)).rev();
+    let fits = |t: &String| text_width(t, 13.0) * 1.16 <= room;
+    lengths.map(|n| shorten(text, n)).find(fits).unwrap_or_else(|| shorten(text, 3))
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ impl Labels {
     /// Writes `text` close to `at`, with a thin line to it when it had to move away.
     pub(crate) fn put(&mut self, svg: &mut Svg, at: (f64, f64), text: &str, class: &str) {
         const SIZE: f64 = 13.0;
-        let (w, h) = (text_width(text, SIZE), SIZE);
+        // The margin is for bold letters, which run wider than the estimate.
+        let (w, h) = (text_width(text, SIZE) * 1.1, SIZE);
         let mut best: Option<(f64, Box4, f64)> = None;
         for (ring, reach) in [11.0, 20.0, 32.0, 46.0, 62.0].into_iter().enumerate() {
             for (turn, (dx, dy)) in [

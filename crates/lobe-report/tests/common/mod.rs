@@ -196,3 +196,33 @@ pub(crate) fn digits(dir: &Path) {
     fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
     fs::write(dir.join("results.csv"), csv).unwrap();
 }
+
+/// Many arms with long names and nearly equal numbers, attacked on steps spread over decades.
+pub(crate) fn crowded(dir: &Path) {
+    let names: Vec<String> = (0..16).map(|i| format!("gradient-routing-era-{i}")).collect();
+    let mut csv = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    for (a, arm) in names.iter().enumerate() {
+        for seed in 0..2u64 {
+            let near = |k: u64| 2.0 + 0.02 * noise(&[a as u64, seed, k]);
+            for label in ["forget", "retain"] {
+                let v = near(label.len() as u64);
+                writeln!(csv, "train,{arm},{seed},{label},loss,,{v},nat").unwrap();
+                writeln!(csv, "train,{arm},{seed},{label},accuracy,,{},fraction", v / 4.0).unwrap();
+            }
+            for step in [0u64, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] {
+                let v = near(step) - 0.1 * (step as f64 + 1.0).ln();
+                writeln!(csv, "relearn,{arm},{seed},forget,relearn_loss,{step},{v},nat").unwrap();
+            }
+        }
+    }
+    let arms: Vec<Value> =
+        names.iter().map(|n| json!({"name": n, "method": "gradient-routing", "region": "r"})).collect();
+    let manifest = json!({
+        "name": "synthetic crowd of arms whose name is long enough to wrap on any screen there is",
+        "state": "running", "seeds": [0, 1], "arms": arms, "labels": ["forget", "retain"],
+        "stages": [{"name": "train", "do": "train"}, {"name": "relearn", "do": "relearn"}],
+        "reference": {"baseline": names[0], "control": names[1], "filter": names[2]}
+    });
+    fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
+    fs::write(dir.join("results.csv"), csv).unwrap();
+}
