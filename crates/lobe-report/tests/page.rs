@@ -184,7 +184,9 @@ fn shift(run: &mut RunData, stage: &str, arm: &str, by: impl Fn(u64) -> f64) {
     for (q, m) in &mut run.results {
         if q.stage == stage && q.label == "forget" && q.metric == "loss" {
             let seeds = m.by_arm.get_mut(arm).unwrap();
-            seeds.iter_mut().for_each(|(seed, points)| points.iter_mut().for_each(|p| p.value += by(*seed)));
+            for (seed, points) in seeds.iter_mut() {
+                points.iter_mut().for_each(|p| p.value += by(*seed));
+            }
         }
     }
     run.results.retain(|q, _| q.metric != "gap_closed");
