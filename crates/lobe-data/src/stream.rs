@@ -119,7 +119,8 @@ pub struct Stream {
 const SHORTEST_PERIOD: u64 = 256;
 
 impl Stream {
-    /// A stream over all examples, whose true classes are `class`.
+    /// A stream over all examples, whose true classes are `class`. Any other grouping will do as
+    /// well, such as the true labels from [`crate::Labelling::groups`].
     ///
     /// # Errors
     /// If the batch is empty or larger than what it draws from, or the weights do not fit.

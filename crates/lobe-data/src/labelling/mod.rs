@@ -130,6 +130,26 @@ impl Labelling {
         decide(&self.rules, u, |r| r.classes.contains(&class), class)
     }
 
+    /// The label of a whole step of examples whose true label is `truth`, for streams over true
+    /// labels instead of classes ([`Labelling::groups`]): five digits to forget are then one kind
+    /// of step, not five. Word lists are welcome here.
+    ///
+    /// # Errors
+    /// If a rule restricts its false positives to some classes, which such steps mix.
+    pub fn label_of_group(&self, step: u64, truth: LabelId, key: Key) -> Result<LabelId> {
+        if let Some(rule) = self.rules.iter().find(|r| !r.confused_with.is_empty()) {
+            return refuse(format!("\"confused_with\" of {:?} needs steps of one class each", rule.name));
+        }
+        let u = key.child("step").index(step).uniform();
+        decide(&self.rules, u, |r| r.label == truth, 0)
+    }
+
+    /// The true label of each training example as a number, in place of its class: what
+    /// [`crate::Stream::new`] takes for steps of one true label.
+    pub fn groups(&self, data: &Dataset) -> Vec<u16> {
+        self.truth(&data.train, data).iter().map(|l| u16::from(l.0)).collect()
+    }
+
     /// The label a perfect labeller gives to each of `examples` (of either split): the first
     /// rule that truly holds.
     pub fn truth(&self, examples: &Examples, data: &Dataset) -> Vec<LabelId> {

@@ -187,6 +187,10 @@ fn check(value: &Value, path: &str) -> Result<()> {
     if let Some(kind) = model.get("type").and_then(Value::as_str).filter(|&k| k != "BPE") {
         return fail(format!("model {kind:?} is not supported, only \"BPE\""), path);
     }
+    // Its table is trusted by the library, which panics on a wrong one.
+    if value.get("normalizer").is_some_and(|n| n.to_string().contains("\"Precompiled\"")) {
+        return fail("a \"Precompiled\" normalizer is not supported", path);
+    }
     let Some(vocab) = model.get("vocab").and_then(Value::as_object) else {
         return fail("the model has no \"vocab\" map", path);
     };
