@@ -185,7 +185,9 @@ fn shift(run: &mut RunData, stage: &str, arm: &str, by: impl Fn(u64) -> f64) {
         if q.stage == stage && q.label == "forget" && q.metric == "loss" {
             let seeds = m.by_arm.get_mut(arm).unwrap();
             for (seed, points) in seeds.iter_mut() {
-                points.iter_mut().for_each(|p| p.value += by(*seed));
+                for p in points.iter_mut() {
+                    p.value += by(*seed);
+                }
             }
         }
     }
