@@ -1,0 +1,616 @@
+//! What routes do to values and gradients, held against plain training, against the stop-gradient
+//! formula `F (B a + (1 - B) sg(a))`, and against sums by hand.
+
+mod common;
+
+use common::{
+    Batch, D, HEAD, HEADS, MLP, Net, Pass, SEQ, Shape, assert_close, assert_same, dot, integers, normals,
+    pass,
+};
+use lobe_core::{
+    FORGET, JointKind, LabelId, LabelSet, RETAIN, Route, RouteTable, Selection, Target, UNLABELLED,
+};
+use lobe_engine::ops::binary::Pair;
+use lobe_engine::ops::head::{HeadSpec, RowWeights};
+use lobe_engine::ops::linear::{Act, LinearSpec};
+use lobe_engine::ops::unary::Function;
+use lobe_engine::{
+    Edit, EngineError, Layout, Owner, ParamId, Plan, RowLabels, ShardRows, SiteEdit, SiteId, Tape, Var,
+};
+
+const SHAPES: [(&str, Shape); 5] = [
+    ("gelu", Shape::GPT),
+    ("relu, tied", Shape { act: Act::Relu, tied: true, ..Shape::GPT }),
+    ("silu, grouped", Shape { act: Act::Silu, kv_heads: 2, ..Shape::GPT }),
+    ("identity, window", Shape { act: Act::Identity, window: Some(2), ..Shape::GPT }),
+    ("gated, rotary", Shape { gated: true, rotary: Some(100.0), kv_heads: 2, ..Shape::GPT }),
+];
+
+fn forget(route: Route) -> RouteTable {
+    RouteTable::plain().with(FORGET, Target::Region(0), route)
+}
+
+fn uniform(rows: usize) -> ShardRows<'static> {
+    ShardRows::uniform(rows, FORGET)
+}
+
+/// Tolerance for gradients that differ only in the order of f32 sums.
+fn close(what: &str, got: &Pass, want: &Pass) {
+    assert_close(&format!("{what}: output"), &got.out, &want.out, 1e-5, 1e-5);
+    let top = want.grads.iter().fold(1.0, |a: f32, g| a.max(g.abs()));
+    assert_close(&format!("{what}: gradients"), &got.grads, &want.grads, 1e-4, 2e-6 * top);
+}
+
+/// Label, strength and table to numbers per row and class: (forward, backward).
+struct Facts<'a> {
+    rows: ShardRows<'a>,
+    table: &'a RouteTable,
+    region: &'a Selection,
+}
+
+impl Facts<'_> {
+    fn numbers(&self, row: usize, site: SiteId, unit: usize) -> (f32, f32) {
+        if !self.region.names(site.0) {
+            return (1.0, 1.0);
+        }
+        let label = match self.rows.labels {
+            RowLabels::One(l) => l,
+            RowLabels::Each(l) => l[row],
+        };
+        let inside = self.region.contains_all(site.0, &(unit as u32..unit as u32 + 1));
+        let r = self.table.get(label, if inside { Target::Region(0) } else { Target::Elsewhere });
+        let s = self.rows.strength.map_or(1.0, |s| s[row]);
+        (1.0 + s * (r.forward - 1.0), 1.0 + s * (r.backward - 1.0))
+    }
+
+    /// The stop-gradient formula at every site, in tape operations.
+    fn run(&self, net: &Net, batch: &Batch) -> Pass {
+        let hook = |t: &mut Tape<'_>, site: SiteId, a: Var| {
+            let ((rows, cols), width) = (t.shape(a), net.width(site));
+            let fill = |pick: &dyn Fn((f32, f32)) -> f32| -> Vec<f32> {
+                (0..rows * cols).map(|i| pick(self.numbers(i / cols, site, i % cols / width))).collect()
+            };
+            let (f, b, rest) = (fill(&|n| n.0), fill(&|n| n.1), fill(&|n| 1.0 - n.1));
+            let mut input = |v: Vec<f32>| t.input(rows, cols, |x| x.copy_from_slice(&v));
+            let (f, b, rest) = (input(f), input(b), input(rest));
+            let fixed = t.detach(a);
+            let a = t.pair(a, Pair::Mul, b)?;
+            let fixed = t.pair(fixed, Pair::Mul, rest)?;
+            let a = t.pair(a, Pair::Add, fixed)?;
+            t.pair(a, Pair::Mul, f)
+        };
+        net.run(&Plan::plain(&net.layout), self.rows, batch, Some(&hook))
+    }
+}
+
+/// Labels row by row, not in blocks.
+fn mixed(rows: usize) -> Vec<LabelId> {
+    integers("labels", rows, 3).into_iter().map(|l| LabelId(l as u8)).collect()
+}
+
+#[test]
+fn all_ones_is_plain_training_bit_for_bit() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("ones", 3);
+        let want = net.run(&Plan::plain(&net.layout), ShardRows::uniform(15, RETAIN), &batch, None);
+        assert!(want.grads.iter().any(|g| *g != 0.0));
+        let mut table = forget(Route::PLAIN).with(FORGET, Target::Elsewhere, Route::PLAIN);
+        for kind in JointKind::ALL {
+            table = table.with(FORGET, Target::Joint(kind), Route::PLAIN);
+        }
+        // Another label's routes must not matter either.
+        let other = table.clone().with(UNLABELLED, Target::Region(0), Route::ABSENT);
+        let labels: Vec<LabelId> = (0..15).map(|i| [FORGET, RETAIN][i % 2]).collect();
+        let all: Vec<LabelId> = mixed(15);
+        let strength = normals("strength", 15).iter().map(|s| s.abs().min(1.0)).collect::<Vec<_>>();
+        let region = net.region(&[net.embed, net.z, net.post, net.resid]);
+        for region in [region, Selection::default()] {
+            for (labels, strength, table) in [
+                (RowLabels::One(FORGET), None, &other),
+                (RowLabels::Each(&labels), None, &other),
+                (RowLabels::Each(&all), Some(&strength[..]), &table),
+            ] {
+                let got = net.run(
+                    &net.plan(&region, table),
+                    ShardRows { rows: 15, labels, strength },
+                    &batch,
+                    None,
+                );
+                assert_eq!(got.objective.to_bits(), want.objective.to_bits(), "{name}");
+                assert_same(name, &got.out, &want.out);
+                assert_same(name, &got.grads, &want.grads);
+            }
+        }
+        // Strength 0 is ordinary training, whatever the route.
+        let none = vec![0.0; 15];
+        let plan = net.plan(&net.region(&[net.z, net.post]), &forget(Route::new(0.0, -2.0, 0.0)));
+        let rows = ShardRows { rows: 15, labels: RowLabels::One(FORGET), strength: Some(&none) };
+        assert_same(name, &net.run(&plan, rows, &batch, None).grads, &want.grads);
+    }
+}
+
+#[test]
+fn update_zero_stops_the_owned_parameters_and_nothing_else() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("update", 3);
+        let plain = net.run(&Plan::plain(&net.layout), uniform(15), &batch, None);
+        for sites in [vec![net.post], vec![net.z], vec![net.z, net.post]] {
+            let region = net.region(&sites);
+            let owned = net.owned(&region);
+            assert!(owned.iter().any(|o| *o));
+            let plan = net.plan(&region, &forget(Route::new(1.0, 1.0, 0.0)));
+            let labels = vec![FORGET; 15];
+            let each = ShardRows { labels: RowLabels::Each(&labels), ..uniform(15) };
+            for rows in [uniform(15), each] {
+                let got = net.run(&plan, rows, &batch, None);
+                assert_same(name, &got.out, &plain.out);
+                for t in net.layout.tensors() {
+                    for i in t.span() {
+                        let (g, w) = (got.grads[i], plain.grads[i]);
+                        let want = if owned[i] { 0.0 } else { w };
+                        assert_eq!(g, want, "{name}: {} entry {}", t.name, i - t.offset);
+                    }
+                }
+            }
+        }
+        // Joint parameters by kind.
+        for kind in JointKind::ALL {
+            let table = RouteTable::plain().with(FORGET, Target::Joint(kind), Route::new(1.0, 1.0, 0.0));
+            let got = net.run(&net.plan(&Selection::default(), &table), uniform(15), &batch, None);
+            for t in net.layout.tensors() {
+                let want = if t.joint == Some(kind) {
+                    vec![0.0; t.span().len()]
+                } else {
+                    plain.grads[t.span()].to_vec()
+                };
+                assert_same(&format!("{name}, {kind:?}: {}", t.name), &got.grads[t.span()], &want);
+            }
+        }
+    }
+}
+
+#[test]
+fn grouped_key_values_belong_to_a_region_only_when_all_their_heads_do() {
+    let net = Net::new(Shape { kv_heads: 2, ..Shape::GPT });
+    let batch = Batch::new("groups", 2);
+    let plain = net.run(&Plan::plain(&net.layout), uniform(10), &batch, None);
+    // Head 0 shares its keys with head 1 outside; heads 2 and 3 are a whole group.
+    let mut region = Selection::default();
+    region.add(net.z.0, [0..1, 2..4]);
+    let table = forget(Route::new(1.0, 1.0, 0.0)).with(FORGET, Target::Elsewhere, Route::new(1.0, 1.0, 0.0));
+    let got = net.run(&net.plan(&region, &table), uniform(10), &batch, None);
+    let (qkv, width) = (net.layout.get(net.p("qkv")), (HEADS + 4) * HEAD);
+    // Every head is masked one way or the other, the second group's keys too, but the first
+    // group's keys and values are shared between routes and so nobody's.
+    for i in qkv.span() {
+        let column = (i - qkv.offset) % width;
+        let group = [HEADS * HEAD..(HEADS + 1) * HEAD, (HEADS + 2) * HEAD..(HEADS + 3) * HEAD];
+        let shared = group.iter().any(|g| g.contains(&column));
+        let want = if shared { plain.grads[i] } else { 0.0 };
+        assert_eq!(got.grads[i], want, "column {column}");
+        assert!(!shared || want != 0.0);
+    }
+}
+
+#[test]
+fn forward_and_backward_follow_the_stop_gradient_formula() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("formula", 3);
+        let labels = mixed(15);
+        let strength: Vec<f32> = (0..15).map(|i| (i % 5) as f32 / 4.0).collect();
+        for sites in
+            [vec![net.post], vec![net.z], vec![net.embed], vec![net.resid], vec![net.z, net.post, net.embed]]
+        {
+            let region = net.region(&sites);
+            for (f, b) in
+                [(1.0, 0.0), (1.0, 0.5), (1.0, -0.75), (0.5, 1.0), (0.0, 1.0), (0.5, -2.0), (0.0, 0.0)]
+            {
+                let table = forget(Route::new(f, b, 1.0))
+                    .with(RETAIN, Target::Region(0), Route::new(-0.5, 0.3, 1.0))
+                    .with(FORGET, Target::Elsewhere, Route::new(1.0, 0.4, 1.0))
+                    .with(UNLABELLED, Target::Elsewhere, Route::new(0.7, -1.0, 1.0));
+                let plan = net.plan(&region, &table);
+                for rows in [
+                    uniform(15),
+                    ShardRows { labels: RowLabels::Each(&labels), ..uniform(15) },
+                    ShardRows { strength: Some(&strength), ..uniform(15) },
+                    ShardRows { rows: 15, labels: RowLabels::Each(&labels), strength: Some(&strength) },
+                ] {
+                    let want = Facts { rows, table: &table, region: &region }.run(&net, &batch);
+                    let got = net.run(&plan, rows, &batch, None);
+                    close(&format!("{name}, {sites:?}, forward {f} backward {b}"), &got, &want);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_zero_trains_only_what_reads_the_region() {
+    let net = Net::new(Shape::GPT);
+    let batch = Batch::new("backward", 2);
+    let region = net.region(&[net.post]);
+    let plain = net.run(&Plan::plain(&net.layout), uniform(10), &batch, None);
+    let got = net.run(&net.plan(&region, &forget(Route::new(1.0, 0.0, 1.0))), uniform(10), &batch, None);
+    // The out-rows see the activation as ever; the in-columns see nothing.
+    assert_same("down", got.grad(&net.layout, net.p("down")), plain.grad(&net.layout, net.p("down")));
+    let (up, bias) = (got.grad(&net.layout, net.p("up")), got.grad(&net.layout, net.p("up.bias")));
+    for unit in 0..MLP {
+        let inside = region.contains_all(net.post.0, &(unit as u32..unit as u32 + 1));
+        assert_eq!(bias[unit] == 0.0, inside);
+        assert!((0..D).all(|r| (up[r * MLP + unit] == 0.0) == inside), "unit {unit}");
+    }
+    let earlier = net.p("qkv");
+    assert_ne!(got.grad(&net.layout, earlier), plain.grad(&net.layout, earlier), "upstream sees the mask");
+}
+
+/// `forward 0` is the network without the region: zeroed in- and out-weights give the same loss.
+#[test]
+fn forward_zero_equals_a_network_without_the_region() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("absent", 3);
+        let region = net.region(&[net.z, net.post]);
+        let got = net.run(&net.plan(&region, &forget(Route::ABSENT)), uniform(15), &batch, None);
+        let mut cut = Net::new(shape);
+        let owned = net.owned(&region);
+        for name in ["proj", "down"] {
+            let span = net.layout.get(net.p(name)).span();
+            span.filter(|i| owned[*i]).for_each(|i| cut.params[i] = 0.0);
+        }
+        let want = cut.run(&Plan::plain(&net.layout), uniform(15), &batch, None);
+        assert_close(name, &got.out, &want.out, 1e-5, 1e-5);
+        for (i, o) in owned.iter().enumerate() {
+            assert!(!o || got.grads[i] == 0.0, "{name}: an absent region learns nothing");
+            assert!(*o || (got.grads[i] - want.grads[i]).abs() < 1e-4, "{name}: entry {i}");
+        }
+        // Whatever stood in the region's weights, even what is not finite, must not matter.
+        let mut wild = Net::new(shape);
+        owned.iter().enumerate().filter(|(_, o)| **o).for_each(|(i, _)| wild.params[i] = f32::NAN);
+        let still = wild.run(&net.plan(&region, &forget(Route::ABSENT)), uniform(15), &batch, None);
+        assert_same(name, &still.out, &got.out);
+        assert_same(name, &still.grads, &got.grads);
+    }
+}
+
+#[test]
+fn gradients_are_linear_in_backward_and_update() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("linear", 2);
+        let labels = mixed(10);
+        // One site: two sites in a row would make a product of their backward numbers.
+        for site in [net.post, net.z, net.embed, net.resid] {
+            let region = net.region(&[site]);
+            for rows in [uniform(10), ShardRows { labels: RowLabels::Each(&labels), ..uniform(10) }] {
+                let at = |route: Route| net.run(&net.plan(&region, &forget(route)), rows, &batch, None).grads;
+                let routes: [fn(f32) -> Route; 3] =
+                    [|w| Route::new(1.0, w, 1.0), |w| Route::new(1.0, 1.0, w), |w| Route::new(0.5, w, 0.3)];
+                for route in routes {
+                    let (zero, one) = (at(route(0.0)), at(route(1.0)));
+                    for w in [2.0, -1.0, -0.75, 0.3] {
+                        let want: Vec<f32> = zero.iter().zip(&one).map(|(z, o)| z + w * (o - z)).collect();
+                        assert_close(&format!("{name}, {:?}", route(w)), &at(route(w)), &want, 1e-4, 1e-5);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mixed_shard_is_the_sum_of_its_sequences() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("mixed", 4);
+        let region = net.region(&[net.z, net.post]);
+        let table = forget(Route::new(1.0, 1.0, 0.0))
+            .with(FORGET, Target::Elsewhere, Route::new(1.0, 0.0, 0.5))
+            .with(FORGET, Target::Joint(JointKind::Embedding), Route::new(1.0, 1.0, -0.5))
+            .with(FORGET, Target::Joint(JointKind::Head), Route::new(1.0, 1.0, 0.0))
+            .with(RETAIN, Target::Joint(JointKind::Norm), Route::new(1.0, 1.0, 0.25))
+            .with(RETAIN, Target::Joint(JointKind::OutBias), Route::new(1.0, 1.0, 0.0))
+            .with(RETAIN, Target::Region(0), Route::ABSENT);
+        let plan = net.plan(&region, &table);
+        let order = [FORGET, RETAIN, UNLABELLED, FORGET];
+        let labels: Vec<LabelId> = order.iter().flat_map(|l| [*l; SEQ]).collect();
+        let rows = ShardRows { labels: RowLabels::Each(&labels), ..uniform(4 * SEQ) };
+        let together = net.run(&plan, rows, &batch, None);
+        let mut sum =
+            Pass { grads: vec![0.0; net.layout.len()], out: vec![], objective: 0.0, ..together.clone() };
+        for (i, label) in order.into_iter().enumerate() {
+            let one = net.run(&plan, ShardRows::uniform(SEQ, label), &batch.pick(&[i]), None);
+            sum.out.extend(one.out);
+            sum.grads.iter_mut().zip(&one.grads).for_each(|(s, g)| *s += g);
+        }
+        close(name, &together, &sum);
+
+        // Strength s of a route is the route 1 + s (r - 1), number by number.
+        let half = vec![0.5; 4 * SEQ];
+        let route = Route::new(0.2, -1.0, 0.6);
+        let got = net.run(
+            &net.plan(&region, &forget(route)),
+            ShardRows { strength: Some(&half), ..uniform(4 * SEQ) },
+            &batch,
+            None,
+        );
+        let want =
+            net.run(&net.plan(&region, &forget(Route::new(0.6, 0.0, 0.8))), uniform(4 * SEQ), &batch, None);
+        close(&format!("{name}: strength"), &got, &want);
+
+        // Strength 0 in some rows is another label in those rows.
+        let some: Vec<f32> = labels.iter().map(|l| f32::from(*l == FORGET)).collect();
+        let got = net.run(
+            &net.plan(&region, &forget(route)),
+            ShardRows { strength: Some(&some), ..uniform(4 * SEQ) },
+            &batch,
+            None,
+        );
+        let want = net.run(&net.plan(&region, &forget(route)), rows, &batch, None);
+        assert_same(name, &got.grads, &want.grads);
+
+        // The order of the sequences is the order of a sum and nothing else.
+        let turn = [2, 0, 3, 1];
+        let turned: Vec<LabelId> = turn.iter().flat_map(|i| [order[*i]; SEQ]).collect();
+        let rows = ShardRows { labels: RowLabels::Each(&turned), ..uniform(4 * SEQ) };
+        let got = net.run(&plan, rows, &batch.pick(&turn), None);
+        let out = turn.iter().flat_map(|i| together.out[i * SEQ..(i + 1) * SEQ].to_vec()).collect();
+        close(&format!("{name}: permuted"), &got, &Pass { out, ..together });
+    }
+}
+
+/// Every kind of parameter with one update per row, against Σ update · dy xᵀ by hand in f64.
+#[test]
+fn updates_by_row_scale_the_rows_of_every_parameter() {
+    let (rows, k, n, vocab) = (7, 4, 6, 5);
+    let mut layout = Layout::default();
+    let site = layout.site("post", n);
+    let x = layout.tensor("x", rows, k).add();
+    let w = layout.tensor("w", k, n).cols_owned(Owner::units(site, n)).add();
+    let b = layout.tensor("b", 1, n).cols_owned(Owner::units(site, n)).add();
+    let gain = layout.tensor("gain", 1, n).joint(JointKind::Norm).add();
+    // A shift of another kind than its gain, a head bias of another kind than its weight.
+    let shift = layout.tensor("shift", 1, n).joint(JointKind::OutBias).add();
+    let table = layout.tensor("table", vocab, n).joint(JointKind::Embedding).add();
+    let bias = layout.tensor("bias", 1, vocab).joint(JointKind::Head).add();
+    let params = normals("rows", layout.len());
+    let targets = integers("rows", rows, vocab);
+    let labels: Vec<LabelId> = (0..rows).map(|i| LabelId(i as u8)).collect();
+    let mut names = LabelSet::default();
+    (3..rows).for_each(|i| assert_eq!(names.add(&format!("label {i}")).index(), i));
+    let mut region = Selection::default();
+    region.add(site.0, [1..2, 3..6]);
+    let targets_of =
+        [Target::Region(0), Target::Elsewhere].into_iter().chain(JointKind::ALL.map(Target::Joint));
+    let targets_of: Vec<Target> = targets_of.collect();
+    let update = |t: usize, row: usize| [0.0, 1.0, -0.5, 2.0, 0.0, 0.25, 1.0][(row * 3 + t) % 7];
+    let mut routes = RouteTable::plain();
+    for (t, target) in targets_of.iter().enumerate() {
+        for row in 0..rows {
+            routes = routes.with(labels[row], *target, Route::new(1.0, 1.0, update(t, row)));
+        }
+    }
+    let plan = Plan::new(&layout, &names, &[region], &routes).expect("a plan");
+    let forward = |t: &mut Tape<'_>, only: Option<usize>| {
+        let xv = t.leaf(x);
+        let h = t.linear(
+            xv,
+            LinearSpec { bias: Some(b), act: Act::Silu, site: Some(site), ..LinearSpec::new(w) },
+        )?;
+        let e = t.embedding(&targets, rows, table, None, None)?;
+        let h = t.pair(h, Pair::Add, e)?;
+        let h = t.norm(h, gain, Some(shift), false, 1e-5)?;
+        let weights: Vec<f32> = (0..rows).map(|r| f32::from(only.is_none_or(|o| o == r))).collect();
+        let head = HeadSpec { weight: table, tied: true, bias: Some(bias), scale: 1.3 };
+        t.cross_entropy(h, head, &targets, RowWeights::Each(&weights))?;
+        // The same read-out through the recomputing path.
+        let nll = t.token_nll(h, head, &targets)?;
+        let pick = t.input(rows, 1, |v| v.copy_from_slice(&weights));
+        let nll = t.pair(nll, Pair::Mul, pick)?;
+        let nll = t.reduce(nll, lobe_engine::ops::reduce::Over::Sum);
+        t.minimise(nll, 0.5)?;
+        Ok(nll)
+    };
+    let each = ShardRows { rows, labels: RowLabels::Each(&labels), strength: None };
+    // Rows do not meet before the loss, so each row's plain gradient can be had alone.
+    let mut want = vec![0f64; layout.len()];
+    for row in 0..rows {
+        let one =
+            pass(&layout, &params, &Plan::plain(&layout), uniform(rows), None, &|t| forward(t, Some(row)));
+        for (i, t) in layout.tensors().iter().enumerate() {
+            for j in t.span() {
+                let col = (j - t.offset) % t.cols;
+                let class = match ParamId(i) {
+                    p if p == x => None,
+                    p if p == w || p == b => Some(usize::from(![1, 3, 4, 5].contains(&col))),
+                    _ => t.joint.map(|k| 2 + JointKind::ALL.iter().position(|o| *o == k).expect("a kind")),
+                };
+                let f = class.map_or(1.0, |c| update(c, row));
+                want[j] += f64::from(f) * f64::from(one.grads[j]);
+            }
+        }
+    }
+    let want: Vec<f32> = want.iter().map(|w| *w as f32).collect();
+    let got = pass(&layout, &params, &plan, each, None, &|t| forward(t, None));
+    for t in layout.tensors() {
+        assert_close(&t.name, &got.grads[t.span()], &want[t.span()], 1e-4, 1e-5);
+    }
+    // Leaving any tensors out of training changes nothing for the others.
+    for left in 0..layout.tensors().len() {
+        for alone in [false, true] {
+            let plan = plan.clone().train_only(|p| (p.0 == left) == alone);
+            let part = pass(&layout, &params, &plan, each, None, &|t| forward(t, None));
+            for (i, t) in layout.tensors().iter().enumerate() {
+                let trained = (i == left) == alone;
+                let want = if trained { got.grads[t.span()].to_vec() } else { vec![0.0; t.span().len()] };
+                let what = format!(
+                    "{} while {} is {}",
+                    t.name,
+                    layout.get(ParamId(left)).name,
+                    if alone { "alone" } else { "out" }
+                );
+                assert_same(&what, &part.grads[t.span()], &want);
+            }
+        }
+    }
+}
+
+/// Interventions against the same thing said in tape operations, after routes and before readers.
+#[test]
+fn interventions_do_what_they_say() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("edits", 2);
+        for site in [net.post, net.z, net.embed, net.resid] {
+            let cols = if site == net.post { MLP } else { D };
+            let unit: Vec<f32> = {
+                let u = normals("direction", cols - 2);
+                let norm = dot(&u, &u).sqrt() as f32;
+                u.iter().map(|u| u / norm).collect()
+            };
+            let set = vec![0.4, -0.3, 0.2];
+            let edits = [
+                SiteEdit { site, cols: 2..cols, edit: Edit::ProjectOut(unit.clone()) },
+                SiteEdit { site, cols: 1..4, edit: Edit::Set(set.clone()) },
+                SiteEdit { site, cols: 0..3, edit: Edit::Add(set.clone()) },
+                SiteEdit { site, cols: 0..cols, edit: Edit::Clamp(-0.25, 0.35) },
+            ];
+            let hook = |which: &[usize]| {
+                let (which, edits, unit) = (which.to_vec(), edits.clone(), unit.clone());
+                move |t: &mut Tape<'_>, at: SiteId, a: Var| {
+                    if at != site {
+                        return Ok(a);
+                    }
+                    let mut a = a;
+                    for i in &which {
+                        let range = edits[*i].cols.clone();
+                        let before = t.columns(a, 0..range.start)?;
+                        let after = t.columns(a, range.end..cols)?;
+                        let x = t.columns(a, range.clone())?;
+                        let x = match &edits[*i].edit {
+                            Edit::Set(v) => {
+                                let rows = t.shape(x).0;
+                                t.input(rows, v.len(), |x| {
+                                    x.chunks_mut(v.len()).for_each(|x| x.copy_from_slice(v))
+                                })
+                            }
+                            Edit::Add(v) => {
+                                let v = t.input(1, v.len(), |x| x.copy_from_slice(v));
+                                t.pair(x, Pair::Add, v)?
+                            }
+                            Edit::ProjectOut(_) => {
+                                let u = t.input(unit.len(), 1, |x| x.copy_from_slice(&unit));
+                                let row = t.input(1, unit.len(), |x| x.copy_from_slice(&unit));
+                                let along = t.matmul(x, u)?;
+                                let part = t.matmul(along, row)?;
+                                t.pair(x, Pair::Sub, part)?
+                            }
+                            // clamp(x) = lo + relu(x - lo) - relu(x - hi)
+                            Edit::Clamp(lo, hi) => {
+                                let low = t.map(x, Function::Shift(-lo));
+                                let low = t.map(low, Function::Relu);
+                                let high = t.map(x, Function::Shift(-hi));
+                                let high = t.map(high, Function::Relu);
+                                let x = t.pair(low, Pair::Sub, high)?;
+                                t.map(x, Function::Shift(*lo))
+                            }
+                        };
+                        let left = t.concat(before, x)?;
+                        a = t.concat(left, after)?;
+                    }
+                    Ok::<Var, EngineError>(a)
+                }
+            };
+            for which in
+                [vec![0], vec![1], vec![2], vec![3], vec![3, 2], vec![1, 0], vec![0, 1, 2, 3], vec![3, 0, 2]]
+            {
+                let plan = which.iter().fold(Plan::plain(&net.layout), |p, i| p.with_edit(edits[*i].clone()));
+                let want = net.run(&Plan::plain(&net.layout), uniform(10), &batch, Some(&hook(&which)));
+                let got = net.run(&plan, uniform(10), &batch, None);
+                close(&format!("{name}, {}, edits {which:?}", net.layout.sites()[site.0].name), &got, &want);
+            }
+        }
+    }
+}
+
+/// A tensor read as a variable belongs to no row, but to its owners.
+#[test]
+fn a_penalty_on_weights_follows_update() {
+    let net = Net::new(Shape::GPT);
+    let region = net.region(&[net.post, net.z]);
+    let owned = net.owned(&region);
+    let run = |update: f32, rows: ShardRows<'_>| {
+        let table = forget(Route::new(1.0, 1.0, update)).with(
+            FORGET,
+            Target::Joint(JointKind::Norm),
+            Route::new(1.0, 1.0, update),
+        );
+        pass(&net.layout, &net.params, &net.plan(&region, &table), rows, None, &|t| {
+            for i in 0..net.layout.tensors().len() {
+                let v = t.leaf(ParamId(i));
+                t.l1(v, 0.5);
+            }
+            Ok(t.input(1, 1, |v| v[0] = 0.0))
+        })
+    };
+    for update in [0.0, 0.5, -1.0] {
+        let got = run(update, uniform(4));
+        for t in net.layout.tensors() {
+            for i in t.span() {
+                let mask = owned[i] || t.joint == Some(JointKind::Norm);
+                let want = 0.5 * net.params[i].signum() * if mask { update } else { 1.0 };
+                assert_eq!(got.grads[i], want, "{}", t.name);
+            }
+        }
+    }
+    let labels = [FORGET, RETAIN, FORGET, RETAIN];
+    let each = run(0.0, ShardRows { labels: RowLabels::Each(&labels), ..uniform(4) });
+    assert!(each.grads.iter().zip(&net.params).all(|(g, p)| *g == 0.5 * p.signum()));
+}
+
+/// The site operation: a door apart from the operation before it.
+#[test]
+fn an_operation_may_read_a_value_before_its_site() {
+    let mut layout = Layout::default();
+    let site = layout.site("post", 4);
+    let x = layout.tensor("x", 3, 4).add();
+    let params = normals("door", 12);
+    let functional = normals("door functional", 12);
+    let mut region = Selection::default();
+    region.add(site.0, [0..2]);
+    let plan = Plan::new(&layout, &LabelSet::default(), &[region], &forget(Route::new(0.5, 0.0, 1.0)))
+        .expect("a plan");
+    let got = pass(&layout, &params, &plan, uniform(3), Some(&functional), &|t| {
+        let x = t.leaf(x);
+        let y = t.site(x, site);
+        assert_eq!(t.at_site(site), Some(y));
+        t.l1(x, 2.0);
+        Ok(y)
+    });
+    for i in 0..12 {
+        let inside = i % 4 < 2;
+        assert_eq!(got.out[i], params[i] * if inside { 0.5 } else { 1.0 });
+        let penalty = 2.0 * params[i].signum();
+        assert_eq!(got.grads[i], penalty + if inside { 0.0 } else { functional[i] });
+    }
+}
+
+#[test]
+fn overlapping_regions_and_unknown_targets_are_refused() {
+    let net = Net::new(Shape::GPT);
+    let (a, b) = (net.region(&[net.post]), net.region(&[net.post, net.z]));
+    let labels = LabelSet::default();
+    let error =
+        Plan::new(&net.layout, &labels, &[a.clone(), b], &RouteTable::plain()).expect_err("they overlap");
+    assert_eq!(error.to_string(), "two regions of one arm overlap");
+    for table in [
+        RouteTable::plain().with(FORGET, Target::Region(1), Route::ABSENT),
+        RouteTable::plain().with(LabelId(9), Target::Region(0), Route::ABSENT),
+    ] {
+        let error = Plan::new(&net.layout, &labels, std::slice::from_ref(&a), &table).expect_err("unknown");
+        assert_eq!(error.to_string(), "route table names a region or label the arm lacks");
+    }
+}
