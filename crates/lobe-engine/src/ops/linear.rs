@@ -55,6 +55,12 @@ pub struct Linear {
     spec: LinearSpec,
 }
 
+/// `(value, derivative)`. What is not a number stays so: hiding it would hide its cause.
+#[inline(always)]
+pub(crate) fn relu(u: f32) -> (f32, f32) {
+    if u <= 0.0 { (0.0, 0.0) } else { (u, 1.0) }
+}
+
 /// `(value, derivative)`.
 #[inline(always)]
 pub(crate) fn gelu(u: f32) -> (f32, f32) {
@@ -98,8 +104,8 @@ fn bias_relu(u: &mut [f32], b: Option<&[f32]>, n: usize) {
     || {
         for u in u.chunks_exact_mut(n) {
             match b {
-                Some(b) => (0..n).for_each(|i| u[i] = if u[i] + b[i] > 0.0 { u[i] + b[i] } else { 0.0 }),
-                None => (0..n).for_each(|i| u[i] = if u[i] > 0.0 { u[i] } else { 0.0 }),
+                Some(b) => (0..n).for_each(|i| u[i] = relu(u[i] + b[i]).0),
+                None => (0..n).for_each(|i| u[i] = relu(u[i]).0),
             }
         }
     });
@@ -189,7 +195,7 @@ impl Tape<'_> {
         let mut slope = self.ws.pool.take(rows * n);
         match spec.act {
             Act::Identity => {}
-            Act::Relu => bias_act(out, bias, &mut slope, n, #[inline(always)] |u| if u > 0.0 { (u, 1.0) } else { (0.0, 0.0) }),
+            Act::Relu => bias_act(out, bias, &mut slope, n, relu),
             Act::Gelu => bias_act(out, bias, &mut slope, n, gelu),
             Act::GeluTanh => bias_act(out, bias, &mut slope, n, gelu_tanh),
             Act::Silu => bias_act(out, bias, &mut slope, n, silu),

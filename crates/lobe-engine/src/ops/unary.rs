@@ -1,6 +1,6 @@
 //! Element-wise functions of one variable.
 
-use crate::ops::linear::{gelu, gelu_tanh, silu};
+use crate::ops::linear::{gelu, gelu_tanh, relu, silu};
 use crate::simd;
 use crate::tape::{Tape, Var};
 
@@ -50,7 +50,7 @@ impl Function {
             Function::Exp => (x.exp(), x.exp()),
             Function::Log => (x.ln(), 1.0 / x),
             Function::Softplus => (x.max(0.0) + (-x.abs()).exp().ln_1p(), simd::sigmoid(x)),
-            Function::Relu => (x.max(0.0), if x > 0.0 { 1.0 } else { 0.0 }),
+            Function::Relu => relu(x),
             Function::Sigmoid => {
                 let s = simd::sigmoid(x);
                 (s, s * (1.0 - s))
