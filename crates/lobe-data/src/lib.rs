@@ -42,7 +42,7 @@ pub use bilingual::BilingualConfig;
 pub use config::{DataConfig, SOURCES, SourceInfo};
 pub use dataset::{Dataset, Examples, PAD, Payload, Probe};
 pub use error::{DataError, Result};
-pub use images::{CifarConfig, CifarLayout, GlyphsConfig, IdxConfig, Pixels};
+pub use images::{CifarConfig, CifarLayout, GlyphsConfig, IdxConfig, Pixels, fuzz_images};
 pub use labelling::{
     FrequencyRatio, Labelling, Labels, RuleConfig, TokenStrength, WordList, frequency_ratio,
 };

@@ -181,6 +181,26 @@ impl IdxConfig {
     }
 }
 
+/// Entry point for fuzzing: reads any bytes as each of the binary layouts.
+///
+/// # Panics
+/// If what is read does not have the size that its header says.
+pub fn fuzz_images(bytes: &[u8]) {
+    if let Ok(raw) = idx::images(bytes.to_vec(), "fuzz") {
+        let (_, h, w) = raw.shape;
+        assert!(h * w > 0 && raw.pixels.len().is_multiple_of(h * w), "whole images");
+    }
+    if let Ok(labels) = idx::labels(bytes.to_vec(), "fuzz") {
+        assert_eq!(labels.len(), bytes.len() - 8);
+    }
+    for layout in [CifarLayout::Cifar10, CifarLayout::Cifar100] {
+        let mut raw = Raw { shape: (3, 32, 32), ..Raw::default() };
+        if cifar::append(bytes, layout, "fuzz", &mut raw).is_ok() {
+            assert_eq!(raw.pixels.len(), raw.class.len() * 3072);
+        }
+    }
+}
+
 impl CifarConfig {
     /// Loads the data set; relative paths start at `dir`.
     ///
