@@ -57,7 +57,8 @@ impl<'a> View<'a> {
     /// A block of rows.
     pub fn rows(self, r: Range<usize>) -> View<'a> {
         assert!(r.start <= r.end && r.end <= self.rows, "row block outside of the matrix");
-        let data = if r.is_empty() { &[][..] } else { &self.data[r.start * self.row_stride..] };
+        let data =
+            if r.is_empty() || self.cols == 0 { &[][..] } else { &self.data[r.start * self.row_stride..] };
         View { data, rows: r.len(), ..self }
     }
 
@@ -89,7 +90,12 @@ impl<'a> ViewMut<'a> {
     pub fn block(self, rows: Range<usize>, cols: Range<usize>) -> ViewMut<'a> {
         assert!(rows.end <= self.rows && cols.end <= self.cols, "block outside of the matrix");
         if rows.is_empty() || cols.is_empty() {
-            return ViewMut { data: &mut [], rows: 0, cols: 0, row_stride: 0 };
+            return ViewMut {
+                data: &mut [],
+                rows: rows.len(),
+                cols: cols.len(),
+                row_stride: self.row_stride,
+            };
         }
         let start = rows.start * self.row_stride + cols.start;
         ViewMut {

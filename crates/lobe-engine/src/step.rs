@@ -307,7 +307,9 @@ fn coupled(
     let mut grad = vec![0.0; values.len()];
     let value = couple(&values, cols, &mut grad);
     if !value.is_finite() {
-        lanes.iter_mut().for_each(|l| l.waiting.clear());
+        for lane in lanes {
+            lane.waiting.clear();
+        }
         return Err(EngineError::NonFinite { place: "the coupled objective".into(), shard: 0 });
     }
     let mut starts = vec![0; program.shards()];
