@@ -171,6 +171,111 @@ fn update_zero_stops_the_owned_parameters_and_nothing_else() {
     }
 }
 
+/// Products large enough for every path of the matrix kernels, with borders at odd places: what a
+/// route leaves alone keeps its bits although the work around it is cut differently.
+#[test]
+fn cutting_a_product_leaves_the_rest_bit_for_bit() {
+    let (rows, d, n) = (137, 65, 203);
+    let mut layout = Layout::default();
+    let site = layout.site("post", n);
+    let x = layout.tensor("x", rows, d).add();
+    let up = layout.tensor("up", d, n).cols_owned(Owner::units(site, n)).add();
+    let bias = layout.tensor("bias", 1, n).cols_owned(Owner::units(site, n)).add();
+    let down = layout.tensor("down", n, d).rows_owned(Owner::units(site, n)).add();
+    let params: Vec<f32> = normals("cut", layout.len()).iter().map(|x| 0.2 * x).collect();
+    let functional = normals("cut functional", rows * d);
+    let run = |plan: &Plan, labels: RowLabels<'_>| {
+        let facts = ShardRows { rows, labels, strength: None };
+        pass(&layout, &params, plan, facts, Some(&functional), &|t| {
+            let x = t.leaf(x);
+            let h = t.linear(
+                x,
+                LinearSpec { bias: Some(bias), act: Act::Gelu, site: Some(site), ..LinearSpec::new(up) },
+            )?;
+            t.linear(h, LinearSpec { residual: Some(x), ..LinearSpec::new(down) })
+        })
+    };
+    let plain = run(&Plan::plain(&layout), RowLabels::One(FORGET));
+    for ranges in [vec![0..1], vec![7..64], vec![100..101, 150..203], vec![1..2, 3..4, 5..6, 32..190]] {
+        let mut region = Selection::default();
+        region.add(site.0, ranges.clone());
+        let mut owned = vec![false; layout.len()];
+        layout.for_owned(&region, |_, r| owned[r].fill(true));
+        let plan = |route| {
+            Plan::new(&layout, &LabelSet::default(), std::slice::from_ref(&region), &forget(route))
+                .expect("a plan")
+        };
+        let got = run(&plan(Route::new(1.0, 1.0, 0.0)), RowLabels::One(FORGET));
+        assert_same("output", &got.out, &plain.out);
+        for (i, owned) in owned.iter().enumerate() {
+            assert_eq!(got.grads[i], if *owned { 0.0 } else { plain.grads[i] }, "{ranges:?}, entry {i}");
+        }
+        // A row whose label the table does not mention counts in full, the others not at all.
+        let labels: Vec<LabelId> = (0..rows).map(|i| [FORGET, RETAIN][usize::from(i % 3 == 0)]).collect();
+        let each = run(&plan(Route::new(1.0, 1.0, 0.0)), RowLabels::Each(&labels));
+        let other: Vec<LabelId> = labels.iter().map(|l| LabelId(1 - l.0)).collect();
+        let rest = run(&plan(Route::new(1.0, 1.0, 0.0)), RowLabels::Each(&other));
+        let sum: Vec<f32> = (0..owned.len())
+            .map(|i| if owned[i] { each.grads[i] + rest.grads[i] } else { each.grads[i] })
+            .collect();
+        assert_close(&format!("{ranges:?}"), &sum, &plain.grads, 1e-4, 1e-4);
+        // Absent units: the same numbers as a network whose units were zeroed, up to sums' order.
+        let mut cut = params.clone();
+        for r in ranges {
+            let at = layout.get(down).offset;
+            cut[at + r.start as usize * d..at + r.end as usize * d].fill(0.0);
+        }
+        let absent = run(&plan(Route::ABSENT), RowLabels::One(FORGET));
+        let want = pass(&layout, &cut, &Plan::plain(&layout), uniform(rows), Some(&functional), &|t| {
+            let x = t.leaf(x);
+            let h = t.linear(x, LinearSpec { bias: Some(bias), act: Act::Gelu, ..LinearSpec::new(up) })?;
+            t.linear(h, LinearSpec { residual: Some(x), ..LinearSpec::new(down) })
+        });
+        assert_close("absent", &absent.out, &want.out, 1e-4, 1e-5);
+        for (i, owned) in owned.iter().enumerate() {
+            let want = if *owned { 0.0 } else { want.grads[i] };
+            assert!((absent.grads[i] - want).abs() < 1e-4 + 1e-4 * want.abs(), "entry {i}");
+        }
+    }
+}
+
+/// A shard may be empty, and a region may be all or nothing.
+#[test]
+fn borders() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let batch = Batch::new("borders", 2);
+        let mut all = Selection::default();
+        all.add(net.post.0, std::iter::once(0..MLP as u32));
+        all.add(net.z.0, std::iter::once(0..HEADS as u32));
+        let nothing = all.clone().difference(&all);
+        let some = net.region(&[net.post, net.z]);
+        for region in [&all, &nothing, &some] {
+            for route in [Route::ABSENT, Route::new(1.0, -1.0, 0.0), Route::new(0.5, 0.0, 1.0)] {
+                let plan = net.plan(region, &forget(route));
+                let empty = net.run(&plan, uniform(0), &batch.pick(&[]), None);
+                assert!(empty.out.is_empty() && empty.grads.iter().all(|g| *g == 0.0), "{name}");
+                let table = forget(Route { update: 1.0, ..route });
+                let want = Facts { rows: uniform(10), table: &table, region }.run(&net, &batch);
+                let mut got = net.run(&net.plan(region, &table), uniform(10), &batch, None);
+                close(&format!("{name}, {route:?}"), &got, &want);
+                let owned = net.owned(region);
+                if route.update == 0.0 {
+                    let masked = net.run(&plan, uniform(10), &batch, None);
+                    got.grads.iter_mut().zip(&owned).filter(|(_, o)| **o).for_each(|(g, _)| *g = 0.0);
+                    assert_close(name, &masked.grads, &got.grads, 1e-5, 1e-6);
+                }
+            }
+        }
+        assert_eq!(net.owned(&nothing), vec![false; net.layout.len()]);
+        // Labels beyond those a plan knows train in the ordinary way.
+        let plan = net.plan(&some, &forget(Route::ABSENT));
+        let stranger = net.run(&plan, ShardRows::uniform(10, LabelId(200)), &batch, None);
+        let plain = net.run(&Plan::plain(&net.layout), uniform(10), &batch, None);
+        assert_same(name, &stranger.grads, &plain.grads);
+    }
+}
+
 #[test]
 fn grouped_key_values_belong_to_a_region_only_when_all_their_heads_do() {
     let net = Net::new(Shape { kv_heads: 2, ..Shape::GPT });

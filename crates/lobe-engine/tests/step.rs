@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Batch, Net, SEQ, Shape, assert_close, assert_same, dot, normals};
-use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Selection, Target};
+use lobe_core::{FORGET, JointKind, LabelId, RETAIN, Route, RouteTable, Selection, Target};
 use lobe_engine::ops::head::RowWeights;
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::ops::penalty::correlation;
@@ -458,6 +458,28 @@ fn frozen_entries_rest_and_masked_entries_drift() {
                 thawed.params.iter().zip(&before).zip(&owned).filter(|((a, b), o)| **o && a != b).count();
             assert!(moved * 10 > 9 * owned.iter().filter(|o| **o).count());
             assert_same("nothing is masked", &thawed.params, &same.params);
+        }
+    }
+    // What no unit owns is frozen by its kind, everything outside of a region by `Elsewhere`.
+    for target in [Target::Elsewhere].into_iter().chain(JointKind::ALL.map(Target::Joint)) {
+        let table = RouteTable::plain().with(FORGET, target, Route::new(1.0, 1.0, 0.0));
+        let plan = net.plan(&region, &table);
+        let mut rest = net.region(&[net.z, net.post]);
+        rest = rest.complement(net.layout.sites());
+        let elsewhere = net.owned(&rest);
+        let mut m = member(&net, plan, ADAMW, 2);
+        let o = optimiser(ADAMW, Masked::Freeze);
+        one(&runner, &net, &mut m, &Shards::new(&net, "thaw", &[RETAIN]), &o, 0).expect("a step");
+        let before = m.params.to_vec();
+        one(&runner, &net, &mut m, &Shards::new(&net, "freeze", &[FORGET]), &o, 1).expect("a step");
+        for t in net.layout.tensors() {
+            let joint = t.joint.map(Target::Joint) == Some(target);
+            for i in t.span() {
+                let frozen = joint || (target == Target::Elsewhere && elsewhere[i]);
+                assert!(!frozen || m.params[i] == before[i], "{target:?}: {}", t.name);
+                let moving = !frozen && m.state.first[i].abs() > 1e-4;
+                assert!(!moving || m.params[i] != before[i], "{target:?}: {}", t.name);
+            }
         }
     }
     // Zero gradients alone: weight decay moves masked matrices from the first step on.
