@@ -1,7 +1,14 @@
-//! Recipes, stage graph, cache, runs and statistics.
+//! Recipes, stage graph, cache, runs and statistics: the only crate that writes run directories.
+//!
+//! ```text
+//! Written ──► Recipe ──► Experiment ──► stages (train, ablate, attacks, measure) ──► run directory
+//! recipe/     resolved   exec/          stage/                                       store/
+//! ```
 
 mod error;
+pub mod exec;
 pub mod recipe;
+pub mod stage;
 pub mod store;
 
 pub use error::LabError;

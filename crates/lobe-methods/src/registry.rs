@@ -56,8 +56,10 @@ pub struct Entry<T: ?Sized + 'static> {
 pub(crate) fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Result<(P, Value), ParamError> {
     let params: P = serde_path_to_error::deserialize(value)
         .map_err(|e| ParamError { path: e.path().to_string(), message: e.inner().to_string() })?;
-    let full = serde_json::to_value(&params).map_err(|e| ParamError { path: String::new(), message: e.to_string() })?;
-    Ok((params, full))
+    let fail = |e: serde_json::Error| ParamError { path: String::new(), message: e.to_string() };
+    // Through text: a narrow float then has its own shortest digits and not those of its f64.
+    let text = serde_json::to_string(&params).map_err(fail)?;
+    Ok((params, serde_json::from_str(&text).map_err(fail)?))
 }
 
 /// The documented parameters of `P`, from its schema and defaults.
@@ -72,7 +74,9 @@ pub fn params_of<P: JsonSchema + Default + serde::Serialize>() -> Vec<ParamDoc> 
             let bound = |k: &str, sign: &str| p.get(k).map_or(String::new(), |v| format!(" {sign} {v}"));
             let kind = match p.get("enum").and_then(Value::as_array) {
                 Some(choices) => choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "),
-                None if p.get("type").is_some() => format!("{}{}{}", text("type"), bound("minimum", "≥"), bound("maximum", "≤")),
+                None if p.get("type").is_some() => {
+                    format!("{}{}{}", text("type"), bound("minimum", "≥"), bound("maximum", "≤"))
+                }
                 None => "see the schema".to_owned(),
             };
             let default = defaults.get(name).map(ToString::to_string);

@@ -64,11 +64,17 @@ impl AutoencoderConfig {
             self.input = input;
         }
         if self.input != input {
-            return Err(NetError::Config { key: "input", what: format!("is {}, the data has {input}", self.input) });
+            return Err(NetError::Config {
+                key: "input",
+                what: format!("is {}, the data has {input}", self.input),
+            });
         }
         let absurd = |n: &usize| *n == 0 || *n > 1 << 20;
         if self.hidden.len() > 64 || self.hidden.iter().chain([&self.latent, &self.input]).any(absurd) {
-            return Err(NetError::Config { key: "hidden", what: "every width must be in 1..=1048576".into() });
+            return Err(NetError::Config {
+                key: "hidden",
+                what: "every width must be in 1..=1048576".into(),
+            });
         }
         if self.decoders.is_empty() || self.decoders.len() > 64 {
             return Err(NetError::Config { key: "decoders", what: "needs 1 to 64 decoders".into() });
@@ -123,7 +129,14 @@ pub struct Reconstructions {
 
 /// A stack of layers `widths[0] → … → widths.last()`, ReLU inside, affine at the end. `first`
 /// owns the rows of the first weight.
-fn stack(l: &mut Layout, name: &str, widths: &[usize], first: Option<Owner>, last_bias: bool, owned: Option<SiteId>) -> Vec<Layer> {
+fn stack(
+    l: &mut Layout,
+    name: &str,
+    widths: &[usize],
+    first: Option<Owner>,
+    last_bias: bool,
+    owned: Option<SiteId>,
+) -> Vec<Layer> {
     let mut out = Vec::new();
     let mut rows_owner = first;
     for (i, pair) in widths.windows(2).enumerate() {
@@ -190,7 +203,8 @@ impl Autoencoder {
         let z = tape.site(code, self.latent);
         let mut outputs = Vec::with_capacity(self.decoders.len());
         for (layers, d) in self.decoders.iter().zip(&self.config.decoders) {
-            let mut part = if d.from == 0 && d.to == self.config.latent { z } else { tape.columns(z, d.from..d.to)? };
+            let mut part =
+                if d.from == 0 && d.to == self.config.latent { z } else { tape.columns(z, d.from..d.to)? };
             if d.detach {
                 part = tape.detach(part);
             }

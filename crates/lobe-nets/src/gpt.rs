@@ -157,16 +157,28 @@ impl GptConfig {
             }
         }
         if self.vocab < vocab {
-            return Err(NetError::Config { key: "vocab", what: format!("is {}, the data has {vocab} tokens", self.vocab) });
+            return Err(NetError::Config {
+                key: "vocab",
+                what: format!("is {}, the data has {vocab} tokens", self.vocab),
+            });
         }
         if self.context < context && self.positions == Positions::Learned {
-            return Err(NetError::Config { key: "context", what: format!("is {}, sequences have {context}", self.context) });
+            return Err(NetError::Config {
+                key: "context",
+                what: format!("is {}, sequences have {context}", self.context),
+            });
         }
         if self.heads % self.kv_heads != 0 {
-            return Err(NetError::Config { key: "kv_heads", what: format!("{} must divide heads = {}", self.kv_heads, self.heads) });
+            return Err(NetError::Config {
+                key: "kv_heads",
+                what: format!("{} must divide heads = {}", self.kv_heads, self.heads),
+            });
         }
         if self.positions == Positions::Rotary && self.head_dim % 2 != 0 {
-            return Err(NetError::Config { key: "head_dim", what: "must be even for rotary positions".into() });
+            return Err(NetError::Config {
+                key: "head_dim",
+                what: "must be even for rotary positions".into(),
+            });
         }
         Ok(self)
     }
@@ -219,11 +231,8 @@ fn block(l: &mut Layout, i: usize, c: &GptConfig) -> Block {
     let name = |s: &str| format!("blocks.{i}.{s}");
     let (d, hd) = (c.width, c.head_dim);
     let std = Init::Normal(c.init_std);
-    let small = if c.scale_residual_init {
-        Init::Normal(c.init_std / (2.0 * c.layers as f32).sqrt())
-    } else {
-        std
-    };
+    let small =
+        if c.scale_residual_init { Init::Normal(c.init_std / (2.0 * c.layers as f32).sqrt()) } else { std };
     let z = l.site(name("attn.z"), c.heads);
     let resid_mid = l.site(name("resid_mid"), d);
     let post = l.site(name("mlp.post"), c.mlp);
@@ -293,10 +302,10 @@ impl Gpt {
         let mut l = Layout::default();
         let std = Init::Normal(c.init_std);
         let embed_site = l.site("embed", c.width);
-        let tokens =
-            l.tensor("embed.tokens", c.vocab, c.width).init(std).joint(JointKind::Embedding).add();
-        let positions = (c.positions == Positions::Learned)
-            .then(|| l.tensor("embed.positions", c.context, c.width).init(std).joint(JointKind::Embedding).add());
+        let tokens = l.tensor("embed.tokens", c.vocab, c.width).init(std).joint(JointKind::Embedding).add();
+        let positions = (c.positions == Positions::Learned).then(|| {
+            l.tensor("embed.positions", c.context, c.width).init(std).joint(JointKind::Embedding).add()
+        });
         let blocks = (0..c.layers).map(|i| block(&mut l, i, &c)).collect();
         let last_norm = norm_ids(&mut l, "final", &c);
         let weight = if c.tied {
@@ -368,8 +377,8 @@ impl Gpt {
         };
         let gated = c.activation == Activation::Swiglu;
         let site = (!gated).then_some(b.post);
-        let mut u = tape
-            .linear(a, LinearSpec { weight: b.mlp_in.0, bias: b.mlp_in.1, act, residual: None, site })?;
+        let mut u =
+            tape.linear(a, LinearSpec { weight: b.mlp_in.0, bias: b.mlp_in.1, act, residual: None, site })?;
         if gated {
             u = tape.gated(u, Some(b.post))?;
         }

@@ -49,10 +49,18 @@ impl TokenBatch {
     /// If the length is not `seq + 1`.
     pub fn push(&mut self, tokens: &[u32], label: LabelId, strength: Option<&[f32]>) {
         assert_eq!(tokens.len(), self.seq + 1, "tokens per sequence");
+        self.push_pair(&tokens[..self.seq], &tokens[1..], label, strength);
+    }
+
+    /// Adds `inputs` and `targets` `[seq]` each, for questions whose prompt is no target.
+    ///
+    /// # Panics
+    /// If a length is not `seq`.
+    pub fn push_pair(&mut self, inputs: &[u32], targets: &[u32], label: LabelId, strength: Option<&[f32]>) {
+        assert!(inputs.len() == self.seq && targets.len() == self.seq, "tokens per sequence");
         let feed = |t: &u32| if *t == IGNORE { 0 } else { *t };
-        self.inputs.extend(tokens[..self.seq].iter().map(feed));
-        self.targets.extend_from_slice(&tokens[1..]);
-        let targets = &tokens[1..];
+        self.inputs.extend(inputs.iter().map(feed));
+        self.targets.extend_from_slice(targets);
         self.lengths.push(targets.iter().rposition(|t| *t != IGNORE).map_or(0, |i| i + 1));
         self.count += targets.iter().filter(|t| **t != IGNORE).count();
         let sequences = self.labels.len();

@@ -54,6 +54,10 @@ impl ImageBatch {
     pub fn range(&self, shard: usize) -> Range<usize> {
         shard * self.per_shard..((shard + 1) * self.per_shard).min(self.len())
     }
+    /// Label of an image.
+    pub fn label(&self, image: usize) -> LabelId {
+        self.labels[image]
+    }
     /// Pixels of a shard, row-major.
     pub fn pixels(&self, shard: usize) -> &[f32] {
         let r = self.range(shard);

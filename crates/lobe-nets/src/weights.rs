@@ -72,7 +72,10 @@ pub fn read_header(path: &Path) -> Result<(Metadata, u64, HashMap<String, String
     };
     let data = metadata.data_len() as u64;
     if data != size - 8 - n {
-        return refuse(path, format!("is truncated or damaged: {data} bytes of tensors announced, {} there", size - 8 - n));
+        return refuse(
+            path,
+            format!("is truncated or damaged: {data} bytes of tensors announced, {} there", size - 8 - n),
+        );
     }
     let info = metadata.metadata().clone().unwrap_or_default();
     Ok((metadata, 8 + n, info))
@@ -94,7 +97,10 @@ pub fn load(path: &Path) -> Result<(Net, Buf, HashMap<String, String>), NetError
     let announced = metadata.data_len();
     let net = Net::build(config)?;
     if announced != 4 * net.layout().len() {
-        return refuse(path, format!("holds {announced} bytes of tensors, its network has {}", 4 * net.layout().len()));
+        return refuse(
+            path,
+            format!("holds {announced} bytes of tensors, its network has {}", 4 * net.layout().len()),
+        );
     }
     let mut params = Buf::zeros(net.layout().len());
     let mut file = match File::open(path) {
@@ -108,7 +114,10 @@ pub fn load(path: &Path) -> Result<(Net, Buf, HashMap<String, String>), NetError
         };
         let elements = t.rows * t.cols;
         if place.dtype != Dtype::F32 || place.shape.iter().product::<usize>() != elements {
-            return refuse(path, format!("tensor {:?} has shape {:?}, expected {}×{}", t.name, place.shape, t.rows, t.cols));
+            return refuse(
+                path,
+                format!("tensor {:?} has shape {:?}, expected {}×{}", t.name, place.shape, t.rows, t.cols),
+            );
         }
         bytes.resize(4 * elements, 0);
         let at = start + place.data_offsets.0 as u64;

@@ -29,6 +29,7 @@ pub use error::{PathError, RecipeError};
 pub use form::{Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical};
 pub use schema::json_schema;
 pub use train::{Masked, Optimizer, Schedule, Train};
+pub(crate) use typed::path_error;
 pub use typed::{completed, typed};
 pub use written::Written;
 

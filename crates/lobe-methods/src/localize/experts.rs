@@ -28,9 +28,11 @@ struct Experts {}
 
 impl Localize for Experts {
     fn table(&self, _: &Context<'_>) -> Result<RouteTable, ParamError> {
-        Ok(RouteTable::plain()
-            .with(FORGET, Target::Elsewhere, Route::ABSENT)
-            .with(RETAIN, Target::Region(0), Route::ABSENT))
+        Ok(RouteTable::plain().with(FORGET, Target::Elsewhere, Route::ABSENT).with(
+            RETAIN,
+            Target::Region(0),
+            Route::ABSENT,
+        ))
     }
     fn expected(&self) -> Vec<Expect> {
         vec![

@@ -110,8 +110,14 @@ mod tests {
     fn names_are_unique_and_described() {
         for (i, e) in LOCALIZE.iter().enumerate() {
             assert!(LOCALIZE[..i].iter().all(|f| f.about.name != e.about.name));
-            assert!(!e.about.summary.is_empty() && !e.about.reference.is_empty() && !e.about.fails.is_empty());
-            assert!((e.params)().iter().all(|p| !p.doc.is_empty()), "{}: undocumented parameter", e.about.name);
+            assert!(
+                !e.about.summary.is_empty() && !e.about.reference.is_empty() && !e.about.fails.is_empty()
+            );
+            assert!(
+                (e.params)().iter().all(|p| !p.doc.is_empty()),
+                "{}: undocumented parameter",
+                e.about.name
+            );
         }
     }
 }

@@ -32,7 +32,9 @@ impl Localize for None {
     }
     fn expected(&self) -> Vec<Expect> {
         let all = [FORGET, RETAIN, UNLABELLED];
-        all.iter().flat_map(|l| [(*l, Part::Region, Status::Plain), (*l, Part::Embedding, Status::Plain)]).collect()
+        all.iter()
+            .flat_map(|l| [(*l, Part::Region, Status::Plain), (*l, Part::Embedding, Status::Plain)])
+            .collect()
     }
 }
 

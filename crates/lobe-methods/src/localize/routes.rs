@@ -57,7 +57,8 @@ impl Localize for Routes {
     fn table(&self, context: &Context<'_>) -> Result<RouteTable, ParamError> {
         let mut out = RouteTable::plain();
         for (i, row) in self.table.iter().enumerate() {
-            let refuse = |key: &str, message: String| ParamError { path: format!("table.{i}.{key}"), message };
+            let refuse =
+                |key: &str, message: String| ParamError { path: format!("table.{i}.{key}"), message };
             let label = context.labels.find(&row.label).ok_or_else(|| {
                 let hint = did_you_mean(&row.label, context.labels.names().iter().map(String::as_str));
                 refuse("label", format!("no label {:?}{hint}", row.label))

@@ -44,6 +44,9 @@ mod tests {
         assert_eq!(steps_to(&curve, 6.0), Some(0.0));
         assert_eq!(steps_to(&curve, 1.0), None);
         assert_eq!(steps_to(&[], 1.0), None);
-        assert_eq!(worst_case(&[curve.to_vec(), vec![(0, 5.0), (10, 3.5), (20, 2.5)]]), [(0, 5.0), (10, 3.5), (20, 2.0)]);
+        assert_eq!(
+            worst_case(&[curve.to_vec(), vec![(0, 5.0), (10, 3.5), (20, 2.5)]]),
+            [(0, 5.0), (10, 3.5), (20, 2.0)]
+        );
     }
 }

@@ -99,7 +99,9 @@ pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key)
         let mut rng = key.child(&t.name).rng();
         for (rows, cols) in t.owned(region) {
             for r in rows {
-                params[t.offset + r * t.cols..][cols.clone()].iter_mut().for_each(|x| *x = (s * rng.normal()) as f32);
+                params[t.offset + r * t.cols..][cols.clone()]
+                    .iter_mut()
+                    .for_each(|x| *x = (s * rng.normal()) as f32);
             }
         }
     }
@@ -124,7 +126,10 @@ pub fn mean(
         }
         let bias = layout.find(&t.name.replace(".weight", ".bias"));
         let Some(bias) = bias.map(|b| layout.get(b)).filter(|b| b.cols == t.cols && b.name != t.name) else {
-            return Err(EngineError::Invalid(format!("mean ablation: {:?} has no bias to fold the mean into", t.name)));
+            return Err(EngineError::Invalid(format!(
+                "mean ablation: {:?} has no bias to fold the mean into",
+                t.name
+            )));
         };
         let values = mean(owner.site.0);
         for r in rows.into_iter().flatten() {

@@ -1,0 +1,285 @@
+//! The parts of a recipe whose meaning other crates know: data, model, methods, stages.
+
+use std::collections::BTreeMap;
+
+use lobe_core::LabelSet;
+use lobe_data::{DataConfig, Last, Mix, RuleConfig};
+use lobe_methods::{ATTACKS, Ablate, Attack, LOCALIZE, ParamError};
+use lobe_nets::{AutoencoderConfig, GptConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::recipe::{Callbacks, PathError, StageInfo, completed, one_of, path_error, typed};
+use crate::stage::Measure;
+
+/// `[data]`: a source, the labelling rules, and how steps are drawn.
+#[derive(Debug, Clone)]
+pub struct DataSection {
+    /// The source.
+    pub source: DataConfig,
+    /// Keys of Lobe's own beside the source's.
+    pub own: DataKeys,
+}
+
+/// The keys of `[data]` that every source shares.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataKeys {
+    /// Folder that relative paths start from.
+    pub dir: String,
+    /// Who is labelled `forget`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forget: Option<RuleConfig>,
+    /// Who is labelled `retain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retain: Option<RuleConfig>,
+    /// Further labels, by name.
+    pub labels: BTreeMap<String, RuleConfig>,
+    /// "mixed" batches, or "one-class" per optimiser step.
+    pub batches: Mix,
+    /// What happens to the short batch at the end of an epoch.
+    pub last: Last,
+    /// With "one-class": share of the steps per true label (forget, retain, unlabelled, …); empty is
+    /// by size.
+    pub class_weights: Vec<f64>,
+}
+
+impl Default for DataKeys {
+    fn default() -> Self {
+        DataKeys {
+            dir: ".".into(),
+            forget: None,
+            retain: None,
+            labels: BTreeMap::new(),
+            batches: Mix::Mixed,
+            last: Last::Drop,
+            class_weights: Vec::new(),
+        }
+    }
+}
+
+const OWN: [&str; 7] = ["dir", "forget", "retain", "labels", "batches", "last", "class_weights"];
+
+impl DataSection {
+    /// Reads the section.
+    ///
+    /// # Errors
+    /// With the path of what is wrong.
+    pub fn read(kind: &str, value: &Value) -> Result<(DataSection, Value), PathError> {
+        one_of("kind", "data source", kind, lobe_data::SOURCES.iter().map(|s| s.kind))?;
+        let all = value.as_object().cloned().unwrap_or_default();
+        let (own, mut source): (Map<_, _>, Map<_, _>) =
+            all.into_iter().partition(|(k, _)| OWN.contains(&k.as_str()));
+        source.insert("kind".into(), kind.into());
+        let (own, mut full): (DataKeys, Value) = completed(&Value::Object(own))?;
+        let (source, rest): (DataConfig, Value) = completed(&Value::Object(source))?;
+        if let (Value::Object(full), Value::Object(rest)) = (&mut full, rest) {
+            full.extend(rest.into_iter().filter(|(k, _)| k != "kind"));
+        }
+        Ok((DataSection { source, own }, full))
+    }
+
+    /// The labelling rules in order, with an arm's overrides merged in.
+    ///
+    /// # Errors
+    /// If an override names no rule or has a wrong key.
+    pub fn rules(&self, overrides: &Map<String, Value>) -> Result<Vec<(String, RuleConfig)>, PathError> {
+        let mut rules: Vec<(String, RuleConfig)> = Vec::new();
+        rules.extend(self.own.forget.clone().map(|r| ("forget".to_owned(), r)));
+        rules.extend(self.own.retain.clone().map(|r| ("retain".to_owned(), r)));
+        rules.extend(self.own.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+        for (label, change) in overrides {
+            one_of(label, "label with a rule", label, rules.iter().map(|(n, _)| n.as_str()))?;
+            for (name, rule) in rules.iter_mut().filter(|(n, _)| n == label) {
+                let mut value = serde_json::to_value(&*rule).unwrap_or_default();
+                if let (Value::Object(v), Some(c)) = (&mut value, change.as_object()) {
+                    v.extend(c.clone());
+                }
+                *rule = typed(&value).map_err(|e| e.within(&[name]))?;
+            }
+        }
+        Ok(rules)
+    }
+
+    /// All labels of the experiment.
+    pub fn labels(&self) -> LabelSet {
+        let mut out = LabelSet::default();
+        for name in self.own.labels.keys() {
+            out.add(name);
+        }
+        out
+    }
+}
+
+/// What an autoencoder minimises. Every key may be overridden by an arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objective {
+    /// "absolute" or "squared" distance per pixel.
+    pub distance: Distance,
+    /// Whether the main loss is the sum of the labels' means instead of one mean over all images.
+    pub sum_of_means: bool,
+    /// λ per latent part: `{ from, to, weight }`; `to = 0` is the end.
+    pub l1: Vec<L1>,
+    /// γ on the mean absolute correlation between the latents before and after `split`.
+    pub correlation: f32,
+    /// Where the correlation penalty splits the latent; 0 is the middle.
+    pub split: usize,
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Objective {
+            distance: Distance::Absolute,
+            sum_of_means: false,
+            l1: Vec::new(),
+            correlation: 0.0,
+            split: 0,
+        }
+    }
+}
+
+/// A distance per pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distance {
+    /// |x - t|
+    Absolute,
+    /// (x - t)²
+    Squared,
+}
+
+/// An L1 penalty on part of the latent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct L1 {
+    /// First latent.
+    #[serde(default)]
+    pub from: usize,
+    /// One past the last latent; 0 is the end.
+    #[serde(default)]
+    pub to: usize,
+    /// λ
+    pub weight: f32,
+}
+
+/// `[model]`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelSection {
+    /// A language model.
+    Gpt(GptConfig),
+    /// An autoencoder and its objective.
+    Autoencoder(AutoencoderConfig, Objective),
+}
+
+impl ModelSection {
+    /// Reads the section.
+    ///
+    /// # Errors
+    /// With the path of what is wrong.
+    pub fn read(kind: &str, value: &Value) -> Result<(ModelSection, Value), PathError> {
+        one_of("kind", "model", kind, ["gpt", "autoencoder"].into_iter())?;
+        if kind == "gpt" {
+            let (config, full) = completed(value)?;
+            return Ok((ModelSection::Gpt(config), full));
+        }
+        let mut all = value.as_object().cloned().unwrap_or_default();
+        let objective = all.remove("objective").unwrap_or_else(|| Value::Object(Map::new()));
+        let (objective, saved) = completed(&objective).map_err(|e| e.within(&["objective"]))?;
+        let (config, mut full) = completed(&Value::Object(all))?;
+        if let Value::Object(full) = &mut full {
+            full.insert("objective".into(), saved);
+        }
+        Ok((ModelSection::Autoencoder(config, objective), full))
+    }
+}
+
+impl Objective {
+    /// With the keys an arm overrides.
+    ///
+    /// # Errors
+    /// With the path of what is wrong.
+    pub fn with(&self, overrides: Option<&Value>) -> Result<Objective, PathError> {
+        let Some(Value::Object(over)) = overrides else { return Ok(self.clone()) };
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Value::Object(v) = &mut value {
+            v.extend(over.clone());
+        }
+        typed(&value).map_err(|e| e.within(&["objective"]))
+    }
+}
+
+/// A parameter error in the recipe's own words.
+pub(crate) fn in_recipe(e: &ParamError) -> PathError {
+    path_error(&e.path, &e.message)
+}
+
+/// Method parameters; `objective` belongs to the arm, not to the method.
+fn method(name: &str, rest: &Value) -> Result<Value, PathError> {
+    one_of("method", "method", name, LOCALIZE.iter().map(|e| e.about.name))?;
+    let entry = LOCALIZE.iter().find(|e| e.about.name == name).unwrap_or(&LOCALIZE[0]);
+    let mut own = rest.as_object().cloned().unwrap_or_default();
+    let objective = own.remove("objective");
+    let (_, mut full) = (entry.build)(&Value::Object(own)).map_err(|e| in_recipe(&e))?;
+    if let Some(o) = objective {
+        Objective::default().with(Some(&o))?;
+        if let Value::Object(full) = &mut full {
+            full.insert("objective".into(), o);
+        }
+    }
+    Ok(full)
+}
+
+/// Builds an attack by name.
+pub(crate) fn attack(name: &str, params: &Value) -> Option<Result<(Box<dyn Attack>, Value), ParamError>> {
+    let entry = ATTACKS.iter().find(|e| e.about.name == name)?;
+    Some((entry.build)(params))
+}
+
+/// Names of everything a stage can do.
+pub(crate) fn stage_names() -> Vec<&'static str> {
+    let mut out = vec!["train", "ablate", "measure"];
+    out.extend(ATTACKS.iter().map(|e| e.about.name));
+    out
+}
+
+fn stage(does: &str, rest: &Value) -> Result<StageInfo, PathError> {
+    one_of("do", "stage", does, stage_names().into_iter())?;
+    let (params, makes_model, needs_model) = match does {
+        "train" => {
+            let params: crate::stage::TrainStage = typed(rest)?;
+            (serde_json::to_value(params).unwrap_or_default(), true, false)
+        }
+        "ablate" => (Ablate::read(rest).map_err(|e| in_recipe(&e))?.1, true, true),
+        "measure" => (completed::<Measure>(rest)?.1, false, true),
+        other => {
+            let built = attack(other, rest).transpose().map_err(|e| in_recipe(&e))?;
+            (built.map_or(Value::Null, |(_, full)| full), false, true)
+        }
+    };
+    Ok(StageInfo { params, makes_model, needs_model })
+}
+
+/// Runs `f` with parsers for everything Lobe knows.
+pub(crate) fn with_callbacks(f: impl FnOnce(&Callbacks<'_>)) {
+    f(&callbacks());
+}
+
+/// Parsers for everything Lobe knows.
+pub fn callbacks() -> Callbacks<'static> {
+    Callbacks {
+        data: &|kind, rest| DataSection::read(kind, rest).map(|(_, full)| full),
+        model: &|kind, rest| ModelSection::read(kind, rest).map(|(_, full)| full),
+        method: &method,
+        labels: &|data, labels| {
+            let kind = data.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let mut rest = data.as_object().cloned().unwrap_or_default();
+            rest.remove("kind");
+            let (section, _) = DataSection::read(&kind, &Value::Object(rest))?;
+            section.rules(labels.as_object().unwrap_or(&Map::new()))?;
+            Ok(labels.clone())
+        },
+        stage: &stage,
+    }
+}

@@ -1,0 +1,120 @@
+//! From member directories to `results.csv`, `timings.csv` and `activity.json`.
+
+use std::fs;
+
+use lobe_methods::measure::{gap::gap_closed, steps::steps_to};
+
+use super::Context;
+use crate::error::LabError;
+use crate::stage::{ActivityFile, Timing, members};
+use crate::store::{Metric, Reference, ResultRow, TimingRow};
+
+/// Every number of the run: what members measured, and what follows from comparing them.
+pub(crate) fn collect(c: &Context<'_>) -> Result<(Vec<ResultRow>, Vec<TimingRow>), LabError> {
+    let x = c.experiment;
+    let (mut rows, mut timings) = (Vec::new(), Vec::new());
+    for stage in &x.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let arm = &x.arms[arm].arm.name;
+            if !c.run.member_path(&stage.name, arm, seed)?.is_dir() {
+                continue;
+            }
+            let dir = c.run.member(&stage.name, arm, seed)?;
+            for m in dir.read_metrics()? {
+                rows.push(row(&stage.name, arm, seed, m));
+            }
+            let timing = fs::read(dir.path().join("timing.json")).ok();
+            if let Some(t) = timing.and_then(|b| serde_json::from_slice::<Timing>(&b).ok()) {
+                let (stage, arm) = (stage.name.clone(), arm.clone());
+                timings.push(TimingRow { stage, arm, seed, seconds: t.seconds, rate: t.rate, unit: t.unit });
+            }
+        }
+    }
+    let derived = compare(c, &rows);
+    rows.extend(derived);
+    Ok((rows, timings))
+}
+
+/// A number of a measuring stage belongs to the stage that made the model (`train:loss`).
+fn row(stage: &str, arm: &str, seed: u64, m: Metric) -> ResultRow {
+    let (stage, metric) = m.metric.split_once(':').unwrap_or((stage, &m.metric));
+    ResultRow {
+        stage: stage.to_owned(),
+        arm: arm.to_owned(),
+        seed,
+        label: m.label,
+        metric: metric.to_owned(),
+        step: m.step,
+        value: m.value,
+        unit: m.unit,
+    }
+}
+
+/// Numbers that compare arms of the same seed.
+fn compare(c: &Context<'_>, rows: &[ResultRow]) -> Vec<ResultRow> {
+    let x = c.experiment;
+    let reference = Reference::of(&x.recipe);
+    let Some(first) = x.recipe.stages.iter().find(|s| s.does == "train") else { return Vec::new() };
+    let loss = |stage: &str, arm: &str, seed: u64| {
+        let hit = |r: &&ResultRow| r.stage == stage && r.arm == arm && r.seed == seed && r.label == "forget";
+        rows.iter().filter(hit).find(|r| r.metric == "loss" && r.step.is_none()).map(|r| r.value)
+    };
+    let mut out = Vec::new();
+    let mut add = |stage: &str, arm: &str, seed: u64, metric: &str, value: Option<f64>, unit: &str| {
+        if let Some(value) = value {
+            let m = Metric {
+                step: None,
+                label: "forget".into(),
+                metric: metric.into(),
+                value,
+                unit: unit.into(),
+            };
+            out.push(row(stage, arm, seed, m));
+        }
+    };
+    for stage in &x.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let arm = &x.arms[arm].arm.name;
+            let baseline = reference.baseline.as_ref().and_then(|b| loss(&first.name, b, seed));
+            let control = reference.control.as_ref().and_then(|o| loss(&first.name, o, seed));
+            if stage.does == "ablate" {
+                let closed = loss(&stage.name, arm, seed)
+                    .zip(baseline)
+                    .zip(control)
+                    .and_then(|((cut, b), o)| gap_closed(cut, b, o));
+                add(&stage.name, arm, seed, "gap_closed", closed, "fraction");
+            } else if !matches!(stage.does.as_str(), "train" | "measure") {
+                let metric = format!("{}_loss", stage.does);
+                let mut curve: Vec<(u64, f64)> = rows
+                    .iter()
+                    .filter(|r| {
+                        r.stage == stage.name && r.arm == *arm && r.seed == seed && r.metric == metric
+                    })
+                    .filter_map(|r| Some((r.step?, r.value)))
+                    .collect();
+                curve.sort_by_key(|p| p.0);
+                let steps = baseline.and_then(|b| steps_to(&curve, b));
+                add(&stage.name, arm, seed, "steps_to_baseline", steps, "steps");
+            }
+        }
+    }
+    out
+}
+
+/// Collects the members' `activity.json`.
+pub(crate) fn activity(c: &Context<'_>) -> Result<(), LabError> {
+    let x = c.experiment;
+    let mut all = ActivityFile::default();
+    for stage in x.recipe.stages.iter().filter(|s| s.does == "measure") {
+        for (arm, seed) in members(c, stage) {
+            let path = c.run.member_path(&stage.name, &x.arms[arm].arm.name, seed)?.join("activity.json");
+            let file = fs::read(path).ok().and_then(|b| serde_json::from_slice::<ActivityFile>(&b).ok());
+            all.regions.extend(file.unwrap_or_default().regions);
+        }
+    }
+    if all.regions.is_empty() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&all).unwrap_or_default();
+    Ok(c.run.write("activity.json", |w| w.write_all(&bytes))?)
+}

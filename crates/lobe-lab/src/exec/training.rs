@@ -1,0 +1,350 @@
+//! The training loop: members side by side, logged, evaluated, saved and resumed to the bit.
+
+use std::time::Instant;
+
+use lobe_engine::{Buf, Member, Optimiser, OptimiserState, Plan, Program};
+
+use super::Context;
+use super::evaluate::EvalSet;
+use super::experiment::Experiment;
+use crate::error::LabError;
+use crate::store::{MemberDir, Metric, MetricsLog, State, Status};
+
+/// Version of the checkpoint's payload.
+const CHECKPOINT: u32 = 1;
+
+/// What a member trains on, step by step.
+pub trait Source {
+    /// Prepares the batch of `step`; returns the number of counted targets.
+    ///
+    /// # Errors
+    /// If the data refuses.
+    fn load(&mut self, x: &Experiment, step: u64) -> Result<usize, LabError>;
+    /// The program of the step last loaded.
+    fn program<'a>(&'a self, x: &'a Experiment) -> Box<dyn Program + 'a>;
+}
+
+impl Source for super::feed::Feed {
+    fn load(&mut self, x: &Experiment, step: u64) -> Result<usize, LabError> {
+        super::feed::Feed::load(self, x, step)?;
+        Ok(self.size().1)
+    }
+    fn program<'a>(&'a self, x: &'a Experiment) -> Box<dyn Program + 'a> {
+        super::feed::Feed::program(self, x)
+    }
+}
+
+/// How a member is trained.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The optimiser with its schedule.
+    pub optimiser: Optimiser,
+    /// Number of steps.
+    pub steps: u64,
+    /// Gradient lanes.
+    pub lanes: usize,
+    /// Log the running loss every so many steps.
+    pub log_every: u64,
+    /// Evaluate every so many steps, and at the end.
+    pub eval_every: u64,
+    /// Save a checkpoint every so many seconds; `None` never.
+    pub checkpoint_secs: Option<u64>,
+}
+
+/// One member on its way through training.
+pub struct Trainee<'a> {
+    /// Its network.
+    pub member: Member,
+    /// Its data.
+    pub source: Box<dyn Source + Send + 'a>,
+    /// How it is trained.
+    pub spec: Spec,
+    /// Where it is saved; `None` keeps everything in memory.
+    pub dir: Option<MemberDir>,
+    /// Hash of everything its result depends on.
+    pub key: String,
+    /// What is evaluated along the way.
+    pub eval: Option<&'a EvalSet>,
+    /// Evaluations, (step, label index, loss), when there is no directory.
+    pub curve: Vec<Metric>,
+    /// Counted targets so far.
+    pub targets: u64,
+    next: u64,
+    log: Option<MetricsLog>,
+    sums: Vec<(f64, f64)>,
+}
+
+impl<'a> Trainee<'a> {
+    /// A member that starts from `params`, or goes on from its directory's checkpoint.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn new(
+        params: Buf,
+        plan: Plan,
+        source: Box<dyn Source + Send + 'a>,
+        spec: Spec,
+        dir: Option<MemberDir>,
+        key: String,
+        eval: Option<&'a EvalSet>,
+    ) -> Result<Trainee<'a>, LabError> {
+        let state = OptimiserState::new(params.len(), spec.optimiser.kind);
+        let member = Member::new(params, plan, state, spec.lanes)?;
+        let mut out = Trainee {
+            member,
+            source,
+            spec,
+            dir,
+            key,
+            eval,
+            curve: Vec::new(),
+            targets: 0,
+            next: 0,
+            log: None,
+            sums: Vec::new(),
+        };
+        out.open()?;
+        Ok(out)
+    }
+
+    /// Number of steps already done when it was opened.
+    pub fn done(&self) -> u64 {
+        self.next
+    }
+
+    fn open(&mut self) -> Result<(), LabError> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        let same = dir.status()?.is_some_and(|s| s.key == self.key);
+        let checkpoint = if same { dir.load_checkpoint(CHECKPOINT)? } else { None };
+        let restored = checkpoint.and_then(|c| {
+            if let Some(w) = &c.warning {
+                tracing::warn!("{w}");
+            }
+            restore(&mut self.member, &c.payload)
+        });
+        if restored.is_none() {
+            dir.reset()?;
+        }
+        let mut log = dir.metrics()?;
+        if let Some(r) = restored {
+            (self.next, self.targets, self.sums) = (r.step, r.targets, r.sums);
+            log.truncate_to(r.log_len)?;
+        }
+        self.log = Some(log);
+        self.status(State::Running)
+    }
+
+    fn status(&self, state: State) -> Result<(), LabError> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        Ok(dir.set_status(&Status {
+            key: self.key.clone(),
+            state,
+            step: self.next,
+            steps: self.spec.steps,
+        })?)
+    }
+
+    fn note(&mut self, metric: Metric) -> Result<(), LabError> {
+        match &mut self.log {
+            Some(log) => Ok(log.append(&metric)?),
+            None => {
+                self.curve.push(metric);
+                Ok(())
+            }
+        }
+    }
+
+    /// Saves a checkpoint from which the rest follows to the bit.
+    fn save(&mut self) -> Result<(), LabError> {
+        let (Some(dir), Some(log)) = (&self.dir, &mut self.log) else { return Ok(()) };
+        log.sync()?;
+        dir.save_checkpoint(
+            CHECKPOINT,
+            &payload(&self.member, self.next, self.targets, log.len(), &self.sums),
+        )?;
+        self.status(State::Running)
+    }
+
+    /// Closes the log and marks the work as done. The caller writes the model first.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn close(&mut self) -> Result<(), LabError> {
+        if let Some(log) = &mut self.log {
+            log.sync()?;
+        }
+        self.status(State::Done)?;
+        if let Some(dir) = &self.dir {
+            dir.clear_checkpoints()?;
+        }
+        Ok(())
+    }
+}
+
+struct Restored {
+    step: u64,
+    targets: u64,
+    log_len: u64,
+    sums: Vec<(f64, f64)>,
+}
+
+fn payload(m: &Member, step: u64, targets: u64, log_len: u64, sums: &[(f64, f64)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 * 3 * m.params.len() + 128);
+    for n in [step, targets, log_len, m.state.updates, sums.len() as u64] {
+        out.extend_from_slice(&n.to_le_bytes());
+    }
+    for (a, b) in sums {
+        out.extend_from_slice(&a.to_le_bytes());
+        out.extend_from_slice(&b.to_le_bytes());
+    }
+    for buf in [&m.params, &m.state.first, &m.state.second] {
+        out.extend_from_slice(&(buf.len() as u64).to_le_bytes());
+        buf.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
+    }
+    out
+}
+
+/// `None` if the payload is not of this member, which then starts anew.
+fn restore(m: &mut Member, bytes: &[u8]) -> Option<Restored> {
+    let mut rest = bytes;
+    let mut word = || -> Option<[u8; 8]> {
+        let (head, tail) = rest.split_first_chunk::<8>()?;
+        rest = tail;
+        Some(*head)
+    };
+    let mut number = || word().map(u64::from_le_bytes);
+    let (step, targets, log_len, updates, n) = (number()?, number()?, number()?, number()?, number()?);
+    if n > 1 << 16 {
+        return None;
+    }
+    let mut sums = Vec::new();
+    for _ in 0..n {
+        sums.push((f64::from_le_bytes(word()?), f64::from_le_bytes(word()?)));
+    }
+    for buf in [&mut m.params, &mut m.state.first, &mut m.state.second] {
+        let (head, tail) = rest.split_first_chunk::<8>()?;
+        let len = u64::from_le_bytes(*head) as usize;
+        if len != buf.len() || tail.len() < 4 * len {
+            return None;
+        }
+        for (x, b) in buf.iter_mut().zip(tail.chunks_exact(4)) {
+            *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        }
+        rest = &tail[4 * len..];
+    }
+    m.state.updates = updates;
+    Some(Restored { step, targets, log_len, sums })
+}
+
+/// Trains all `trainees` to their last step, side by side.
+///
+/// # Errors
+/// [`LabError::Interrupted`] after saving, when asked to stop; otherwise what went wrong.
+pub(crate) fn train(c: &Context<'_>, trainees: &mut [Trainee<'_>], base: u64) -> Result<(), LabError> {
+    let x = c.experiment;
+    let total: u64 = trainees.iter().map(|t| t.spec.steps).sum();
+    let mut done: u64 = trainees.iter().map(|t| t.next).sum();
+    let mut saved = Instant::now();
+    let mut step = trainees.iter().map(|t| t.next).min().unwrap_or(0);
+    if step == 0 {
+        evaluate(c, trainees, 0)?;
+    }
+    let last = trainees.iter().map(|t| t.spec.steps).max().unwrap_or(0);
+    while step < last {
+        let mut active: Vec<&mut Trainee<'_>> =
+            trainees.iter_mut().filter(|t| t.next == step && step < t.spec.steps).collect();
+        for t in &mut active {
+            t.targets += t.source.load(x, step)? as u64;
+        }
+        one_step(c, &mut active, step)?;
+        done += active.len() as u64;
+        step += 1;
+        for t in active {
+            t.next = step;
+            log_loss(x, t, step)?;
+        }
+        evaluate(c, trainees, step)?;
+        c.options.progress.advance(base + done, &format!("step {step}/{last}, {done}/{total} member steps"));
+        let stop = c.options.check_stop();
+        let due = |t: &Trainee<'_>| t.spec.checkpoint_secs.is_some_and(|s| saved.elapsed().as_secs() >= s);
+        if stop.is_err() || trainees.iter().any(due) {
+            for t in trainees.iter_mut().filter(|t| t.spec.checkpoint_secs.is_some()) {
+                t.save()?;
+            }
+            saved = Instant::now();
+        }
+        stop?;
+    }
+    Ok(())
+}
+
+fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Result<(), LabError> {
+    let x = c.experiment;
+    let programs: Vec<Box<dyn Program + '_>>;
+    let reports = {
+        let mut members = Vec::with_capacity(active.len());
+        let mut sources = Vec::with_capacity(active.len());
+        for t in active.iter_mut() {
+            let Trainee { member, source, spec, .. } = &mut **t;
+            members.push((member, &spec.optimiser));
+            sources.push(&**source);
+        }
+        programs = sources.iter().map(|s| s.program(x)).collect();
+        let mut jobs: Vec<_> = members.into_iter().zip(&programs).map(|((m, o), p)| (m, &**p, o)).collect();
+        c.runner.step(x.layout(), &mut jobs, step)?
+    };
+    drop(programs);
+    for (t, report) in active.iter_mut().zip(reports) {
+        if t.sums.len() < report.records.len() {
+            t.sums.resize(report.records.len(), (0.0, 0.0));
+        }
+        for (sum, r) in t.sums.iter_mut().zip(&report.records) {
+            *sum = (sum.0 + r.0, sum.1 + r.1);
+        }
+    }
+    Ok(())
+}
+
+/// Logs the running training loss of the main output per label.
+fn log_loss(x: &Experiment, t: &mut Trainee<'_>, step: u64) -> Result<(), LabError> {
+    if !step.is_multiple_of(t.spec.log_every) && step != t.spec.steps {
+        return Ok(());
+    }
+    let images = x.net.autoencoder().is_some();
+    let (unit, stride) = if images { ("mae", 2) } else { ("nat", 1) };
+    for (i, name) in x.labels.names().iter().enumerate() {
+        let slot = i * stride + usize::from(images);
+        let Some((sum, count)) = t.sums.get(slot).copied().filter(|s| s.1 > 0.0) else { continue };
+        t.note(Metric {
+            step: Some(step),
+            label: name.clone(),
+            metric: "train_loss".into(),
+            value: sum / count,
+            unit: unit.into(),
+        })?;
+    }
+    t.sums.iter_mut().for_each(|s| *s = (0.0, 0.0));
+    Ok(())
+}
+
+/// Held-out numbers of the members that are due at `step`, all in one parallel pass.
+fn evaluate(c: &Context<'_>, trainees: &mut [Trainee<'_>], step: u64) -> Result<(), LabError> {
+    let x = c.experiment;
+    let due = |t: &Trainee<'_>| {
+        t.eval.is_some() && t.next == step && (step.is_multiple_of(t.spec.eval_every) || step == t.spec.steps)
+    };
+    let mut jobs = Vec::new();
+    for t in trainees.iter().filter(|t| due(t)) {
+        if let Some(set) = t.eval {
+            jobs.push((&t.member.params[..], set));
+        }
+    }
+    let scores = super::evaluate::evaluate(x, c.runner, &jobs)?;
+    drop(jobs);
+    for (t, s) in trainees.iter_mut().filter(|t| due(t)).zip(scores) {
+        for m in s.metrics(x, Some(step)) {
+            t.note(m)?;
+        }
+    }
+    Ok(())
+}

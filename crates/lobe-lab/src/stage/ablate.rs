@@ -1,0 +1,79 @@
+//! Ablation: writes each arm's model without its region.
+
+use std::time::Instant;
+
+use lobe_core::Selection;
+use lobe_engine::{Plan, Tape};
+use lobe_methods::remove::ablate::{self, Ablate, How};
+use serde_json::Value;
+
+use super::{Work, write_model};
+use crate::error::LabError;
+use crate::exec::{Context, EvalSet, Experiment};
+use crate::recipe::Stage;
+
+pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
+    let start = Instant::now();
+    let x = c.experiment;
+    let mut params = work.parent(c, stage.from.as_deref().unwrap_or_default())?;
+    if let Some(region) = region(x, stage, work.arm)? {
+        match parameters(stage).how {
+            How::Zero => ablate::zero(x.layout(), &mut params, &region),
+            How::Reinit => {
+                ablate::reinit(x.layout(), &mut params, &region, Experiment::key(work.seed).child("ablate"));
+            }
+            How::Mean => {
+                let means = mean_activations(c, &params, &region)?;
+                ablate::mean(x.layout(), &mut params, &region, &|site| means[site].clone())?;
+            }
+        }
+    }
+    write_model(c, &work.dir, &params, &work.key)?;
+    work.finish(start, 1.0, "models/s")
+}
+
+fn parameters(stage: &Stage) -> Ablate {
+    Ablate::read(&Value::Object(stage.params.clone())).map(|(a, _)| a).unwrap_or_default()
+}
+
+/// The region the stage cuts out of an arm's model; `None` leaves the model whole.
+pub(super) fn region(x: &Experiment, stage: &Stage, arm: usize) -> Result<Option<Selection>, LabError> {
+    let named = parameters(stage).region;
+    if named.is_empty() { Ok(x.arms[arm].region.clone()) } else { Ok(Some(x.region(&named)?)) }
+}
+
+/// Mean activation per column of every site the region names, over held-out data.
+fn mean_activations(c: &Context<'_>, params: &[f32], region: &Selection) -> Result<Vec<Vec<f32>>, LabError> {
+    let x = c.experiment;
+    let Some(net) = x.net.gpt() else {
+        return Err(LabError::other("ablate: how = \"mean\" needs a language model"));
+    };
+    let EvalSet::Tokens(batch) = EvalSet::new(x, |_| true, 64) else { return Ok(Vec::new()) };
+    let plan = Plan::plain(x.layout());
+    let shards: Vec<usize> = (0..batch.shards()).collect();
+    let parts = c.runner.map(&shards, |ws, s| -> Result<Vec<(Vec<f64>, f64)>, LabError> {
+        let mut tape = Tape::new(ws, x.layout(), params, None, &plan, batch.rows(*s));
+        let (inputs, _, seq) = batch.tokens(*s);
+        net.hidden(&mut tape, inputs, seq)?;
+        let mut out = vec![(Vec::new(), 0.0); x.layout().sites().len()];
+        for (site, _) in region.sites() {
+            let Some(v) = tape.at_site(lobe_engine::SiteId(site)) else { continue };
+            let (rows, cols) = tape.shape(v);
+            let mut sums = vec![0.0; cols];
+            for row in tape.value(v).chunks_exact(cols) {
+                sums.iter_mut().zip(row).for_each(|(s, a)| *s += f64::from(*a));
+            }
+            out[site] = (sums, rows as f64);
+        }
+        Ok(out)
+    });
+    let mut total = vec![(Vec::new(), 0.0); x.layout().sites().len()];
+    for part in parts {
+        for ((sums, n), (s, k)) in total.iter_mut().zip(part?) {
+            sums.resize(sums.len().max(s.len()), 0.0);
+            sums.iter_mut().zip(&s).for_each(|(a, b)| *a += b);
+            *n += k;
+        }
+    }
+    Ok(total.into_iter().map(|(s, n)| s.iter().map(|v| (v / n.max(1.0)) as f32).collect()).collect())
+}

@@ -1,0 +1,133 @@
+//! Calibrated loss: fits a logit bias to a frozen model, then measures.
+
+use lobe_core::{FORGET, Key, LabelId, RETAIN};
+use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
+use lobe_nets::TokenBatch;
+
+use crate::error::LabError;
+use crate::exec::{Context, EvalSet, hidden_states};
+use crate::store::Metric;
+
+/// Rows of each label that the bias is fitted to.
+const FIT_ROWS: usize = 512;
+
+/// `calibrated_loss` per label. The bias is fitted to training data and measured on held-out data.
+pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Metric>, LabError> {
+    let x = c.experiment;
+    let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
+    let (d, vocab) = (net.config.width, net.config.vocab);
+    let fit = training_rows(c, params)?;
+    let mut bias = initial_bias(vocab, Key::root(0));
+    let (mut m, mut v) = (vec![0.0; vocab], vec![0.0; vocab]);
+    let head = Head::new(c, params);
+    // The logits without the bias never change, so they are computed once.
+    let fixed: Vec<(Vec<f32>, Vec<u32>, f64)> = fit
+        .into_iter()
+        .map(|(label, hs, ts)| {
+            let weight = if label == FORGET { 1.0 } else { ALPHA };
+            (head.logits(&hs, d, vocab), ts, weight)
+        })
+        .collect();
+    for step in 0..steps {
+        c.options.check_stop()?;
+        let mut grad = vec![0.0f64; vocab];
+        for (z, ts, weight) in &fixed {
+            let scale = weight / ts.len().max(1) as f64;
+            for (z, t) in z.chunks_exact(vocab).zip(ts) {
+                add_gradient(&mut grad, z, &bias, *t as usize, scale);
+            }
+        }
+        adam_step(&mut bias, &grad, &mut m, &mut v, step, rate(step, steps));
+    }
+    let EvalSet::Tokens(test) = EvalSet::new(x, |_| true, 200) else { return Ok(Vec::new()) };
+    let (hs, ts, ls) = hidden_states(x, c.runner, params, &test)?;
+    let mut sums = vec![(0.0, 0.0); x.labels.len()];
+    for (i, (t, l)) in ts.iter().zip(&ls).enumerate() {
+        let z = head.logits(&hs[i * d..(i + 1) * d], d, vocab);
+        let s = &mut sums[l.index()];
+        *s = (s.0 + nll(&z, &bias, *t as usize), s.1 + 1.0);
+    }
+    let named = sums.iter().enumerate().filter(|(_, s)| s.1 > 0.0);
+    Ok(named
+        .map(|(l, s)| Metric {
+            step: None,
+            label: x.labels.names()[l].clone(),
+            metric: "calibrated_loss".into(),
+            value: s.0 / s.1,
+            unit: "nat".into(),
+        })
+        .collect())
+}
+
+/// Hidden states and targets of some training rows of forget and retain data.
+fn training_rows(c: &Context<'_>, params: &[f32]) -> Result<Vec<(LabelId, Vec<f32>, Vec<u32>)>, LabError> {
+    let x = c.experiment;
+    let mut out = Vec::new();
+    for label in [FORGET, RETAIN] {
+        let mut batch = TokenBatch::new(x.data.width(), 1);
+        for (i, _) in x.train_truth.iter().enumerate().filter(|(_, l)| **l == label) {
+            if batch.targets() >= FIT_ROWS {
+                break;
+            }
+            batch.push(x.data.train.row(i), label, None);
+        }
+        if !batch.is_empty() {
+            let (hs, ts, _) = hidden_states(x, c.runner, params, &batch)?;
+            out.push((label, hs, ts));
+        }
+    }
+    Ok(out)
+}
+
+/// The read-out as plain numbers.
+struct Head<'a> {
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    tied: bool,
+    scale: f32,
+}
+
+impl<'a> Head<'a> {
+    fn new(c: &'a Context<'_>, params: &'a [f32]) -> Head<'a> {
+        let net = c.experiment.net.gpt();
+        let spec = net.map(lobe_nets::Gpt::head);
+        let of = |p| &params[c.experiment.layout().get(p).span()];
+        Head {
+            weight: spec.map_or(&[], |s| of(s.weight)),
+            bias: spec.and_then(|s| s.bias).map(of),
+            tied: spec.is_some_and(|s| s.tied),
+            scale: spec.map_or(1.0, |s| s.scale),
+        }
+    }
+
+    fn logits(&self, hs: &[f32], d: usize, vocab: usize) -> Vec<f32> {
+        use lobe_engine::{View, ViewMut, gemm};
+        let n = hs.len() / d;
+        let mut z = vec![0.0; n * vocab];
+        if let Some(b) = self.bias {
+            z.chunks_exact_mut(vocab).for_each(|z| z.copy_from_slice(b));
+        }
+        let w =
+            if self.tied { View::new(self.weight, vocab, d).t() } else { View::new(self.weight, d, vocab) };
+        gemm(ViewMut::new(&mut z, n, vocab), self.scale, View::new(hs, n, d), w, true);
+        z
+    }
+}
+
+fn log_sum_exp(z: &[f32], bias: &[f32]) -> f64 {
+    let top = z.iter().zip(bias).map(|(z, b)| z + b).fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = z.iter().zip(bias).map(|(z, b)| f64::from((z + b - top).exp())).sum();
+    f64::from(top) + total.ln()
+}
+
+fn nll(z: &[f32], bias: &[f32], t: usize) -> f64 {
+    log_sum_exp(z, bias) - f64::from(z[t] + bias[t])
+}
+
+fn add_gradient(grad: &mut [f64], z: &[f32], bias: &[f32], t: usize, scale: f64) {
+    let lse = log_sum_exp(z, bias) as f32;
+    for ((g, z), b) in grad.iter_mut().zip(z).zip(bias) {
+        *g += scale * f64::from((z + b - lse).exp());
+    }
+    grad[t] -= scale;
+}

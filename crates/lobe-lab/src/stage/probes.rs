@@ -1,0 +1,69 @@
+//! Knowledge probes: which of several continuations the model finds most likely.
+
+use lobe_core::{LabelId, UNLABELLED};
+use lobe_engine::ops::head::{IGNORE, RowWeights};
+use lobe_engine::{Plan, Tape};
+use lobe_nets::TokenBatch;
+
+use crate::error::LabError;
+use crate::exec::Context;
+use crate::store::Metric;
+
+/// Accuracy and chance level per label of the probes' classes. Without probes, nothing.
+pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabError> {
+    let x = c.experiment;
+    let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
+    let probes = &x.data.probes;
+    let longest = probes.iter().flat_map(|p| p.choices.iter().map(|c| p.prompt.len() + c.len())).max();
+    let Some(longest) = longest.filter(|n| *n > 1 && *n <= net.config.context) else { return Ok(Vec::new()) };
+    // A probe is asked in a class (language); its label is that class's true label.
+    let label_of = |class: u16| -> LabelId {
+        let hit = x.data.test.class.iter().position(|k| *k == class);
+        hit.map_or(UNLABELLED, |i| x.test_truth[i])
+    };
+    let mut batch = TokenBatch::new(longest, 1);
+    for p in probes {
+        for choice in &p.choices {
+            let all: Vec<u32> = p.prompt.iter().chain(choice).copied().collect();
+            let mut inputs = all[..all.len() - 1].to_vec();
+            let mut targets: Vec<u32> = vec![IGNORE; p.prompt.len() - 1];
+            targets.extend_from_slice(choice);
+            inputs.resize(longest, IGNORE);
+            targets.resize(longest, IGNORE);
+            batch.push_pair(&inputs, &targets, label_of(p.class), None);
+        }
+    }
+    let plan = Plan::plain(x.layout());
+    let shards: Vec<usize> = (0..batch.shards()).collect();
+    let scores = c.runner.map(&shards, |ws, s| -> Result<f64, LabError> {
+        let mut tape = Tape::new(ws, x.layout(), params, None, &plan, batch.rows(*s));
+        let (inputs, targets, seq) = batch.tokens(*s);
+        let h = net.hidden(&mut tape, inputs, seq)?;
+        let stats = tape.cross_entropy(h, net.head(), targets, RowWeights::One(0.0))?;
+        Ok(tape.value(stats).chunks_exact(2).map(|v| f64::from(v[0])).sum())
+    });
+    let scores: Vec<f64> = scores.into_iter().collect::<Result<_, _>>()?;
+    let mut sums = vec![[0.0; 3]; x.labels.len()];
+    let mut at = 0;
+    for p in probes {
+        let choices = &scores[at..at + p.choices.len()];
+        at += p.choices.len();
+        let best = (0..choices.len()).min_by(|a, b| choices[*a].total_cmp(&choices[*b]));
+        let sum = &mut sums[label_of(p.class).index()];
+        let right = f64::from(u8::from(best == Some(p.answer)));
+        *sum = [sum[0] + right, sum[1] + 1.0 / p.choices.len() as f64, sum[2] + 1.0];
+    }
+    let mut out = Vec::new();
+    for (l, s) in sums.iter().enumerate().filter(|(_, s)| s[2] > 0.0) {
+        for (metric, value) in [("probe_accuracy", s[0]), ("probe_chance", s[1])] {
+            out.push(Metric {
+                step: None,
+                label: x.labels.names()[l].clone(),
+                metric: metric.into(),
+                value: value / s[2],
+                unit: "fraction".into(),
+            });
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,82 @@
+//! Training: every arm and seed from the same initial weights, side by side.
+
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Done, key, members, timing, write_model};
+use crate::error::LabError;
+use crate::exec::{Context, EvalSet, Experiment, Feed, Spec, Trainee, optimiser, train};
+use crate::recipe::Stage;
+
+/// `do = "train"`: everything is in `[train]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainStage {}
+
+/// Held-out examples per label that are evaluated along the way; `measure` takes all.
+const ALONG_THE_WAY: usize = 100;
+/// Bytes of parameters, moments and lanes that train at the same time.
+const MEMORY: usize = 6 << 30;
+
+pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
+    let x = c.experiment;
+    let all = members(c, stage);
+    let total: u64 = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).steps).sum();
+    c.options.progress.stage(&stage.name, total);
+    let eval = EvalSet::new(x, |_| true, if x.net.gpt().is_some() { ALONG_THE_WAY } else { 500 });
+    let (mut cached, mut base, mut resumed) = (0, 0, false);
+    let mut todo = Vec::new();
+    for (arm, seed) in &all {
+        let dir = c.run.member(&stage.name, &x.arms[*arm].arm.name, *seed)?;
+        let key = key(c, stage, *arm, *seed);
+        if dir.is_done(&key)? {
+            cached += 1;
+            base += x.recipe.train_of(&x.arms[*arm].arm).steps;
+        } else {
+            todo.push((*arm, *seed, dir, key));
+        }
+    }
+    let lanes = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).lanes).max().unwrap_or(1);
+    let each = 4 * x.layout().len() * (3 + lanes);
+    let group = (MEMORY / each.max(1)).max(1);
+    while !todo.is_empty() {
+        let start = Instant::now();
+        let batch: Vec<_> = todo.drain(..group.min(todo.len())).collect();
+        let steps: u64 = batch.iter().map(|(a, ..)| x.recipe.train_of(&x.arms[*a].arm).steps).sum();
+        let mut trainees = Vec::with_capacity(batch.len());
+        for (arm, seed, dir, key) in batch {
+            let a = &x.arms[arm];
+            let t = x.recipe.train_of(&a.arm);
+            let spec = Spec {
+                optimiser: optimiser(t),
+                steps: t.steps,
+                lanes: t.lanes,
+                log_every: t.log_every,
+                eval_every: t.eval_every,
+                checkpoint_secs: Some(t.checkpoint_secs),
+            };
+            let params = x.layout().init(Experiment::key(seed).child("weights"));
+            let feed = Box::new(Feed::new(x, arm, seed)?);
+            trainees.push(Trainee::new(params, a.plan.clone(), feed, spec, Some(dir), key, Some(&eval))?);
+        }
+        resumed |= trainees.iter().any(|t| t.done() > 0);
+        let before: u64 = trainees.iter().map(|t| t.targets).sum();
+        let result = train(c, &mut trainees, base);
+        // Side by side, each member took its share of the wall time.
+        let seconds = start.elapsed().as_secs_f64() / trainees.len().max(1) as f64;
+        result?;
+        let unit = if x.net.gpt().is_some() { "tokens/s" } else { "images/s" };
+        let done: u64 = trainees.iter().map(|t| t.targets).sum::<u64>() - before;
+        let count = trainees.len().max(1) as f64;
+        for t in &mut trainees {
+            let Some(dir) = t.dir.clone() else { continue };
+            write_model(c, &dir, &t.member.params, &t.key)?;
+            timing(&dir, seconds, done as f64 / count, unit)?;
+            t.close()?;
+        }
+        base += steps;
+    }
+    Ok(Done { members: all.len(), cached, resumed })
+}

@@ -1,0 +1,215 @@
+//! What the suites share: small networks of every shape, batches with chosen labels, gradients.
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
+use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
+use lobe_engine::ops::distance::Distance;
+use lobe_engine::{Layout, Member, OptimiserKind, OptimiserState, Plan, Runner, Tape, Workspace};
+use lobe_methods::{Context, LOCALIZE, Localize};
+use lobe_nets::{
+    Activation, Autoencoder, AutoencoderConfig, DecoderConfig, Gpt, GptConfig, ImageBatch, LanguageModelling,
+    Net, NormKind, Penalties, Positions, Reconstruction, TokenBatch,
+};
+
+pub(crate) const VOCAB: usize = 20;
+pub(crate) const SEQ: usize = 6;
+const PIXELS: usize = 10;
+
+/// A network, its parameters and the region that is routed.
+pub(crate) struct Bench {
+    pub(crate) name: &'static str,
+    pub(crate) net: Net,
+    pub(crate) params: Vec<f32>,
+    pub(crate) region: Selection,
+    pub(crate) labels: LabelSet,
+}
+
+/// Two blocks, width 16, four heads.
+fn tiny() -> GptConfig {
+    GptConfig { layers: 2, width: 16, heads: 4, init_std: 0.3, ..GptConfig::default() }
+}
+
+fn gpt(name: &'static str, config: GptConfig) -> Bench {
+    let net = Gpt::new(config.resolve(VOCAB, SEQ).unwrap());
+    Bench::new(name, Net::Gpt(net), "blocks.*.mlp.post[-8..] + blocks.*.attn.z[-1]")
+}
+
+/// The GPT of the conformance tables.
+pub(crate) fn small() -> Bench {
+    gpt("gpt", tiny())
+}
+
+/// Transformers of the common shapes.
+pub(crate) fn transformers() -> Vec<Bench> {
+    let gpt2 = GptConfig { activation: Activation::GeluTanh, tied: true, ..tiny() };
+    let neo = GptConfig {
+        activation: Activation::GeluTanh,
+        qkv_bias: false,
+        scale_attention: false,
+        window: 3,
+        window_odd_blocks: true,
+        tied: true,
+        head_bias: true,
+        ..tiny()
+    };
+    let llama = GptConfig {
+        activation: Activation::Swiglu,
+        norm: NormKind::Rms,
+        positions: Positions::Rotary,
+        kv_heads: 2,
+        mlp: 24,
+        qkv_bias: false,
+        out_bias: false,
+        mlp_bias: false,
+        ..tiny()
+    };
+    vec![small(), gpt("gpt-2", gpt2), gpt("gpt-neo", neo), gpt("llama", llama)]
+}
+
+/// An autoencoder whose latent is routed, with a certificate on each half.
+pub(crate) fn autoencoder() -> Bench {
+    let part = |name: &str, from, to, detach| DecoderConfig { name: name.into(), from, to, detach };
+    let config = AutoencoderConfig {
+        hidden: vec![14, 12],
+        latent: 16,
+        decoders: vec![part("decoder", 0, 0, false), part("top", 0, 8, true), part("bottom", 8, 16, true)],
+        ..AutoencoderConfig::default()
+    };
+    let net = Autoencoder::new(config.resolve(PIXELS).unwrap());
+    Bench::new("autoencoder", Net::Autoencoder(net), "latent[-8..]")
+}
+
+/// Every network.
+pub(crate) fn benches() -> Vec<Bench> {
+    transformers().into_iter().chain([autoencoder()]).collect()
+}
+
+/// One batch: `(sequence number, label)`, and how many go to a shard.
+pub(crate) struct Batch<'a> {
+    pub(crate) items: &'a [(usize, LabelId)],
+    pub(crate) per_shard: usize,
+}
+
+impl Bench {
+    fn new(name: &'static str, net: Net, region: &str) -> Bench {
+        let mut params = net.layout().init(Key::root(1)).to_vec();
+        // Biases, gains and shifts start at 0 and 1, which hides mistakes.
+        let mut rng = Key::root(2).child(name).rng();
+        params.iter_mut().for_each(|x| *x += 0.1 * rng.normal() as f32);
+        let region = resolve(&net, region);
+        let mut labels = LabelSet::default();
+        labels.add("other");
+        Bench { name, net, params, region, labels }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        self.net.layout()
+    }
+
+    pub(crate) fn plan(&self, table: &RouteTable) -> Plan {
+        Plan::new(self.layout(), &self.labels, std::slice::from_ref(&self.region), table).unwrap()
+    }
+
+    /// The method's table with default parameters.
+    pub(crate) fn table(&self, method: &dyn Localize) -> RouteTable {
+        let regions: &[String] = &["target".to_owned()];
+        method.table(&Context { labels: &self.labels, regions }).unwrap()
+    }
+
+    /// Objective and gradient of a batch.
+    pub(crate) fn gradient(&self, plan: &Plan, batch: &Batch<'_>) -> (f64, Vec<f32>) {
+        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let state = OptimiserState::new(self.params.len(), kind);
+        let params = lobe_engine::Buf::from_slice(&self.params);
+        let mut member = Member::new(params, plan.clone(), state, 1).unwrap();
+        let runner = Runner::new(1).unwrap();
+        let report = match &self.net {
+            Net::Gpt(net) => {
+                let tokens = token_batch(batch);
+                let program = LanguageModelling { net, batch: &tokens };
+                runner.gradients(self.layout(), &mut member, &program)
+            }
+            Net::Autoencoder(net) => {
+                let mut images = ImageBatch::new(PIXELS, batch.per_shard);
+                batch.items.iter().for_each(|(i, label)| images.push(&pixels(*i), *label));
+                let even = vec![1.0; self.labels.len()];
+                let penalties = Penalties { l1: vec![(0..16, 0.01)], correlation: None };
+                let program = Reconstruction::new(net, &images, Distance::Squared, &even, false, &penalties);
+                runner.gradients(self.layout(), &mut member, &program)
+            }
+        };
+        (report.unwrap().objective, member.gradient())
+    }
+
+    /// Final hidden states, or all reconstructions, of `rows` inputs with one label.
+    pub(crate) fn outputs(&self, params: &[f32], plan: &Plan, label: LabelId) -> Vec<f32> {
+        let items: Vec<_> = (0..3).map(|i| (i, label)).collect();
+        let mut ws = Workspace::default();
+        match &self.net {
+            Net::Gpt(net) => {
+                let batch = token_batch(&Batch { items: &items, per_shard: 3 });
+                let mut tape = Tape::new(&mut ws, self.layout(), params, None, plan, batch.rows(0));
+                let (tokens, _, seq) = batch.tokens(0);
+                let h = net.hidden(&mut tape, tokens, seq).unwrap();
+                let out = tape.logits(h, net.head()).unwrap();
+                tape.value(out).to_vec()
+            }
+            Net::Autoencoder(net) => {
+                let rows = lobe_engine::ShardRows::uniform(3, label);
+                let mut tape = Tape::new(&mut ws, self.layout(), params, None, plan, rows);
+                let all: Vec<f32> = (0..3).flat_map(pixels).collect();
+                let x = tape.input(3, PIXELS, |b| b.copy_from_slice(&all));
+                let out = net.forward(&mut tape, x).unwrap();
+                out.outputs.iter().flat_map(|v| tape.value(*v).to_vec()).collect()
+            }
+        }
+    }
+
+    /// 1 for each parameter owned by `selection`.
+    pub(crate) fn owned(&self, selection: &Selection) -> Vec<bool> {
+        let mut out = vec![false; self.params.len()];
+        self.layout().for_owned(selection, |_, range| out[range].fill(true));
+        out
+    }
+}
+
+pub(crate) fn resolve(net: &Net, region: &str) -> Selection {
+    region.parse::<Region>().unwrap().resolve(net.layout().sites()).unwrap()
+}
+
+fn token_batch(batch: &Batch<'_>) -> TokenBatch {
+    let mut out = TokenBatch::new(SEQ, batch.per_shard);
+    for (i, label) in batch.items {
+        let mut rng = Key::root(3).index(*i as u64).rng();
+        let tokens: Vec<u32> = (0..=SEQ).map(|_| rng.below(VOCAB) as u32).collect();
+        out.push(&tokens, *label, None);
+    }
+    out
+}
+
+fn pixels(i: usize) -> Vec<f32> {
+    let mut rng = Key::root(4).index(i as u64).rng();
+    (0..PIXELS).map(|_| rng.normal() as f32).collect()
+}
+
+/// Every registered method with default parameters.
+pub(crate) fn methods() -> Vec<(&'static str, Box<dyn Localize>)> {
+    let build = |v: &lobe_methods::Entry<dyn Localize>| (v.build)(&serde_json::json!({})).unwrap().0;
+    LOCALIZE.iter().map(|e| (e.about.name, build(e))).collect()
+}
+
+/// Fails unless the bits agree (0 and -0 are the same).
+#[track_caller]
+pub(crate) fn assert_same(what: &str, got: &[f32], want: &[f32]) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let bad = got.iter().zip(want).position(|(g, w)| g != w);
+    assert_eq!(bad, None, "{what}: {:?}", bad.map(|i| (got[i], want[i])));
+}
+
+/// Fails unless `got` equals `want` up to a share of the largest number.
+#[track_caller]
+pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let top = want.iter().chain(got).fold(1e-3f32, |a, x| a.max(x.abs()));
+    let bad = got.iter().zip(want).position(|(g, w)| !((g - w).abs() <= tolerance * top));
+    assert_eq!(bad, None, "{what}: {:?} of {top}", bad.map(|i| (got[i], want[i])));
+}

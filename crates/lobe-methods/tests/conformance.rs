@@ -1,0 +1,282 @@
+//! Every registered localisation method, held to its own table and to the laws all of them obey.
+//! Nothing here names a method: a new one is tested by being on the list.
+
+mod common;
+
+use common::{Batch, Bench, assert_close, assert_same, benches, methods, small, transformers};
+use lobe_core::{
+    FORGET, JointKind, LabelId, RETAIN, Route, RouteRow, RouteTable, Selection, Target, UNLABELLED,
+};
+use lobe_engine::Plan;
+use lobe_methods::{Part, Status};
+
+const STANDARD: [LabelId; 3] = [FORGET, RETAIN, UNLABELLED];
+/// A label that no method mentions.
+const OTHER: LabelId = LabelId(3);
+
+const TARGETS: [Target; 6] = [
+    Target::Region(0),
+    Target::Elsewhere,
+    Target::Joint(JointKind::Embedding),
+    Target::Joint(JointKind::Norm),
+    Target::Joint(JointKind::OutBias),
+    Target::Joint(JointKind::Head),
+];
+
+fn uniform(label: LabelId) -> [(usize, LabelId); 3] {
+    [(0, label), (1, label), (2, label)]
+}
+
+fn one_by_one(items: &[(usize, LabelId)]) -> Batch<'_> {
+    Batch { items, per_shard: 1 }
+}
+
+/// Which parameters a part of the network has.
+fn part(bench: &Bench, part: Part) -> Vec<bool> {
+    let joint = |kind| {
+        let mut out = vec![false; bench.params.len()];
+        let tensors = bench.layout().tensors().iter().filter(|t| t.joint == Some(kind));
+        tensors.for_each(|t| out[t.span()].fill(true));
+        out
+    };
+    match part {
+        Part::Region => bench.owned(&bench.region),
+        Part::Elsewhere => bench.owned(&bench.region.clone().complement(bench.layout().sites())),
+        Part::Embedding => joint(JointKind::Embedding),
+        Part::OutBias => joint(JointKind::OutBias),
+        Part::Norm => joint(JointKind::Norm),
+        Part::Head => joint(JointKind::Head),
+    }
+}
+
+/// The table with one of three numbers of one row replaced.
+fn with_number(table: &RouteTable, label: LabelId, target: Target, set: impl Fn(&mut Route)) -> RouteTable {
+    let mut route = table.get(label, target);
+    set(&mut route);
+    table.clone().with(label, target, route)
+}
+
+/// `low + (high - low) x` in f64.
+fn line(low: &[f32], high: &[f32], x: f32) -> Vec<f32> {
+    let at = |l: f64, h: f64| (l + (h - l) * f64::from(x)) as f32;
+    low.iter().zip(high).map(|(l, h)| at(f64::from(*l), f64::from(*h))).collect()
+}
+
+#[test]
+fn every_line_of_every_table_holds() {
+    for bench in transformers() {
+        let plain = Plan::plain(bench.layout());
+        for (name, method) in methods() {
+            let plan = bench.plan(&bench.table(method.as_ref()));
+            for (label, of, status) in method.expected() {
+                let what = format!("{}: {name}: label {label:?}, {of:?}: {status:?}", bench.name);
+                let items = uniform(label);
+                let (_, routed) = bench.gradient(&plan, &one_by_one(&items));
+                let (_, ordinary) = bench.gradient(&plain, &one_by_one(&items));
+                let mask = part(&bench, of);
+                let pick = |g: &[f32]| -> Vec<f32> {
+                    g.iter().zip(&mask).filter(|(_, m)| **m).map(|(g, _)| *g).collect()
+                };
+                let (got, want) = (pick(&routed), pick(&ordinary));
+                if got.is_empty() {
+                    // A shape without output biases or an untied head has no such part.
+                    assert!(matches!(of, Part::OutBias | Part::Head), "{what}: no such parameter");
+                    continue;
+                }
+                assert!(want.iter().any(|g| *g != 0.0), "{what}: ordinary training leaves it alone");
+                match status {
+                    Status::Zero => assert!(got.iter().all(|g| *g == 0.0), "{what}"),
+                    Status::Plain => assert_same(&what, &got, &want),
+                    Status::Changed => {
+                        assert!(got.iter().any(|g| *g != 0.0), "{what}: is zero");
+                        assert!(got != want, "{what}: is ordinary training");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn all_ones_routes_are_plain_training_bit_for_bit() {
+    for bench in benches() {
+        let plain = Plan::plain(bench.layout());
+        for (name, method) in methods() {
+            // The method's own rows, each of them 1, 1, 1.
+            let table = bench.table(method.as_ref());
+            let rows = table.rows.iter().map(|r| RouteRow { route: Route::PLAIN, ..*r }).collect();
+            let mut ones = RouteTable { rows };
+            for target in TARGETS {
+                ones = ones.with(UNLABELLED, target, Route::PLAIN);
+            }
+            let plan = bench.plan(&ones);
+            let mixed = [(0, FORGET), (1, RETAIN), (2, UNLABELLED), (3, FORGET)];
+            for per_shard in [1, 4] {
+                let batch = Batch { items: &mixed, per_shard };
+                let (got, want) = (bench.gradient(&plan, &batch), bench.gradient(&plain, &batch));
+                assert_eq!(got.0.to_bits(), want.0.to_bits(), "{}: {name}", bench.name);
+                assert_same(&format!("{}: {name}", bench.name), &got.1, &want.1);
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_a_method_does_not_mention_train_plainly() {
+    for bench in benches() {
+        let plain = Plan::plain(bench.layout());
+        for (name, method) in methods() {
+            let table = bench.table(method.as_ref());
+            let plan = bench.plan(&table);
+            assert!(table.is_plain(OTHER), "{name} mentions a label of somebody else");
+            for label in STANDARD.into_iter().chain([OTHER]).filter(|l| table.is_plain(*l)) {
+                let items = uniform(label);
+                let batch = one_by_one(&items);
+                let (got, want) = (bench.gradient(&plan, &batch), bench.gradient(&plain, &batch));
+                assert_eq!(got.0.to_bits(), want.0.to_bits(), "{}: {name}: {label:?}", bench.name);
+                assert_same(&format!("{}: {name}: {label:?}", bench.name), &got.1, &want.1);
+            }
+        }
+    }
+}
+
+/// Gradients as a function of one route number are a straight line through its values at 0 and 1.
+fn check_line(bench: &Bench, method: &str, table: &RouteTable, name: &str, set: fn(&mut Route, f32)) {
+    for label in STANDARD {
+        let items = uniform(label);
+        let batch = one_by_one(&items);
+        for target in TARGETS {
+            let run = |x: f32| {
+                let table = with_number(table, label, target, |r| set(r, x));
+                bench.gradient(&bench.plan(&table), &batch)
+            };
+            let (zero, one) = (run(0.0), run(1.0));
+            for x in [-2.0, -0.75, 0.5, 3.0] {
+                let what = format!("{}: {method}: {name} of {target:?} for {label:?} at {x}", bench.name);
+                let got = run(x);
+                assert_eq!(got.0.to_bits(), one.0.to_bits(), "{what}: the forward pass changed");
+                assert_close(&what, &got.1, &line(&zero.1, &one.1, x), 2e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_are_linear_in_every_update_weight() {
+    for bench in benches() {
+        for (name, method) in methods() {
+            check_line(&bench, name, &bench.table(method.as_ref()), "update", |r, x| r.update = x);
+        }
+    }
+}
+
+#[test]
+fn gradients_are_linear_in_the_backward_weight_of_a_site() {
+    // With several routed sites one after another, the weight's powers meet on the way down.
+    for mut bench in benches() {
+        let site = match bench.net.gpt() {
+            Some(_) => ["blocks.0.mlp.post[-8..]", "blocks.1.attn.z[-1]"].as_slice(),
+            None => &["latent[-8..]"],
+        };
+        for region in site {
+            bench.region = common::resolve(&bench.net, region);
+            for (name, method) in methods() {
+                check_line(&bench, name, &bench.table(method.as_ref()), "backward", |r, x| r.backward = x);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_update_weight_scales_what_it_owns_and_nothing_else() {
+    for bench in benches() {
+        for (name, method) in methods() {
+            let table = bench.table(method.as_ref());
+            for label in STANDARD {
+                let items = uniform(label);
+                let run = |x: f32| {
+                    let set = |r: &mut Route| r.update = x;
+                    let table = with_number(&table, label, Target::Region(0), set);
+                    bench.gradient(&bench.plan(&table), &one_by_one(&items)).1
+                };
+                let (one, three) = (run(1.0), run(-3.0));
+                for (i, owned) in part(&bench, Part::Region).iter().enumerate() {
+                    let want = if *owned { -3.0 * one[i] } else { one[i] };
+                    let same = (three[i] - want).abs() <= 1e-5 * want.abs().max(1e-3);
+                    assert!(same, "{}: {name}: {label:?}: {i}: {} not {want}", bench.name, three[i]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn order_within_a_batch_does_not_matter() {
+    for bench in benches() {
+        for (name, method) in methods() {
+            let plan = bench.plan(&bench.table(method.as_ref()));
+            let items = [(0, FORGET), (1, RETAIN), (2, FORGET), (3, UNLABELLED), (4, RETAIN)];
+            let mut other = items;
+            other.reverse();
+            other.swap(0, 3);
+            for per_shard in [1, 2, 5] {
+                let a = bench.gradient(&plan, &Batch { items: &items, per_shard });
+                let b = bench.gradient(&plan, &Batch { items: &other, per_shard });
+                let what = format!("{}: {name}, {per_shard} to a shard", bench.name);
+                assert!((a.0 - b.0).abs() <= 1e-6 * a.0.abs(), "{what}");
+                assert_close(&what, &b.1, &a.1, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mixed_batch_is_the_sum_of_uniform_ones() {
+    for bench in benches() {
+        for (name, method) in methods() {
+            let plan = bench.plan(&bench.table(method.as_ref()));
+            let items = [(0, FORGET), (1, RETAIN), (2, FORGET), (3, UNLABELLED), (4, OTHER)];
+            let mut sum = vec![0.0f32; bench.params.len()];
+            for label in STANDARD.into_iter().chain([OTHER]) {
+                let own: Vec<_> = items.iter().copied().filter(|(_, l)| *l == label).collect();
+                let share = own.len() as f32 / items.len() as f32;
+                let (_, g) = bench.gradient(&plan, &one_by_one(&own));
+                sum.iter_mut().zip(&g).for_each(|(s, g)| *s += share * g);
+            }
+            for per_shard in [1, 2, 5] {
+                let got = bench.gradient(&plan, &Batch { items: &items, per_shard }).1;
+                assert_close(&format!("{}: {name}, {per_shard} to a shard", bench.name), &got, &sum, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_the_table_do_not_overlap() {
+    for bench in benches() {
+        let all = [Part::Region, Part::Elsewhere, Part::Embedding, Part::OutBias, Part::Norm, Part::Head];
+        let masks: Vec<_> = all.iter().map(|p| part(&bench, *p)).collect();
+        for i in 0..bench.params.len() {
+            let parts = masks.iter().filter(|m| m[i]).count();
+            assert!(parts <= 1, "{}: parameter {i} belongs to {parts} parts", bench.name);
+        }
+    }
+}
+
+#[test]
+fn an_empty_region_leaves_the_tables_without_effect_on_it() {
+    let mut bench = small();
+    bench.region = Selection::default();
+    let plain = Plan::plain(bench.layout());
+    for (name, method) in methods() {
+        // Nothing is named, so only routes of joint parts are left.
+        let table = bench.table(method.as_ref());
+        if table.rows.iter().any(|r| matches!(r.target, Target::Joint(_))) {
+            continue;
+        }
+        let items = uniform(FORGET);
+        let batch = one_by_one(&items);
+        let got = bench.gradient(&bench.plan(&table), &batch);
+        assert_same(name, &got.1, &bench.gradient(&plain, &batch).1);
+    }
+}
