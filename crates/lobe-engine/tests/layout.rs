@@ -1,4 +1,5 @@
 //! Layouts: reproducible initial values, and owned rectangles that cover what they say.
+#![allow(clippy::single_range_in_vec_init, reason = "regions are lists of ranges, also of one")]
 
 use lobe_core::{JointKind, Key, Selection};
 use lobe_engine::{Init, Layout, Owner, OwnerPart, SiteId};

@@ -1,5 +1,6 @@
 //! What routes do to values and gradients, held against plain training, against the stop-gradient
 //! formula `F (B a + (1 - B) sg(a))`, and against sums by hand.
+#![allow(clippy::single_range_in_vec_init, reason = "regions are lists of ranges, also of one")]
 
 mod common;
 
@@ -599,7 +600,7 @@ fn interventions_do_what_they_say() {
                             Edit::Set(v) => {
                                 let rows = t.shape(x).0;
                                 t.input(rows, v.len(), |x| {
-                                    x.chunks_mut(v.len()).for_each(|x| x.copy_from_slice(v))
+                                    x.chunks_mut(v.len()).for_each(|x| x.copy_from_slice(v));
                                 })
                             }
                             Edit::Add(v) => {

@@ -1,4 +1,8 @@
 //! What an operation says when shapes do not fit: its name, what should have agreed, both shapes.
+#![allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of one lifetime is no function of all"
+)]
 
 mod common;
 

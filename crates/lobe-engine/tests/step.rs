@@ -267,8 +267,7 @@ fn a_parameter_without_gradient_is_named() {
     // Declared: by not training it, or by a route that updates nothing.
     step(&mut new(plain.clone().train_only(|p| p == a)), &[a]).expect("only a is trained");
     let mut all = Selection::default();
-    let every: [std::ops::Range<u32>; 1] = std::array::from_fn(|_| 0..2);
-    all.add(site.0, every);
+    all.add(site.0, std::iter::once(0..2));
     let table = RouteTable::plain().with(FORGET, Target::Region(0), Route::ABSENT);
     let routed = Plan::new(&layout, &lobe_core::LabelSet::default(), &[all], &table).expect("a plan");
     step(&mut new(routed), &[a, b]).expect("the route says so");

@@ -299,7 +299,7 @@ impl Net {
             } else if *site == self.z {
                 s.add(site.0, [0..1, 2..4]);
             } else {
-                s.add(site.0, [2..5]);
+                s.add(site.0, std::iter::once(2..5));
             }
         }
         s
