@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Batch, Bench, assert_close, assert_same, benches, methods, small, transformers};
+use common::{Batch, Bench, assert_close, assert_same, autoencoder, benches, methods, small, transformers};
 use lobe_core::{
     FORGET, JointKind, LabelId, RETAIN, Route, RouteRow, RouteTable, Selection, Target, UNLABELLED,
 };
@@ -200,11 +200,9 @@ fn an_update_weight_scales_what_it_owns_and_nothing_else() {
                     bench.gradient(&bench.plan(&table), &one_by_one(&items)).1
                 };
                 let (one, three) = (run(1.0), run(-3.0));
-                for (i, owned) in part(&bench, Part::Region).iter().enumerate() {
-                    let want = if *owned { -3.0 * one[i] } else { one[i] };
-                    let same = (three[i] - want).abs() <= 1e-5 * want.abs().max(1e-3);
-                    assert!(same, "{}: {name}: {label:?}: {i}: {} not {want}", bench.name, three[i]);
-                }
+                let scaled = |(g, owned): (&f32, &bool)| if *owned { -3.0 * g } else { *g };
+                let want: Vec<f32> = one.iter().zip(&part(&bench, Part::Region)).map(scaled).collect();
+                assert_close(&format!("{}: {name}: {label:?}", bench.name), &three, &want, 1e-6);
             }
         }
     }
@@ -249,6 +247,14 @@ fn a_mixed_batch_is_the_sum_of_uniform_ones() {
             }
         }
     }
+}
+
+#[test]
+#[ignore = "a closed route also stops what a penalty says before the site; the engine skips those columns"]
+fn a_penalty_before_the_site_is_not_routed() {
+    let mut bench = autoencoder();
+    bench.l1 = 0.01;
+    check_line(&bench, "none", &RouteTable::plain(), "backward", |r, x| r.backward = x);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Bench {
     pub(crate) params: Vec<f32>,
     pub(crate) region: Selection,
     pub(crate) labels: LabelSet,
+    /// Weight of an L1 penalty on the code of an autoencoder.
+    pub(crate) l1: f32,
 }
 
 /// Two blocks, width 16, four heads.
@@ -98,7 +100,7 @@ impl Bench {
         let region = resolve(&net, region);
         let mut labels = LabelSet::default();
         labels.add("other");
-        Bench { name, net, params, region, labels }
+        Bench { name, net, params, region, labels, l1: 0.0 }
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -132,7 +134,7 @@ impl Bench {
                 let mut images = ImageBatch::new(PIXELS, batch.per_shard);
                 batch.items.iter().for_each(|(i, label)| images.push(&pixels(*i), *label));
                 let even = vec![1.0; self.labels.len()];
-                let penalties = Penalties { l1: vec![(0..16, 0.01)], correlation: None };
+                let penalties = Penalties { l1: vec![(0..16, self.l1)], correlation: None };
                 let program = Reconstruction::new(net, &images, Distance::Squared, &even, false, &penalties);
                 runner.gradients(self.layout(), &mut member, &program)
             }
