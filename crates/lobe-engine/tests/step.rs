@@ -27,29 +27,32 @@ fn optimiser(kind: OptimiserKind, masked: Masked) -> Optimiser {
 }
 
 /// One shard per entry: some sequences and their label.
-struct Shards<'a> {
+struct Sequences<'a> {
     net: &'a Net,
     shards: Vec<(Batch, LabelId)>,
     strength: Option<Vec<f32>>,
+    /// Labels of the first rows of every shard, in place of the shard's.
+    each: Option<Vec<LabelId>>,
 }
 
-impl<'a> Shards<'a> {
+impl<'a> Sequences<'a> {
     /// Shard `i` has one or two sequences.
-    fn new(net: &'a Net, name: &str, labels: &[LabelId]) -> Shards<'a> {
+    fn new(net: &'a Net, name: &str, labels: &[LabelId]) -> Sequences<'a> {
         let batch = |i: usize| Batch::new(&format!("{name} {i}"), 1 + i % 2);
         let shards = labels.iter().enumerate().map(|(i, l)| (batch(i), *l)).collect();
-        Shards { net, shards, strength: None }
+        Sequences { net, shards, strength: None, each: None }
     }
 }
 
-impl Program for Shards<'_> {
+impl Program for Sequences<'_> {
     fn shards(&self) -> usize {
         self.shards.len()
     }
     fn rows(&self, shard: usize) -> ShardRows<'_> {
         let (batch, label) = &self.shards[shard];
         let strength = self.strength.as_ref().map(|s| &s[..batch.rows()]);
-        ShardRows { rows: batch.rows(), labels: RowLabels::One(*label), strength }
+        let each = self.each.as_ref().map(|e| RowLabels::Each(&e[..batch.rows()]));
+        ShardRows { rows: batch.rows(), labels: each.unwrap_or(RowLabels::One(*label)), strength }
     }
     fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
         let (batch, label) = &self.shards[shard];
@@ -105,8 +108,10 @@ fn results_do_not_depend_on_threads_or_neighbours() {
             .collect();
         let mut reports = vec![String::new(); which.len()];
         for step in 0..4 {
-            let programs: Vec<Shards<'_>> =
-                which.iter().map(|i| Shards::new(nets[*i], &format!("{step} {}", i / 2), &labels)).collect();
+            let programs: Vec<Sequences<'_>> = which
+                .iter()
+                .map(|i| Sequences::new(nets[*i], &format!("{step} {}", i / 2), &labels))
+                .collect();
             let mut jobs: Vec<(&mut Member, &dyn Program, &Optimiser)> = members
                 .iter_mut()
                 .zip(&programs)
@@ -137,7 +142,7 @@ fn lanes_change_the_order_of_a_sum_only() {
     let net = Net::new(Shape::GPT);
     let runner = Runner::new(2).expect("a runner");
     for shards in [1, 2, 5, 9] {
-        let program = Shards::new(&net, "lanes", &vec![RETAIN; shards]);
+        let program = Sequences::new(&net, "lanes", &vec![RETAIN; shards]);
         let run = |lanes| {
             let mut m = member(&net, Plan::plain(&net.layout), ADAMW, lanes);
             let report = runner.gradients(&net.layout, &mut m, &program).expect("gradients");
@@ -166,10 +171,10 @@ fn a_batch_without_shards_is_left_out() {
     let runner = Runner::new(1).expect("a runner");
     let o = optimiser(ADAMW, Masked::ZeroGrad);
     let mut m = member(&net, Plan::plain(&net.layout), ADAMW, 2);
-    let full = Shards::new(&net, "full", &[RETAIN]);
+    let full = Sequences::new(&net, "full", &[RETAIN]);
     one(&runner, &net, &mut m, &full, &o, 0).expect("a step");
     let before = (m.params.to_vec(), m.state.first.to_vec());
-    one(&runner, &net, &mut m, &Shards::new(&net, "empty", &[]), &o, 1).expect("nothing to do");
+    one(&runner, &net, &mut m, &Sequences::new(&net, "empty", &[]), &o, 1).expect("nothing to do");
     assert_same("parameters", &m.params, &before.0);
     assert_same("moments", &m.state.first, &before.1);
     assert_eq!(m.state.updates, 1, "the bias correction counts updates, not steps");
@@ -187,7 +192,7 @@ fn a_non_finite_loss_names_its_place_and_leaves_nothing_behind() {
             let mut m = member(&net, Plan::plain(&net.layout), ADAMW, 3);
             spoil(&net, &mut m.params);
             // Token 0 stands in shard 4 alone.
-            let mut program = Shards::new(&net, "finite", &[RETAIN; 6]);
+            let mut program = Sequences::new(&net, "finite", &[RETAIN; 6]);
             for (i, (batch, _)) in program.shards.iter_mut().enumerate() {
                 batch.tokens.iter_mut().for_each(|t| *t = (*t).max(1));
                 batch.tokens[2] = u32::from(i != 4);
@@ -382,7 +387,7 @@ fn no_step_after_the_first_allocates() {
     let mut m = member(&net, mask_update(&net).1, ADAMW, 2);
     let mut after = Vec::new();
     for step in 0..4 {
-        let mut program = Shards::new(&net, &format!("{step}"), &[RETAIN, FORGET, FORGET, RETAIN]);
+        let mut program = Sequences::new(&net, &format!("{step}"), &[RETAIN, FORGET, FORGET, RETAIN]);
         program.strength = Some((0..2 * SEQ).map(|i| (i % 3) as f32 / 2.0).collect());
         one(&runner, &net, &mut m, &program, &o, step).expect("a step");
         after.push(runner.allocations());
@@ -406,11 +411,11 @@ fn frozen_entries_rest_and_masked_entries_drift() {
         let run = |masked: Masked, plan: &Plan, labels: &[LabelId], strength: Option<Vec<f32>>| {
             let o = optimiser(kind, masked);
             let mut m = member(&net, plan.clone(), kind, 2);
-            one(&runner, &net, &mut m, &Shards::new(&net, "first", &[RETAIN; 2]), &o, 0).expect("a step");
+            one(&runner, &net, &mut m, &Sequences::new(&net, "first", &[RETAIN; 2]), &o, 0).expect("a step");
             let before = m.params.to_vec();
             let moments = (m.state.first.to_vec(), m.state.second.to_vec());
             for step in 1..3 {
-                let mut program = Shards::new(&net, &format!("then {step}"), labels);
+                let mut program = Sequences::new(&net, &format!("then {step}"), labels);
                 program.strength.clone_from(&strength);
                 one(&runner, &net, &mut m, &program, &o, step).expect("a step");
             }
@@ -441,7 +446,7 @@ fn frozen_entries_rest_and_masked_entries_drift() {
         let one_step = |masked| {
             let o = optimiser(kind, masked);
             let mut m = member(&net, plan.clone(), kind, 2);
-            one(&runner, &net, &mut m, &Shards::new(&net, "only", &[FORGET; 2]), &o, 0).expect("a step");
+            one(&runner, &net, &mut m, &Sequences::new(&net, "only", &[FORGET; 2]), &o, 0).expect("a step");
             m.params.to_vec()
         };
         let (a, b) = (one_step(Masked::Freeze), one_step(Masked::ZeroGrad));
@@ -468,9 +473,9 @@ fn frozen_entries_rest_and_masked_entries_drift() {
         let elsewhere = net.owned(&rest);
         let mut m = member(&net, plan, ADAMW, 2);
         let o = optimiser(ADAMW, Masked::Freeze);
-        one(&runner, &net, &mut m, &Shards::new(&net, "thaw", &[RETAIN]), &o, 0).expect("a step");
+        one(&runner, &net, &mut m, &Sequences::new(&net, "thaw", &[RETAIN]), &o, 0).expect("a step");
         let before = m.params.to_vec();
-        one(&runner, &net, &mut m, &Shards::new(&net, "freeze", &[FORGET]), &o, 1).expect("a step");
+        one(&runner, &net, &mut m, &Sequences::new(&net, "freeze", &[FORGET]), &o, 1).expect("a step");
         for t in net.layout.tensors() {
             let joint = t.joint.map(Target::Joint) == Some(target);
             for i in t.span() {
@@ -481,10 +486,21 @@ fn frozen_entries_rest_and_masked_entries_drift() {
             }
         }
     }
+    // Labels row by row: frozen when every one of them says so.
+    for (row, thawed) in [(FORGET, false), (RETAIN, true)] {
+        let mut m = member(&net, plan.clone(), ADAMW, 2);
+        let mut program = Sequences::new(&net, "each", &[RETAIN; 3]);
+        let mut each = vec![FORGET; 2 * SEQ];
+        each[1] = row;
+        program.each = Some(each);
+        one(&runner, &net, &mut m, &program, &optimiser(ADAMW, Masked::Freeze), 0).expect("a step");
+        let moved = owned.iter().enumerate().filter(|(i, o)| **o && m.params[*i] != net.params[*i]).count();
+        assert_eq!(moved > 0, thawed);
+    }
     // Zero gradients alone: weight decay moves masked matrices from the first step on.
     let o = Optimiser { schedule: Schedule::constant(0.1), ..optimiser(ADAMW, Masked::ZeroGrad) };
     let mut m = member(&net, plan, ADAMW, 1);
-    one(&runner, &net, &mut m, &Shards::new(&net, "decay", &[FORGET]), &o, 0).expect("a step");
+    one(&runner, &net, &mut m, &Sequences::new(&net, "decay", &[FORGET]), &o, 0).expect("a step");
     for t in net.layout.tensors() {
         for i in t.span().filter(|i| owned[*i]) {
             let want = if t.matrix { net.params[i] * (1.0 - 0.1 * 0.1) } else { net.params[i] };
@@ -499,7 +515,7 @@ fn only_what_is_trained_moves() {
         let net = Net::new(shape);
         let runner = Runner::new(1).expect("a runner");
         let o = optimiser(ADAMW, Masked::ZeroGrad);
-        let program = Shards::new(&net, "only", &[RETAIN, FORGET]);
+        let program = Sequences::new(&net, "only", &[RETAIN, FORGET]);
         let mut whole = member(&net, Plan::plain(&net.layout), ADAMW, 2);
         runner.gradients(&net.layout, &mut whole, &program).expect("gradients");
         let want = whole.gradient();
