@@ -9,7 +9,7 @@
 //! every relearning attack; attack re-initialised regions too.
 
 use lobe_core::{Key, Selection, did_you_mean};
-use lobe_engine::{EngineError, Layout};
+use lobe_engine::{EngineError, Init, Layout};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,7 @@ pub fn zero(layout: &Layout, params: &mut [f32], region: &Selection) {
 }
 
 /// θ_R ← N(0, s²) with s the root mean square of the same tensor's entries that the region does not
-/// own but its sites do.
+/// own but its sites do, or that of a fresh tensor when the region owns them all.
 pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key) {
     let rest = region.clone().complement(layout.sites());
     for t in layout.tensors() {
@@ -95,7 +95,7 @@ pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key)
                 n += row.len();
             }
         }
-        let s = (sum / n.max(1) as f64).sqrt();
+        let s = if n > 0 { (sum / n as f64).sqrt() } else { fresh(t.init) };
         let mut rng = key.child(&t.name).rng();
         for (rows, cols) in t.owned(region) {
             for r in rows {
@@ -104,6 +104,16 @@ pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key)
                     .for_each(|x| *x = (s * rng.normal()) as f32);
             }
         }
+    }
+}
+
+/// Root mean square of a tensor that starts like this.
+fn fresh(init: Init) -> f64 {
+    match init {
+        Init::Zeros => 0.0,
+        Init::Ones => 1.0,
+        Init::Normal(std) => f64::from(std),
+        Init::Uniform(bound) => f64::from(bound) / 3f64.sqrt(),
     }
 }
 

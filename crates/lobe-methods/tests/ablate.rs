@@ -1,0 +1,177 @@
+//! Cutting a region out of the weights is the same as running without it.
+
+mod common;
+
+use common::{Bench, assert_close, assert_same, benches, resolve, small, transformers};
+use lobe_core::{FORGET, Key, Route, RouteTable, Selection, Target};
+use lobe_engine::{Edit, Plan, SiteEdit, SiteId};
+use lobe_methods::remove::ablate;
+use lobe_nets::{Gpt, GptConfig, Net};
+
+/// Regions of each network: one site, several, ranges with gaps, all units of a site.
+fn regions(bench: &Bench) -> Vec<Selection> {
+    let texts: &[&str] = match bench.net.gpt() {
+        Some(_) => &[
+            "blocks.*.mlp.post[-8..] + blocks.*.attn.z[-1]",
+            "blocks.0.mlp.post[0,3..5,-1]",
+            "blocks.1.attn.z[0,2..4]",
+            "blocks.*.attn.z",
+            "blocks.0.mlp.post + blocks.1.attn.z[1]",
+        ],
+        None => &["latent[-8..]", "latent[0,3..5]", "latent + encoder.0.post[2..6]", "decoder.1.post[..5]"],
+    };
+    texts.iter().map(|t| resolve(&bench.net, t)).collect()
+}
+
+#[test]
+fn a_cut_region_is_an_absent_one() {
+    for bench in benches() {
+        for region in regions(&bench) {
+            let what = format!("{}: {}", bench.name, region.describe(bench.layout().sites()));
+            let mut cut = bench.params.clone();
+            ablate::zero(bench.layout(), &mut cut, &region);
+            let absent = RouteTable::plain().with(FORGET, Target::Region(0), Route::ABSENT);
+            let plan = Plan::new(bench.layout(), &bench.labels, &[region], &absent).unwrap();
+            let plain = Plan::plain(bench.layout());
+            let want = bench.outputs(&bench.params, &plan, FORGET);
+            assert_close(&what, &bench.outputs(&cut, &plain, FORGET), &want, 1e-6);
+            // Cutting what runs without the region changes nothing at all.
+            assert_same(&what, &bench.outputs(&cut, &plan, FORGET), &want);
+            let whole = bench.outputs(&bench.params, &plain, FORGET);
+            assert!(whole != want, "{what}: the region does nothing to begin with");
+        }
+    }
+}
+
+#[test]
+fn zero_touches_owned_parameters_and_no_other() {
+    for bench in benches() {
+        for region in regions(&bench) {
+            let mut cut = bench.params.clone();
+            ablate::zero(bench.layout(), &mut cut, &region);
+            for (i, owned) in bench.owned(&region).iter().enumerate() {
+                let want = if *owned { 0.0 } else { bench.params[i] };
+                assert_eq!(cut[i].to_bits(), want.to_bits(), "{}: {i}", bench.name);
+            }
+        }
+    }
+}
+
+/// A made-up mean for every column of a site's activation.
+fn means(bench: &Bench, site: usize) -> Vec<f32> {
+    let info = &bench.layout().sites()[site];
+    let width = if info.name.ends_with("attn.z") { bench.net.gpt().unwrap().config.head_dim } else { 1 };
+    let mut rng = Key::root(9).index(site as u64).rng();
+    (0..info.units as usize * width).map(|_| rng.normal() as f32).collect()
+}
+
+/// The region's units held at their means while the network runs.
+fn held(bench: &Bench, region: &Selection) -> Plan {
+    let mut plan = Plan::plain(bench.layout());
+    for (site, ranges) in region.sites() {
+        let mean = means(bench, site);
+        let width = mean.len() / bench.layout().sites()[site].units as usize;
+        for r in ranges {
+            let cols = r.start as usize * width..r.end as usize * width;
+            let edit = Edit::Set(mean[cols.clone()].to_vec());
+            plan = plan.with_edit(SiteEdit { site: SiteId(site), cols, edit });
+        }
+    }
+    plan
+}
+
+#[test]
+fn a_mean_cut_holds_every_unit_at_its_mean() {
+    for bench in benches() {
+        for region in regions(&bench) {
+            let what = format!("{}: {}", bench.name, region.describe(bench.layout().sites()));
+            let mut cut = bench.params.clone();
+            let result = ablate::mean(bench.layout(), &mut cut, &region, &|site| means(&bench, site));
+            if bench.name == "llama" {
+                let message = result.unwrap_err().to_string();
+                assert!(message.contains("has no bias to fold the mean into"), "{message}");
+                assert_same(&format!("{what}: refused, so nothing may change"), &cut, &bench.params);
+                continue;
+            }
+            result.unwrap();
+            let mut got = bench.outputs(&cut, &Plan::plain(bench.layout()), FORGET);
+            let mut want = bench.outputs(&bench.params, &held(&bench, &region), FORGET);
+            if bench.net.autoencoder().is_some() {
+                // Certificates read the latent without belonging to it; they see the zeros.
+                let main = got.len() / 3;
+                got.truncate(main);
+                want.truncate(main);
+            }
+            assert_close(&what, &got, &want, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_new_draw_touches_owned_parameters_and_has_the_spread_of_the_others() {
+    let config = GptConfig { layers: 1, width: 64, heads: 4, init_std: 0.05, ..GptConfig::default() };
+    let net = Net::Gpt(Gpt::new(config.resolve(20, 6).unwrap()));
+    let layout = net.layout();
+    let mut params = layout.init(Key::root(5)).to_vec();
+    // Different spreads in different tensors, and biases that are not zero.
+    for (i, t) in layout.tensors().iter().enumerate() {
+        let mut rng = Key::root(6).index(i as u64).rng();
+        params[t.span()].iter_mut().for_each(|x| *x += 0.02 * (i + 1) as f32 * rng.normal() as f32);
+    }
+    for text in ["blocks.0.mlp.post[-64..] + blocks.0.attn.z[-1]", "blocks.0.mlp.post[..128]"] {
+        let region = resolve(&net, text);
+        let mut owned = vec![false; params.len()];
+        layout.for_owned(&region, |_, r| owned[r].fill(true));
+        let mut drawn = params.clone();
+        ablate::zero(layout, &mut drawn, &region);
+        ablate::reinit(layout, &mut drawn, &region, Key::root(7));
+        let mut again = params.clone();
+        ablate::reinit(layout, &mut again, &region, Key::root(7));
+        assert_same("what was there does not matter", &again, &drawn);
+        let mut other = params.clone();
+        ablate::reinit(layout, &mut other, &region, Key::root(8));
+        assert!(other != drawn, "another key draws other numbers");
+        for t in layout.tensors() {
+            let (mut new, mut rest) = (Vec::new(), Vec::new());
+            for i in t.span() {
+                if owned[i] { &mut new } else { &mut rest }.push(f64::from(drawn[i]));
+                assert!(owned[i] || drawn[i].to_bits() == params[i].to_bits(), "{}: {i}", t.name);
+                assert!(!owned[i] || drawn[i] != params[i], "{}: {i} was not drawn", t.name);
+            }
+            if new.is_empty() {
+                continue;
+            }
+            let rms = |x: &[f64]| (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64).sqrt();
+            let (got, want) = (rms(&new), rms(&rest));
+            let tolerance = 5.0 / (2.0 * new.len() as f64).sqrt() + 5.0 / (2.0 * rest.len() as f64).sqrt();
+            assert!((got / want - 1.0).abs() < tolerance, "{text}: {}: {got} against {want}", t.name);
+            let mean = new.iter().sum::<f64>() / new.len() as f64;
+            assert!(mean.abs() < 5.0 * want / (new.len() as f64).sqrt(), "{text}: {}: mean {mean}", t.name);
+        }
+    }
+}
+
+#[test]
+fn a_new_draw_of_whole_sites_is_not_dead() {
+    for bench in transformers() {
+        let region = resolve(&bench.net, "blocks.*.mlp.post + blocks.*.attn.z");
+        let mut params = bench.params.clone();
+        ablate::zero(bench.layout(), &mut params, &region);
+        ablate::reinit(bench.layout(), &mut params, &region, Key::root(1));
+        for t in bench.layout().tensors().iter().filter(|t| t.matrix && !t.owned(&region).is_empty()) {
+            let alive = params[t.span()].iter().filter(|x| **x != 0.0).count();
+            assert_eq!(alive, t.rows * t.cols, "{}: {} of {alive} alive", bench.name, t.name);
+        }
+    }
+}
+
+#[test]
+fn nothing_selected_changes_nothing() {
+    let bench = small();
+    let none = Selection::default();
+    let mut params = bench.params.clone();
+    ablate::zero(bench.layout(), &mut params, &none);
+    ablate::reinit(bench.layout(), &mut params, &none, Key::root(1));
+    ablate::mean(bench.layout(), &mut params, &none, &|_| Vec::new()).unwrap();
+    assert_same("nothing", &params, &bench.params);
+}
