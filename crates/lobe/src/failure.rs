@@ -1,0 +1,63 @@
+//! From an error to an exit code, in one place.
+
+use std::fmt;
+
+use lobe_core::did_you_mean;
+use lobe_lab::LabError;
+
+/// Everything went as asked.
+pub(crate) const DONE: u8 = 0;
+/// Anything that is not said below.
+pub(crate) const FAILED: u8 = 1;
+/// What was given cannot be used: arguments, a recipe, a file.
+pub(crate) const BAD_INPUT: u8 = 2;
+/// Interrupted after saving; the same command goes on.
+pub(crate) const INTERRUPTED: u8 = 75;
+
+/// Something given to the program that it cannot use.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// An error about what was given.
+pub(crate) fn refuse(what: impl Into<String>) -> anyhow::Error {
+    Refused(what.into()).into()
+}
+
+/// A name nobody knows, with the nearest one.
+pub(crate) fn unknown<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> anyhow::Error {
+    refuse(format!("no {what} {name:?}{}", did_you_mean(name, known)))
+}
+
+/// The exit code that an error stands for.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    let bad = error.is::<Refused>()
+        || error.is::<lobe_report::ReportError>()
+        || error.is::<lobe_nets::NetError>()
+        || error.is::<lobe_data::DataError>()
+        || error.is::<lobe_core::RegionError>()
+        || error.is::<lobe_methods::ParamError>();
+    match error.downcast_ref::<LabError>() {
+        Some(e) => lab(e),
+        None if bad => BAD_INPUT,
+        None => FAILED,
+    }
+}
+
+fn lab(error: &LabError) -> u8 {
+    match error {
+        LabError::Recipe(_) => BAD_INPUT,
+        _ => FAILED,
+    }
+}
