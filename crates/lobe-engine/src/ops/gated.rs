@@ -27,7 +27,9 @@ impl Tape<'_> {
         simd::on(#[inline(always)]
         || {
             for (y, x) in value.chunks_exact_mut(n).zip(xv.chunks_exact(2 * n)) {
-                (0..n).for_each(|i| y[i] = silu(x[i]).0 * x[n + i]);
+                for i in 0..n {
+                    y[i] = silu(x[i]).0 * x[n + i];
+                }
             }
         });
         let needs = self.needs(x);

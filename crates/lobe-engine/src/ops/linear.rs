@@ -86,14 +86,19 @@ pub(crate) fn silu(u: f32) -> (f32, f32) {
     (u * s, s * u.mul_add(1.0 - s, 1.0))
 }
 
-/// `u ← act(u + b)`, `slope ← act'(u + b)`.
+/// `u ← act(u + b)`, `slope ← act'(u + b)`. Loops, not `for_each`: a closure that is not inlined is
+/// compiled without the machine's vectors, and every `mul_add` in it becomes a call.
 fn bias_act(u: &mut [f32], b: Option<&[f32]>, slope: &mut [f32], n: usize, f: impl Fn(f32) -> (f32, f32)) {
     simd::on(#[inline(always)]
     || {
         for (u, s) in u.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)) {
-            match b {
-                Some(b) => (0..n).for_each(|i| (u[i], s[i]) = f(u[i] + b[i])),
-                None => (0..n).for_each(|i| (u[i], s[i]) = f(u[i])),
+            if let Some(b) = b {
+                for i in 0..n {
+                    u[i] += b[i];
+                }
+            }
+            for i in 0..n {
+                (u[i], s[i]) = f(u[i]);
             }
         }
     });
