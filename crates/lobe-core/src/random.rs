@@ -28,7 +28,7 @@ impl Key {
             word[..c.len()].copy_from_slice(c);
             u64::from_le_bytes(word)
         });
-        let key = bytes.fold(self, |k, word| k.absorb(word));
+        let key = bytes.fold(self, Key::absorb);
         key.absorb(name.len() as u64 ^ 0xA5A5_0000_0000_0000)
     }
 

@@ -313,7 +313,7 @@ impl Region {
                     }
                     hit = true;
                     let ranges = match indices {
-                        None => vec![0..site.units],
+                        None => std::iter::once(0..site.units).collect(),
                         Some(list) => list.iter().map(|x| x.resolve(site)).collect::<Result<_, _>>()?,
                     };
                     out.add(i, ranges);

@@ -123,7 +123,7 @@ impl Selection {
                             if r.len() == 1 { r.start.to_string() } else { format!("{}..{}", r.start, r.end) }
                         })
                         .collect();
-                    if *ranges == [0..sites[s].units] {
+                    if *ranges == std::slice::from_ref(&(0..sites[s].units)) {
                         sites[s].name.clone()
                     } else {
                         format!("{}[{}]", sites[s].name, list.join(","))

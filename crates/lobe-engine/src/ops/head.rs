@@ -264,6 +264,25 @@ impl Tape<'_> {
     }
 }
 
+/// Cross-entropy of one row of logits under an added bias: returns lse(z + b) - (z + b)_y and adds
+/// `scale (softmax(z + b) - onehot(y))` to `grad`. For fitting a bias to a frozen model.
+pub fn bias_gradient(z: &[f32], bias: &[f32], y: usize, scale: f32, grad: &mut [f32], scratch: &mut [f32]) -> f32 {
+    let n = z.len();
+    simd::on(
+        #[inline(always)]
+        || {
+            for i in 0..n {
+                scratch[i] = z[i] + bias[i];
+            }
+            let loss = xent_row(&mut scratch[..n], y, scale);
+            for i in 0..n {
+                grad[i] += scratch[i];
+            }
+            loss
+        },
+    )
+}
+
 /// `z ← weight (softmax(z) - onehot(y))`; returns lse(z) - z_y.
 #[inline(always)]
 fn xent_row(z: &mut [f32], y: usize, weight: f32) -> f32 {

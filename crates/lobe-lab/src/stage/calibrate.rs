@@ -1,6 +1,7 @@
 //! Calibrated loss: fits a logit bias to a frozen model, then measures.
 
 use lobe_core::{FORGET, Key, LabelId, RETAIN};
+use lobe_engine::ops::head::bias_gradient;
 use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
 use lobe_nets::TokenBatch;
 
@@ -10,6 +11,8 @@ use crate::store::Metric;
 
 /// Rows of each label that the bias is fitted to.
 const FIT_ROWS: usize = 512;
+/// Rows whose logits are computed together.
+const CHUNK: usize = 128;
 
 /// `calibrated_loss` per label. The bias is fitted to training data and measured on held-out data.
 pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Metric>, LabError> {
@@ -21,31 +24,40 @@ pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Met
     let (mut m, mut v) = (vec![0.0; vocab], vec![0.0; vocab]);
     let head = Head::new(c, params);
     // The logits without the bias never change, so they are computed once.
-    let fixed: Vec<(Vec<f32>, Vec<u32>, f64)> = fit
+    let fixed: Vec<(Vec<f32>, Vec<u32>, f32)> = fit
         .into_iter()
-        .map(|(label, hs, ts)| {
-            let weight = if label == FORGET { 1.0 } else { ALPHA };
-            (head.logits(&hs, d, vocab), ts, weight)
+        .flat_map(|(label, hs, ts)| {
+            let weight = if label == FORGET { 1.0 } else { ALPHA as f32 } / ts.len().max(1) as f32;
+            let parts = hs.chunks(CHUNK * d).zip(ts.chunks(CHUNK));
+            parts.map(|(h, t)| (head.logits(h, d, vocab), t.to_vec(), weight)).collect::<Vec<_>>()
         })
         .collect();
     for step in 0..steps {
         c.options.check_stop()?;
-        let mut grad = vec![0.0f64; vocab];
-        for (z, ts, weight) in &fixed {
-            let scale = weight / ts.len().max(1) as f64;
+        let parts = c.runner.map(&fixed, |_, (z, ts, scale)| {
+            let (mut grad, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
             for (z, t) in z.chunks_exact(vocab).zip(ts) {
-                add_gradient(&mut grad, z, &bias, *t as usize, scale);
+                bias_gradient(z, &bias, *t as usize, *scale, &mut grad, &mut scratch);
             }
+            grad
+        });
+        let mut grad = vec![0.0; vocab];
+        for part in parts {
+            grad.iter_mut().zip(part).for_each(|(g, p): (&mut f32, f32)| *g += p);
         }
         adam_step(&mut bias, &grad, &mut m, &mut v, step, rate(step, steps));
     }
     let EvalSet::Tokens(test) = EvalSet::new(x, |_| true, 200) else { return Ok(Vec::new()) };
     let (hs, ts, ls) = hidden_states(x, c.runner, params, &test)?;
     let mut sums = vec![(0.0, 0.0); x.labels.len()];
-    for (i, (t, l)) in ts.iter().zip(&ls).enumerate() {
-        let z = head.logits(&hs[i * d..(i + 1) * d], d, vocab);
-        let s = &mut sums[l.index()];
-        *s = (s.0 + nll(&z, &bias, *t as usize), s.1 + 1.0);
+    let (mut unused, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
+    for ((h, ts), ls) in hs.chunks(CHUNK * d).zip(ts.chunks(CHUNK)).zip(ls.chunks(CHUNK)) {
+        let z = head.logits(h, d, vocab);
+        for ((z, t), l) in z.chunks_exact(vocab).zip(ts).zip(ls) {
+            let loss = bias_gradient(z, &bias, *t as usize, 0.0, &mut unused, &mut scratch);
+            let s = &mut sums[l.index()];
+            *s = (s.0 + f64::from(loss), s.1 + 1.0);
+        }
     }
     let named = sums.iter().enumerate().filter(|(_, s)| s.1 > 0.0);
     Ok(named
@@ -112,22 +124,4 @@ impl<'a> Head<'a> {
         gemm(ViewMut::new(&mut z, n, vocab), self.scale, View::new(hs, n, d), w, true);
         z
     }
-}
-
-fn log_sum_exp(z: &[f32], bias: &[f32]) -> f64 {
-    let top = z.iter().zip(bias).map(|(z, b)| z + b).fold(f32::NEG_INFINITY, f32::max);
-    let total: f64 = z.iter().zip(bias).map(|(z, b)| f64::from((z + b - top).exp())).sum();
-    f64::from(top) + total.ln()
-}
-
-fn nll(z: &[f32], bias: &[f32], t: usize) -> f64 {
-    log_sum_exp(z, bias) - f64::from(z[t] + bias[t])
-}
-
-fn add_gradient(grad: &mut [f64], z: &[f32], bias: &[f32], t: usize, scale: f64) {
-    let lse = log_sum_exp(z, bias) as f32;
-    for ((g, z), b) in grad.iter_mut().zip(z).zip(bias) {
-        *g += scale * f64::from((z + b - lse).exp());
-    }
-    grad[t] -= scale;
 }

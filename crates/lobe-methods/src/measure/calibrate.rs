@@ -34,11 +34,12 @@ pub fn rate(step: u64, steps: u64) -> f64 {
 }
 
 /// One AdamW step (betas 0.9 and 0.999, no decay) on the bias.
-pub fn adam_step(bias: &mut [f32], grad: &[f64], m: &mut [f64], v: &mut [f64], step: u64, rate: f64) {
+pub fn adam_step(bias: &mut [f32], grad: &[f32], m: &mut [f64], v: &mut [f64], step: u64, rate: f64) {
     let (c1, c2) = (1.0 - 0.9f64.powi(step as i32 + 1), 1.0 - 0.999f64.powi(step as i32 + 1));
     for i in 0..bias.len() {
-        m[i] = 0.9 * m[i] + 0.1 * grad[i];
-        v[i] = 0.999 * v[i] + 0.001 * grad[i] * grad[i];
+        let g = f64::from(grad[i]);
+        m[i] = 0.9 * m[i] + 0.1 * g;
+        v[i] = 0.999 * v[i] + 0.001 * g * g;
         bias[i] -= (rate * (m[i] / c1) / ((v[i] / c2).sqrt() + 1e-8)) as f32;
     }
 }
