@@ -140,7 +140,7 @@ impl GptConfig {
         self.context = or(self.context, context);
         self.kv_heads = or(self.kv_heads, self.heads);
         self.head_dim = or(self.head_dim, self.width / self.heads.max(1));
-        self.mlp = or(self.mlp, 4 * self.width);
+        self.mlp = or(self.mlp, self.width.saturating_mul(4));
         let limits = [
             ("vocab", self.vocab, 1 << 20),
             ("context", self.context, 1 << 20),
@@ -154,6 +154,17 @@ impl GptConfig {
         for (key, value, limit) in limits {
             if value == 0 || value > limit {
                 return Err(NetError::Config { key, what: format!("is {value}, must be in 1..={limit}") });
+            }
+        }
+        let numbers = [
+            ("norm_eps", self.norm_eps, self.norm_eps >= 0.0),
+            ("rotary_base", self.rotary_base, self.rotary_base > 0.0),
+            ("logit_scale", self.logit_scale, true),
+            ("init_std", self.init_std, self.init_std >= 0.0),
+        ];
+        for (key, value, fits) in numbers {
+            if !(fits && value.is_finite()) {
+                return Err(NetError::Config { key, what: format!("is {value}, must be finite and in range") });
             }
         }
         if self.vocab < vocab {
