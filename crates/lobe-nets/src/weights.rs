@@ -1,12 +1,14 @@
 //! Weights as safetensors, with the network's configuration in the header.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use lobe_engine::Buf;
-use safetensors::tensor::{Dtype, Metadata, TensorView};
+use lobe_engine::{Buf, Tensor};
+use safetensors::tensor::{Dtype, Metadata};
+use serde_json::{Value, json};
 
 use crate::net::{AnyConfig, Net, NetError};
 
@@ -15,8 +17,44 @@ const MAX_HEADER: u64 = 16 << 20;
 /// Key of the configuration in the header's metadata.
 const CONFIG: &str = "lobe.network";
 
-fn refuse<T>(file: &Path, what: impl Into<String>) -> Result<T, NetError> {
-    Err(NetError::Weights { file: file.display().to_string(), what: what.into() })
+/// Longest reason in a refusal: a hostile file must not fill the screen.
+const MAX_REASON: usize = 400;
+
+pub(crate) fn refuse<T>(file: &Path, what: impl Into<String>) -> Result<T, NetError> {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let what: String = what.into().chars().take(MAX_REASON).map(clean).collect();
+    Err(NetError::Weights { file: file.display().to_string(), what })
+}
+
+/// One tensor on its way into a file.
+pub(crate) struct Entry<'a> {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Cow<'a, [f32]>,
+}
+
+/// The bytes of a safetensors file: the same tensors and facts always give the same bytes.
+pub(crate) fn serialize(info: &BTreeMap<String, String>, tensors: &[Entry<'_>]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".into(), json!(info));
+    let mut at = 0;
+    for t in tensors {
+        let end = at + 4 * t.values.len();
+        header.insert(t.name.clone(), json!({"dtype": "F32", "shape": t.shape, "data_offsets": [at, end]}));
+        at = end;
+    }
+    let mut header = Value::Object(header).to_string();
+    // Data starts at a multiple of eight bytes.
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    let mut out = Vec::with_capacity(8 + header.len() + at);
+    out.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    out.extend_from_slice(header.as_bytes());
+    out.extend(tensors.iter().flat_map(|t| t.values.iter()).flat_map(|x| x.to_le_bytes()));
+    out
+}
+
+fn shape(t: &Tensor) -> Vec<usize> {
+    if t.matrix { vec![t.rows, t.cols] } else { vec![t.cols] }
 }
 
 /// The bytes of a safetensors file with `params` of `net`; `extra` goes into the header.
@@ -25,18 +63,16 @@ fn refuse<T>(file: &Path, what: impl Into<String>) -> Result<T, NetError> {
 /// If the header cannot be built.
 pub fn save(net: &Net, params: &[f32], extra: &[(&str, String)]) -> Result<Vec<u8>, NetError> {
     let fail = |e: &dyn std::fmt::Display| NetError::Weights { file: "model".into(), what: e.to_string() };
-    let bytes: Vec<u8> = params.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let mut views = Vec::new();
-    for t in net.layout().tensors() {
-        let span = t.span();
-        let shape = if t.matrix { vec![t.rows, t.cols] } else { vec![t.cols] };
-        let view = TensorView::new(Dtype::F32, shape, &bytes[4 * span.start..4 * span.end]);
-        views.push((t.name.clone(), view.map_err(|e| fail(&e))?));
-    }
     let config = serde_json::to_string(&net.config()).map_err(|e| fail(&e))?;
-    let mut info = HashMap::from([(CONFIG.to_owned(), config)]);
+    let mut info = BTreeMap::from([(CONFIG.to_owned(), config)]);
     info.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
-    safetensors::serialize(views, Some(info)).map_err(|e| fail(&e))
+    let entry = |t: &Tensor| Entry {
+        name: t.name.clone(),
+        shape: shape(t),
+        values: Cow::Borrowed(&params[t.span()]),
+    };
+    let tensors: Vec<Entry<'_>> = net.layout().tensors().iter().map(entry).collect();
+    Ok(serialize(&info, &tensors))
 }
 
 /// Reads and checks a safetensors header without reading any tensor. Returns the tensors' places,
@@ -113,10 +149,11 @@ pub fn load(path: &Path) -> Result<(Net, Buf, HashMap<String, String>), NetError
             return refuse(path, format!("lacks the tensor {:?}", t.name));
         };
         let elements = t.rows * t.cols;
-        if place.dtype != Dtype::F32 || place.shape.iter().product::<usize>() != elements {
+        if place.dtype != Dtype::F32 || place.shape != shape(t) {
+            let (have, want) = (&place.shape, shape(t));
             return refuse(
                 path,
-                format!("tensor {:?} has shape {:?}, expected {}×{}", t.name, place.shape, t.rows, t.cols),
+                format!("tensor {:?} is {} {have:?}, expected F32 {want:?}", t.name, place.dtype),
             );
         }
         bytes.resize(4 * elements, 0);

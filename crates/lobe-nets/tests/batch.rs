@@ -1,0 +1,108 @@
+//! How sequences are cut into shards must not show in what is learned.
+
+use lobe_core::{FORGET, Key, LabelId, LabelSet, RETAIN, Region, Route, RouteTable, Target, UNLABELLED};
+use lobe_engine::ops::head::IGNORE;
+use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner, StepReport};
+use lobe_nets::{Gpt, GptConfig, LanguageModelling, Positions, TokenBatch};
+
+const SEQ: usize = 100;
+const VOCAB: usize = 13;
+
+fn net(config: GptConfig) -> (Gpt, Buf) {
+    let config = GptConfig { layers: 2, width: 8, heads: 2, init_std: 0.3, ..config };
+    let net = Gpt::new(config.resolve(VOCAB, SEQ).unwrap());
+    let params = net.layout.init(Key::root(1));
+    (net, params)
+}
+
+/// `(length, label, strength)` of every sequence; what follows the length is padding.
+fn batch(items: &[(usize, LabelId, bool)], per_shard: usize) -> TokenBatch {
+    let mut out = TokenBatch::new(SEQ, per_shard);
+    for (n, (length, label, weighted)) in items.iter().enumerate() {
+        let mut rng = Key::root(2).index(n as u64).rng();
+        let mut tokens: Vec<u32> = (0..=SEQ).map(|_| rng.below(VOCAB) as u32).collect();
+        tokens[length + 1..].fill(IGNORE);
+        let strength: Vec<f32> = (0..SEQ).map(|_| rng.uniform() as f32).collect();
+        out.push(&tokens, *label, weighted.then_some(&strength));
+    }
+    out
+}
+
+fn gradient(net: &Gpt, params: &Buf, plan: &Plan, batch: &TokenBatch) -> (StepReport, Vec<f32>) {
+    let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    let state = OptimiserState::new(params.len(), kind);
+    let mut member = Member::new(params.clone(), plan.clone(), state, 2).unwrap();
+    let program = LanguageModelling { net, batch };
+    let report = Runner::new(1).unwrap().gradients(&net.layout, &mut member, &program).unwrap();
+    (report, member.gradient())
+}
+
+#[test]
+fn trimming_changes_neither_loss_nor_gradient() {
+    let items = [
+        (5, FORGET, false),
+        (32, RETAIN, false),
+        (33, FORGET, true),
+        (SEQ, UNLABELLED, false),
+        (0, RETAIN, false),
+        (1, FORGET, true),
+    ];
+    let rotary = GptConfig { positions: Positions::Rotary, window: 7, ..GptConfig::default() };
+    for config in [GptConfig::default(), rotary] {
+        let (net, params) = net(config);
+        let region: Region = "blocks.*.mlp.post[-8..] + blocks.*.attn.z[-1]".parse().unwrap();
+        let region = region.resolve(net.layout.sites()).unwrap();
+        let routes = RouteTable::plain().with(FORGET, Target::Elsewhere, Route::new(1.0, -0.5, 1.0)).with(
+            RETAIN,
+            Target::Region(0),
+            Route::ABSENT,
+        );
+        let routed = Plan::new(&net.layout, &LabelSet::default(), &[region], &routes).unwrap();
+        for plan in [Plan::plain(&net.layout), routed] {
+            let trimmed = batch(&items, 1);
+            assert_eq!((0..6).map(|s| trimmed.tokens(s).2).collect::<Vec<_>>(), [32, 32, 64, 100, 32, 32]);
+            let (want, grads) = gradient(&net, &params, &plan, &trimmed);
+            // Two or more sequences to a shard are never trimmed.
+            for per_shard in [2, 3, 6] {
+                let (got, other) = gradient(&net, &params, &plan, &batch(&items, per_shard));
+                assert!((got.objective - want.objective).abs() < 1e-6 * want.objective);
+                for (a, b) in got.records.iter().zip(&want.records) {
+                    assert!((a.0 - b.0).abs() <= 1e-6 * b.0.abs() && a.1 == b.1, "{a:?} {b:?}");
+                }
+                let top = grads.iter().fold(0f32, |a, x| a.max(x.abs()));
+                let far = grads.iter().zip(&other).position(|(a, b)| (a - b).abs() > 1e-5 * top);
+                assert_eq!(far, None, "{per_shard} to a shard");
+            }
+        }
+    }
+}
+
+#[test]
+fn records_count_targets_per_label() {
+    let (net, params) = net(GptConfig::default());
+    let batch = batch(&[(5, FORGET, false), (32, RETAIN, false), (7, FORGET, false)], 1);
+    assert_eq!((batch.len(), batch.targets(), batch.shards()), (3, 44, 3));
+    let (report, _) = gradient(&net, &params, &Plan::plain(&net.layout), &batch);
+    assert_eq!(report.records.iter().map(|r| r.1).collect::<Vec<_>>(), [12.0, 32.0]);
+    let mean = report.records.iter().map(|r| r.0).sum::<f64>() / 44.0;
+    assert!((mean - report.objective).abs() < 1e-6 * mean);
+}
+
+#[test]
+fn nothing_to_learn_is_no_step() {
+    let (net, params) = net(GptConfig::default());
+    let empty = batch(&[(0, FORGET, false), (0, FORGET, false)], 1);
+    let (report, grads) = gradient(&net, &params, &Plan::plain(&net.layout), &empty);
+    assert_eq!(report.objective, 0.0);
+    assert!(grads.iter().all(|g| *g == 0.0));
+}
+
+#[test]
+fn a_batch_can_be_filled_again() {
+    let mut b = batch(&[(5, FORGET, true), (6, RETAIN, false)], 2);
+    b.clear();
+    assert!(b.is_empty() && b.targets() == 0 && b.shards() == 0);
+    b.push(&[1; SEQ + 1], UNLABELLED, None);
+    assert_eq!((b.len(), b.targets(), b.rows(0).rows), (1, SEQ, SEQ));
+    assert!(b.rows(0).strength.is_none());
+}
