@@ -312,7 +312,7 @@ impl Region {
                         continue;
                     }
                     hit = true;
-                    let ranges = match indices {
+                    let ranges: Vec<Range<u32>> = match indices {
                         None => std::iter::once(0..site.units).collect(),
                         Some(list) => list.iter().map(|x| x.resolve(site)).collect::<Result<_, _>>()?,
                     };

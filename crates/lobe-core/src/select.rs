@@ -123,7 +123,7 @@ impl Selection {
                             if r.len() == 1 { r.start.to_string() } else { format!("{}..{}", r.start, r.end) }
                         })
                         .collect();
-                    if *ranges == std::slice::from_ref(&(0..sites[s].units)) {
+                    if ranges.len() == 1 && ranges[0] == (0..sites[s].units) {
                         sites[s].name.clone()
                     } else {
                         format!("{}[{}]", sites[s].name, list.join(","))
