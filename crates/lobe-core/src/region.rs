@@ -448,7 +448,7 @@ mod tests {
             let s = sites();
             let (a, b) = (a.min(b), a.max(b));
             let (c, d) = (c.min(d), c.max(d));
-            let pick = |x: u32, y: u32| { let mut sel = Selection::default(); sel.add(1, [x..y]); sel };
+            let pick = |x: u32, y: u32| { let mut sel = Selection::default(); sel.add(1, std::iter::once(x..y)); sel };
             let (p, q) = (pick(a, b), pick(c, d));
             prop_assert_eq!(p.clone().complement(&s).complement(&s), p.clone());
             let both = p.intersection(&q).count();
