@@ -179,13 +179,13 @@ impl GptConfig {
                 what: format!("is {}, sequences have {context}", self.context),
             });
         }
-        if self.heads % self.kv_heads != 0 {
+        if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(NetError::Config {
                 key: "kv_heads",
                 what: format!("{} must divide heads = {}", self.kv_heads, self.heads),
             });
         }
-        if self.positions == Positions::Rotary && self.head_dim % 2 != 0 {
+        if self.positions == Positions::Rotary && !self.head_dim.is_multiple_of(2) {
             return Err(NetError::Config {
                 key: "head_dim",
                 what: "must be even for rotary positions".into(),

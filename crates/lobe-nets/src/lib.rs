@@ -5,6 +5,7 @@
 
 mod autoencoder;
 mod gpt;
+pub mod hub;
 mod language;
 mod net;
 mod reconstruction;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use lobe_core::did_you_mean;
 use lobe_lab::LabError;
+use lobe_lab::store::StoreError;
 
 /// Everything went as asked.
 pub(crate) const DONE: u8 = 0;
@@ -16,7 +17,7 @@ pub(crate) const INTERRUPTED: u8 = 75;
 
 /// Something given to the program that it cannot use.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(crate) String);
+pub(crate) struct Refused(String);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,22 +43,36 @@ pub(crate) fn unknown<'a>(
 
 /// The exit code that an error stands for.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
-    let bad = error.is::<Refused>()
+    if let Some(e) = error.downcast_ref::<LabError>() {
+        return match e {
+            LabError::Interrupted => INTERRUPTED,
+            LabError::Store(StoreError::NotARun { .. }) => BAD_INPUT,
+            e if e.is_input() => BAD_INPUT,
+            _ => FAILED,
+        };
+    }
+    let input = error.is::<Refused>()
+        || error.is::<lobe_lab::recipe::RecipeError>()
         || error.is::<lobe_report::ReportError>()
         || error.is::<lobe_nets::NetError>()
         || error.is::<lobe_data::DataError>()
         || error.is::<lobe_core::RegionError>()
         || error.is::<lobe_methods::ParamError>();
-    match error.downcast_ref::<LabError>() {
-        Some(e) => lab(e),
-        None if bad => BAD_INPUT,
-        None => FAILED,
-    }
+    if input { BAD_INPUT } else { FAILED }
 }
 
-fn lab(error: &LabError) -> u8 {
-    match error {
-        LabError::Recipe(_) => BAD_INPUT,
-        _ => FAILED,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_its_code() {
+        assert_eq!(code(&refuse("x")), BAD_INPUT);
+        assert_eq!(code(&anyhow::anyhow!("x")), FAILED);
+        assert_eq!(code(&LabError::Interrupted.into()), INTERRUPTED);
+        assert_eq!(code(&LabError::Setting("x".into()).into()), BAD_INPUT);
+        let elsewhere = StoreError::NotARun { path: "x".into() };
+        assert_eq!(code(&LabError::Store(elsewhere).into()), BAD_INPUT);
+        assert_eq!(code(&anyhow::Error::from(LabError::Interrupted).context("run")), INTERRUPTED);
     }
 }

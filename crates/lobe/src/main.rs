@@ -2,8 +2,12 @@
 
 mod cli;
 mod commands;
+mod describe;
 mod failure;
 mod out;
+mod progress;
+mod recipe;
+mod signals;
 mod table;
 
 use std::process::ExitCode;
@@ -15,6 +19,12 @@ pub(crate) fn build() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("LOBE_BUILD_COMMIT"), ")")
 }
 
+/// Warnings of the libraries, one line each.
+fn warnings() {
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
+    lines.with_ansi(false).with_max_level(tracing::Level::WARN).init();
+}
+
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
@@ -24,11 +34,13 @@ fn main() -> ExitCode {
             return ExitCode::from(if e.use_stderr() { failure::BAD_INPUT } else { failure::DONE });
         }
     };
+    warnings();
     match cli::run(&cli.command) {
         Ok(()) => ExitCode::from(failure::DONE),
         Err(e) => {
-            out::note(&format!("error: {e:#}"));
-            ExitCode::from(failure::code(&e))
+            let code = failure::code(&e);
+            out::note(&format!("{}: {e:#}", if code == failure::INTERRUPTED { "stopped" } else { "error" }));
+            ExitCode::from(code)
         }
     }
 }

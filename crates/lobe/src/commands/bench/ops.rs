@@ -25,7 +25,7 @@ use crate::{out, table};
 
 Each operation runs alone on one sequence, forward and backward, again and again on the same
 buffers, so its data may be warmer in the cache than within a step; the last lines hold the sum
-against a whole step on one thread. The ceiling is the best rate of a plain matrix product.
+against a whole step on one thread. The ceiling is the best rate seen, of a plain matrix product or in an operation.
 Floating-point operations are those of matrix products, attention counted causally.")]
 pub(crate) struct Args {
     /// Network (S or M)
@@ -233,7 +233,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let parts = Parts::new(&net.config);
     let ids: Vec<u32> = (0..=SEQ).map(|i| ((i * 37 + 11) % net.config.vocab) as u32).collect();
-    let ceiling = gemm::ceiling();
+    let mut ceiling = gemm::ceiling();
     let mut list = Vec::new();
     let (mut sum, mut flops) = (0.0, 0.0);
     for op in operations(net, &parts, &ids) {
@@ -245,10 +245,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let flop = op.flop.0 + op.flop.1;
         let seconds = forward + backward;
         let rate = (flop > 0.0).then(|| flop / seconds / 1e9);
+        // Best seen anywhere: on a shared machine the products may have had a bad moment.
+        ceiling = rate.map_or(ceiling, |r: f64| ceiling.max(r));
         sum += per_step * seconds * 1e3;
         flops += per_step * flop;
         list.push((op.name, op.count, per_step * forward * 1e3, per_step * backward * 1e3, rate));
     }
+    ceiling = ceiling.max(gemm::ceiling());
     let (step, optimiser) = whole(&model)?;
     sum += optimiser;
     let achieved = flops / (step / 1e3) / 1e9;
