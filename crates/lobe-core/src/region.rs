@@ -251,6 +251,11 @@ impl std::str::FromStr for Region {
         if p.at != text.len() {
             return p.fail("expected \"+\", \"-\" or the end");
         }
+        // Printing adds spaces; what cannot be read again is not accepted in the first place.
+        if region.to_string().len() > MAX_TEXT {
+            p.at = 0;
+            return p.fail(format!("longer than {MAX_TEXT} bytes once printed"));
+        }
         Ok(region)
     }
 }
@@ -395,6 +400,16 @@ mod tests {
         let s = sites();
         let sel = text.parse::<Region>().and_then(|r| r.resolve(&s)).unwrap();
         assert_eq!((sel.count(), sel.describe(&s).as_str()), (count, described), "{text}");
+    }
+
+    #[test]
+    fn a_region_too_long_to_be_printed_is_refused() {
+        let text = vec!["a"; 1400].join("+");
+        assert!(text.len() < MAX_TEXT);
+        let error = text.parse::<Region>().unwrap_err().to_string();
+        assert!(error.contains("longer than 4096 bytes once printed"), "{error}");
+        let region: Region = vec!["a"; 1000].join("+").parse().unwrap();
+        assert_eq!(region.to_string().parse(), Ok(region));
     }
 
     #[test]
