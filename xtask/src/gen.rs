@@ -1,0 +1,352 @@
+//! `docs/generated/`: one page per method, removal, attack and measure, an index, and the JSON
+//! schema of recipes, all from the lists in the code.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use lobe_core::{JointKind, LabelSet, Route, RouteTable, Target};
+use lobe_methods::{About, Context, LOCALIZE, Localize, ParamDoc, Part, Status};
+use serde_json::Value;
+
+use crate::files::{TextFile, texts};
+
+/// Where the pages lie.
+pub(crate) const DIR: &str = "docs/generated";
+const NOTE: &str = "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
+
+/// Kinds of the catalogue: as it calls them, the folder, the heading of the index.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("method", "methods", "Localisation methods"),
+    ("removal", "removals", "Removal stages"),
+    ("attack", "attacks", "Attacks"),
+    ("measure", "measures", "Measures"),
+];
+
+/// Writes all pages, and removes what is no longer one. Returns their number.
+pub(crate) fn write(root: &Path) -> Result<usize> {
+    let pages = pages(root)?;
+    for path in on_disk(root)?.into_keys().filter(|p| !pages.contains_key(p)) {
+        fs::remove_file(root.join(DIR).join(&path)).with_context(|| path.clone())?;
+    }
+    for (path, text) in &pages {
+        let path = root.join(DIR).join(path);
+        fs::create_dir_all(path.parent().unwrap_or(root)).with_context(|| path.display().to_string())?;
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(pages.len())
+}
+
+/// What differs between the code and the pages; empty if nothing does.
+pub(crate) fn drift(root: &Path) -> Result<Vec<String>> {
+    Ok(differences(&pages(root)?, &on_disk(root)?))
+}
+
+fn differences(code: &BTreeMap<String, String>, disk: &BTreeMap<String, String>) -> Vec<String> {
+    let mut out = Vec::new();
+    for (path, text) in code {
+        match disk.get(path) {
+            None => out.push(format!("{DIR}/{path}: missing")),
+            Some(old) if old != text => out.push(format!("{DIR}/{path}: differs from the code")),
+            Some(_) => {}
+        }
+    }
+    out.extend(
+        disk.keys().filter(|p| !code.contains_key(*p)).map(|p| format!("{DIR}/{p}: belongs to nothing")),
+    );
+    out
+}
+
+fn on_disk(root: &Path) -> Result<BTreeMap<String, String>> {
+    let dir = root.join(DIR);
+    let files = if dir.is_dir() { texts(&dir)? } else { Vec::new() };
+    Ok(files.into_iter().map(|f| (f.path, f.text)).collect())
+}
+
+fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
+    let sources = texts(&root.join("crates/lobe-methods/src"))?;
+    let mut out = BTreeMap::new();
+    for (kind, about, params) in lobe_methods::catalogue() {
+        let (_, folder, _) = place(kind)?;
+        let path = format!("{folder}/{}.md", about.name);
+        let source = source_of(about.name, &sources);
+        out.insert(path, page(kind, about, &params, source));
+    }
+    out.insert("README.md".to_owned(), index()?);
+    let schema = serde_json::to_string_pretty(&schema())? + "\n";
+    out.insert("recipe.schema.json".to_owned(), schema);
+    Ok(out)
+}
+
+fn place(kind: &str) -> Result<(&'static str, &'static str, &'static str)> {
+    let found = KINDS.iter().find(|(k, ..)| *k == kind);
+    found.copied().with_context(|| format!("the catalogue has {kind:?}, which has no folder"))
+}
+
+/// The file that registers `name`.
+fn source_of<'a>(name: &str, sources: &'a [TextFile]) -> Option<&'a TextFile> {
+    let line = format!("    name: {name:?},\n");
+    sources.iter().find(|f| f.text.contains(&line))
+}
+
+/// The paragraph of a file's header that starts with `Equation:`.
+fn equation(source: &str) -> Option<String> {
+    let header = source.lines().map_while(|l| l.strip_prefix("//!")).map(str::trim);
+    let rest: Vec<&str> = header.skip_while(|l| !l.starts_with("Equation:")).collect();
+    let text = rest.join(" ");
+    let ends = ["Paper: ", "Papers: ", "Source: ", "Unusual: ", "Fails: ", "Use it "];
+    let end = ends.iter().filter_map(|e| text.find(e)).min().unwrap_or(text.len());
+    let text = text[..end].trim_start_matches("Equation:").trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn page(kind: &str, about: &About, params: &[ParamDoc], source: Option<&TextFile>) -> String {
+    let mut out = format!("{NOTE}# {}\n\n{}\n", about.name, sentence(about.summary));
+    if let Some(text) = source.and_then(|f| equation(&f.text)) {
+        section(&mut out, "Equation", &sentence(&text));
+    }
+    if kind == "method"
+        && let Some(entry) = LOCALIZE.iter().find(|e| e.about.name == about.name)
+        && let Ok((method, _)) = (entry.build)(&Value::Object(serde_json::Map::new()))
+    {
+        section(&mut out, "Routes", &routes(&*method));
+        section(&mut out, "What the conformance suite holds it to", &expected(&*method));
+    }
+    if kind != "measure" {
+        section(&mut out, "Parameters", &parameters(params));
+    }
+    section(&mut out, "Unusual here", &sentence(about.unusual));
+    section(&mut out, "Fails when", &sentence(about.fails));
+    if about.reference != "—" {
+        section(&mut out, "References", &sentence(about.reference));
+    }
+    if let Some(f) = source.filter(|f| !f.path.ends_with("/mod.rs")) {
+        let path = format!("crates/lobe-methods/src/{}", f.path);
+        section(&mut out, "Code", &format!("[{path}](../../../{path})"));
+    }
+    out
+}
+
+fn section(out: &mut String, title: &str, body: &str) {
+    write!(out, "\n## {title}\n\n{}\n", body.trim_end()).unwrap_or_default();
+}
+
+/// With a capital letter, unless it starts with a symbol, and a full stop.
+fn sentence(text: &str) -> String {
+    let mut out = text.trim().to_owned();
+    if let Some(first) =
+        out.get(..1).filter(|_| out.chars().nth(1).is_some_and(|c| c.is_lowercase() || c == ' '))
+    {
+        out = first.to_uppercase() + &out[1..];
+    }
+    if !out.ends_with(['.', '!', '?']) {
+        out.push('.');
+    }
+    out
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn parameters(params: &[ParamDoc]) -> String {
+    if params.is_empty() {
+        return "None.".to_owned();
+    }
+    let mut out = "| key | type | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for p in params {
+        let default = p.default.as_ref().map_or("must be given".to_owned(), |d| format!("`{}`", cell(d)));
+        out.push_str(&format!("| `{}` | {} | {default} | {} |\n", p.name, cell(&p.kind), cell(&p.doc)));
+    }
+    out
+}
+
+fn target_name(target: Target) -> &'static str {
+    match target {
+        Target::Region(_) => "region",
+        Target::Elsewhere => "elsewhere",
+        Target::Joint(JointKind::Embedding) => "embedding",
+        Target::Joint(JointKind::Norm) => "norm",
+        Target::Joint(JointKind::OutBias) => "out-bias",
+        Target::Joint(JointKind::Head) => "head",
+    }
+}
+
+/// The three numbers. What has no activation of its own has only an update.
+fn numbers(route: Route, target: Target) -> String {
+    let Route { forward, backward, update } = route;
+    if matches!(target, Target::Joint(_)) {
+        return format!("– – {update}");
+    }
+    // Nothing passes a gradient or receives one where nothing goes forward.
+    if forward == 0.0 { "0 – –".to_owned() } else { format!("{forward} {backward} {update}") }
+}
+
+fn routes(method: &dyn Localize) -> String {
+    let labels = LabelSet::default();
+    let regions = ["region".to_owned()];
+    let (_, most) = method.regions();
+    let context = Context { labels: &labels, regions: &regions[..most.min(1)] };
+    let table = match method.table(&context) {
+        Ok(table) => table,
+        Err(e) => return format!("Needs parameters: {e}."),
+    };
+    let on = match method.trains_on() {
+        lobe_methods::TrainsOn::All => String::new(),
+        lobe_methods::TrainsOn::Without(l) => {
+            format!("\nExamples labelled `{}` are left out.\n", labels.name(l))
+        }
+    };
+    let uniform =
+        if method.needs_uniform_steps() { "\nEvery optimiser step must hold one label only.\n" } else { "" };
+    format!(
+        "With default parameters; the numbers are forward, backward, update, and all that is not listed is `1 1 1`.\n\n{}{on}{uniform}",
+        route_table(&table, &labels)
+    )
+}
+
+fn route_table(table: &RouteTable, labels: &LabelSet) -> String {
+    let mut seen = Vec::new();
+    let mut out = "| label | part | route |\n|---|---|---|\n".to_owned();
+    for row in &table.rows {
+        let key = (row.label, row.target);
+        let route = table.get(row.label, row.target);
+        if !seen.contains(&key) && !route.is_plain() {
+            let (label, part) = (labels.name(row.label), target_name(row.target));
+            out.push_str(&format!("| {label} | {part} | `{}` |\n", numbers(route, row.target)));
+        }
+        seen.push(key);
+    }
+    if out.lines().count() == 2 {
+        out.push_str("| any | any | `1 1 1` |\n");
+    }
+    out
+}
+
+fn expected(method: &dyn Localize) -> String {
+    let labels = LabelSet::default();
+    let mut out = "| label | part | gradient |\n|---|---|---|\n".to_owned();
+    for (label, part, status) in method.expected() {
+        let part = match part {
+            Part::Region => "region",
+            Part::Elsewhere => "elsewhere",
+            Part::Embedding => "embedding",
+            Part::OutBias => "out-bias",
+            Part::Norm => "norm",
+            Part::Head => "head",
+        };
+        let status = match status {
+            Status::Zero => "exactly zero",
+            Status::Plain => "equal to ordinary training, bit for bit",
+            Status::Changed => "not zero, and different from ordinary training",
+        };
+        out.push_str(&format!("| {} | {part} | {status} |\n", labels.name(label)));
+    }
+    out
+}
+
+fn index() -> Result<String> {
+    let mut out = format!("{NOTE}# What Lobe knows\n\n");
+    out.push_str("`lobe list` prints the same list, `lobe explain NAME` the same pages.\n");
+    let catalogue = lobe_methods::catalogue();
+    for (kind, folder, heading) in KINDS {
+        let mut body = "| name | what it does |\n|---|---|\n".to_owned();
+        for (_, about, _) in catalogue.iter().filter(|(k, ..)| *k == kind) {
+            body.push_str(&format!("| [{0}]({folder}/{0}.md) | {1} |\n", about.name, cell(about.summary)));
+        }
+        section(&mut out, heading, &body);
+    }
+    let mut body = "| kind | what it is | needs files |\n|---|---|---|\n".to_owned();
+    for s in lobe_data::SOURCES {
+        body.push_str(&format!(
+            "| `{}` | {} | {} |\n",
+            s.kind,
+            cell(s.summary),
+            if s.needs_files { "yes" } else { "no" }
+        ));
+    }
+    section(&mut out, "Data sources", &body);
+    section(&mut out, "Recipes", "The keys that every recipe has: [recipe.schema.json](recipe.schema.json).");
+    catalogue.iter().try_for_each(|(kind, ..)| place(kind).map(drop))?;
+    Ok(out)
+}
+
+/// The schema of recipes, with the names that the lists know.
+fn schema() -> Value {
+    let mut schema = lobe_lab::recipe::json_schema().to_value();
+    let names = |kinds: &[&str]| -> Vec<Value> {
+        let catalogue = lobe_methods::catalogue();
+        catalogue.iter().filter(|(k, ..)| kinds.contains(k)).map(|(_, a, _)| a.name.into()).collect()
+    };
+    let mut stages: Vec<Value> = vec!["train".into(), "measure".into()];
+    stages.extend(names(&["removal", "attack"]));
+    for (def, key, values) in [("ArmFile", "method", names(&["method"])), ("StageFile", "do", stages)] {
+        if let Some(slot) = schema.pointer_mut(&format!("/$defs/{def}/properties/{key}")) {
+            slot["enum"] = Value::Array(values);
+        }
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_equation_is_the_headers() {
+        let source = "//! Title.\n//!\n//! Equation: a ← b,\n//! c. Paper: X.\n//! Fails: never.\n\nuse x;\n";
+        assert_eq!(equation(source).as_deref(), Some("a ← b, c."));
+        assert_eq!(equation("//! Title.\nuse x;\n"), None);
+    }
+
+    #[test]
+    fn sentences_are_sentences() {
+        assert_eq!(sentence("one hard gate"), "One hard gate.");
+        assert_eq!(sentence("dL/da ← m. x."), "dL/da ← m. x.");
+        assert_eq!(sentence("∇θ ← 0"), "∇θ ← 0.");
+    }
+
+    #[test]
+    fn drift_names_what_is_missing_changed_and_left_over() {
+        let map = |entries: &[(&str, &str)]| -> BTreeMap<String, String> {
+            entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let code = map(&[("a.md", "1"), ("b.md", "2"), ("c.md", "3")]);
+        let found = differences(&code, &map(&[("a.md", "1"), ("b.md", "x"), ("d.md", "4")]));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].contains("b.md: differs") && found[1].contains("c.md: missing"), "{found:?}");
+        assert!(found[2].contains("d.md: belongs to nothing"), "{found:?}");
+        assert!(differences(&code, &code).is_empty());
+    }
+
+    #[test]
+    fn every_item_has_a_page_with_its_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let pages = pages(root).unwrap();
+        assert_eq!(pages.len(), lobe_methods::catalogue().len() + 2);
+        let sgtm = &pages["methods/sgtm.md"];
+        assert!(sgtm.contains("| retain | region | `0 – –` |"), "{sgtm}");
+        assert!(sgtm.contains("## Equation") && sgtm.contains("localize/sgtm.rs"), "{sgtm}");
+        assert!(pages["recipe.schema.json"].contains("\"sgtm\""));
+    }
+
+    #[test]
+    fn written_pages_show_no_drift_until_one_is_edited() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        let methods = copy.path().join("crates/lobe-methods/src");
+        fs::create_dir_all(&methods).unwrap();
+        for f in texts(&source.join("crates/lobe-methods/src")).unwrap() {
+            fs::create_dir_all(methods.join(&f.path).parent().unwrap()).unwrap();
+            fs::write(methods.join(&f.path), f.text).unwrap();
+        }
+        write(copy.path()).unwrap();
+        assert!(drift(copy.path()).unwrap().is_empty());
+        fs::write(copy.path().join(DIR).join("methods/old.md"), "x").unwrap();
+        assert_eq!(drift(copy.path()).unwrap().len(), 1);
+        write(copy.path()).unwrap();
+        assert!(drift(copy.path()).unwrap().is_empty());
+    }
+}
