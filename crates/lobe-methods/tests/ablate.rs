@@ -1,5 +1,7 @@
 //! Cutting a region out of the weights is the same as running without it.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use common::{Bench, assert_close, assert_same, benches, resolve, small, transformers};

@@ -1,6 +1,8 @@
 //! Every registered localisation method, held to its own table and to the laws all of them obey.
 //! Nothing here names a method: a new one is tested by being on the list.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use common::{Batch, Bench, assert_close, assert_same, autoencoder, benches, methods, small, transformers};

@@ -1,6 +1,8 @@
 //! Weights that were really trained, where a developer has them beside the checkout; skipped
 //! elsewhere.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::io::Read as _;
 use std::path::PathBuf;
 

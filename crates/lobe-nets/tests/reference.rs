@@ -1,5 +1,7 @@
 //! Transformers against PyTorch, written out in `reference/make.py`.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::collections::BTreeMap;
 
 use lobe_core::UNLABELLED;

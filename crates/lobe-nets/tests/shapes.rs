@@ -1,5 +1,7 @@
 //! Parameter counts of published networks, from the layout alone.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use lobe_core::{Region, Selection};
 use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, DecoderConfig, Gpt, GptConfig, NormKind, Positions,

@@ -1,5 +1,7 @@
 //! Weight files: to the bit there and back, and one clear line for everything else.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::path::Path;
 
 use lobe_core::Key;

@@ -96,7 +96,9 @@ impl Bench {
         let mut params = net.layout().init(Key::root(1)).to_vec();
         // Biases, gains and shifts start at 0 and 1, which hides mistakes.
         let mut rng = Key::root(2).child(name).rng();
-        params.iter_mut().for_each(|x| *x += 0.1 * rng.normal() as f32);
+        for x in &mut params {
+            *x += 0.1 * rng.normal() as f32;
+        }
         let region = resolve(&net, region);
         let mut labels = LabelSet::default();
         labels.add("other");
@@ -132,7 +134,9 @@ impl Bench {
             }
             Net::Autoencoder(net) => {
                 let mut images = ImageBatch::new(PIXELS, batch.per_shard);
-                batch.items.iter().for_each(|(i, label)| images.push(&pixels(*i), *label));
+                for (i, label) in batch.items {
+                    images.push(&pixels(*i), *label);
+                }
                 let even = vec![1.0; self.labels.len()];
                 let penalties = Penalties { l1: vec![(0..16, self.l1)], correlation: None };
                 let program = Reconstruction::new(net, &images, Distance::Squared, &even, false, &penalties);
@@ -212,6 +216,7 @@ pub(crate) fn assert_same(what: &str, got: &[f32], want: &[f32]) {
 pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}");
     let top = want.iter().chain(got).fold(1e-3f32, |a, x| a.max(x.abs()));
-    let bad = got.iter().zip(want).position(|(g, w)| !((g - w).abs() <= tolerance * top));
+    let bad =
+        got.iter().zip(want).position(|(g, w)| (g - w).abs() > tolerance * top || g.is_nan() != w.is_nan());
     assert_eq!(bad, None, "{what}: {:?} of {top}", bad.map(|i| (got[i], want[i])));
 }
