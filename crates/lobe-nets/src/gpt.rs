@@ -164,7 +164,10 @@ impl GptConfig {
         ];
         for (key, value, fits) in numbers {
             if !(fits && value.is_finite()) {
-                return Err(NetError::Config { key, what: format!("is {value}, must be finite and in range") });
+                return Err(NetError::Config {
+                    key,
+                    what: format!("is {value}, must be finite and in range"),
+                });
             }
         }
         if self.vocab < vocab {
