@@ -5,6 +5,7 @@
 
 mod autoencoder;
 mod gpt;
+mod gpt_config;
 pub mod hub;
 mod language;
 mod net;
@@ -12,7 +13,8 @@ mod reconstruction;
 mod weights;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
-pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
+pub use gpt::Gpt;
+pub use gpt_config::{Activation, GptConfig, NormKind, Positions};
 pub use language::{LanguageModelling, TokenBatch};
 pub use net::{Net, NetError};
 pub use reconstruction::{ImageBatch, Penalties, Reconstruction};

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::autoencoder::{Autoencoder, AutoencoderConfig};
-use crate::gpt::{Gpt, GptConfig};
+use crate::gpt::Gpt;
+use crate::gpt_config::GptConfig;
 
 /// Why a network or its weights are refused.
 #[derive(Debug, Error)]

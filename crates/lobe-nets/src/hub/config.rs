@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Format;
-use crate::gpt::{Activation, GptConfig, NormKind, Positions};
+use crate::gpt_config::{Activation, GptConfig, NormKind, Positions};
 use crate::net::NetError;
 
 /// A setting that a format cannot express, and what it would have to be.

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 pub use narrow::{Narrowed, narrow};
 pub use read::import;
 
-use crate::gpt::{Gpt, GptConfig};
+use crate::gpt::Gpt;
+use crate::gpt_config::GptConfig;
 use crate::net::NetError;
 use crate::weights::{Entry, serialize};
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 use lobe_engine::Tensor;
 
 use super::Format;
-use crate::gpt::{Activation, Gpt, NormKind};
+use crate::gpt::Gpt;
+use crate::gpt_config::{Activation, NormKind};
 
 /// One Hugging Face tensor: some columns of one of ours, perhaps transposed.
 pub(super) struct Piece {

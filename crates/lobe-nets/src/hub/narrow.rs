@@ -13,7 +13,8 @@ use lobe_core::Selection;
 use lobe_engine::Buf;
 
 use super::Format;
-use crate::gpt::{Activation, Gpt, GptConfig};
+use crate::gpt::Gpt;
+use crate::gpt_config::{Activation, GptConfig};
 use crate::net::NetError;
 
 /// What [`narrow`] made.
