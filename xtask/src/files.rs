@@ -18,6 +18,13 @@ pub(crate) struct TextFile {
     pub(crate) text: String,
 }
 
+impl TextFile {
+    /// Whether its name ends with `.extension`.
+    pub(crate) fn is(&self, extension: &str) -> bool {
+        self.path.rsplit_once('.').is_some_and(|(_, e)| e == extension)
+    }
+}
+
 /// All text files; files that are not UTF-8 are left out.
 pub(crate) fn texts(root: &Path) -> Result<Vec<TextFile>> {
     let mut out = Vec::new();

@@ -33,8 +33,12 @@ fn chore(args: &[&str]) -> Result<()> {
     match args {
         ["tidy"] => {
             let report = tidy::run(root)?;
-            report.warnings.iter().for_each(|w| println!("warning: {w}"));
-            report.errors.iter().for_each(|e| println!("error: {e}"));
+            for line in &report.warnings {
+                println!("warning: {line}");
+            }
+            for line in &report.errors {
+                println!("error: {line}");
+            }
             println!("{}", report.summary);
             if !report.errors.is_empty() {
                 bail!("{} findings", report.errors.len());
@@ -43,7 +47,9 @@ fn chore(args: &[&str]) -> Result<()> {
         ["gen"] => println!("{} files in {}", r#gen::write(root)?, r#gen::DIR),
         ["gen", "--check"] => {
             let drift = r#gen::drift(root)?;
-            drift.iter().for_each(|d| println!("error: {d}"));
+            for d in &drift {
+                println!("error: {d}");
+            }
             if !drift.is_empty() {
                 bail!("{} is out of date: cargo run -p xtask -- gen", r#gen::DIR);
             }

@@ -36,10 +36,10 @@ pub(crate) fn run(root: &Path) -> Result<Report> {
     let (too_long, warnings, summary) = sizes(&files);
     errors.extend(too_long);
     let exists = |path: &str| root.join(path).exists();
-    for page in files.iter().filter(|f| f.path.ends_with(".md")) {
+    for page in files.iter().filter(|f| f.is("md")) {
         errors.extend(dead_paths(page, &exists));
     }
-    errors.extend(files.iter().filter(|f| f.path.ends_with(".rs")).flat_map(unsafe_outside));
+    errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(unsafe_outside));
     errors.extend(files.iter().flat_map(machine_paths));
     Ok(Report { errors, warnings, summary })
 }
@@ -148,11 +148,8 @@ fn libraries(architecture: &str, manifests: &[Manifest]) -> Vec<String> {
 
 /// Files that are too long, files that get long, and a line about all.
 fn sizes(files: &[TextFile]) -> (Vec<String>, Vec<String>, String) {
-    let mut sized: Vec<(usize, &str)> = files
-        .iter()
-        .filter(|f| f.path.ends_with(".rs"))
-        .map(|f| (f.text.lines().count(), f.path.as_str()))
-        .collect();
+    let mut sized: Vec<(usize, &str)> =
+        files.iter().filter(|f| f.is("rs")).map(|f| (f.text.lines().count(), f.path.as_str())).collect();
     sized.sort_unstable();
     let line = |(n, path): &(usize, &str)| format!("{path}: {n} lines; at most {HARD}, better {SOFT}");
     let errors = sized.iter().filter(|(n, _)| *n > HARD).map(line).collect();
