@@ -247,3 +247,20 @@ fn models_for_transformers() {
         }
     }
 }
+
+#[test]
+#[ignore = "reads models that transformers saved, each with its logits, from LOBE_IMPORT_DIR"]
+fn models_of_transformers() {
+    let dirs = std::env::var("LOBE_IMPORT_DIR").expect("LOBE_IMPORT_DIR is set");
+    let mut seen = 0;
+    for dir in std::fs::read_dir(dirs).unwrap() {
+        let dir = dir.unwrap().path();
+        let (net, params) = import(&dir).unwrap();
+        let expected = std::fs::read_to_string(dir.join("expected.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+        let want: Vec<f32> = serde_json::from_value(expected["logits"].clone()).unwrap();
+        close(&dir.display().to_string(), &logits(net.gpt().unwrap(), &params), &want);
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
