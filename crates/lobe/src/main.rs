@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod describe;
 mod failure;
+mod items;
 mod out;
 mod progress;
 mod recipe;

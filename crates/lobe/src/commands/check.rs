@@ -1,0 +1,57 @@
+//! `lobe check`: everything that can be known without training.
+
+use anyhow::{Context as _, Result};
+use lobe_lab::exec::{self, Experiment};
+use lobe_lab::recipe::Written;
+use serde_json::json;
+
+use crate::recipe::{Loaded, RecipeArgs};
+use crate::{describe, out};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lobe check first.toml
+  lobe check first.toml --preset tiny --set train.steps=50
+  lobe check first.toml --json | jq .regions
+
+Reads the data, builds the network and compiles every arm, but trains nothing. Every preset is
+checked, too, with the same --set changes left out.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Say only whether the recipe is right
+    #[arg(long, short)]
+    quiet: bool,
+    /// One JSON object on standard output
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let loaded = args.recipe.load()?;
+    let experiment = Experiment::open(&loaded.recipe)?;
+    let plain = Written::load(&args.recipe.recipe)?;
+    plain.check_presets(&exec::callbacks())?;
+    let presets: Vec<String> = plain.presets().into_iter().map(String::from).collect();
+    for name in presets.iter().filter(|p| args.recipe.preset.as_ref() != Some(p)) {
+        let (recipe, _) = exec::resolve(&plain.clone().with_preset(Some(name))?)?;
+        Experiment::open(&recipe).with_context(|| format!("preset {name}"))?;
+    }
+    if args.json {
+        let mut value = describe::json(&loaded, &experiment)?;
+        value["presets"] = json!(presets);
+        return Ok(out::json(&value)?);
+    }
+    if !args.quiet {
+        out::print(&describe::text(&loaded, &experiment)?)?;
+        out::print("\n")?;
+    }
+    Ok(out::print(&summary(&loaded, &presets))?)
+}
+
+fn summary(loaded: &Loaded, presets: &[String]) -> String {
+    let r = &loaded.recipe;
+    let presets = if presets.is_empty() { String::new() } else { format!("; presets {}", presets.join(", ")) };
+    let (arms, seeds, stages) = (r.arms.len(), r.seeds.len(), r.stages.len());
+    format!("{}: right; {arms} arms × {seeds} seeds, {stages} stages{presets}\n", loaded.written.file())
+}

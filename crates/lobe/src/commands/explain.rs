@@ -1,0 +1,180 @@
+//! `lobe explain`: what one thing does, where it comes from, and when it fails.
+
+use anyhow::Result;
+use lobe_core::LabelSet;
+use lobe_lab::recipe::json_schema;
+use lobe_methods::{Context, LOCALIZE, ParamDoc};
+use serde_json::{Map, Value, json};
+
+use crate::failure::unknown;
+use crate::items::{self, Item};
+use crate::table::{columns, wrap};
+use crate::{describe, out};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lobe explain sgtm          a method: its table of routes, its parameters, when it fails
+  lobe explain relearn       an attack
+  lobe explain gpt           a model
+  lobe explain arms          a section of a recipe
+  lobe explain sgtm --json")]
+pub(crate) struct Args {
+    /// A method, attack, measure, stage, kind of data, model or section of a recipe
+    name: String,
+    /// One JSON array on standard output: a name may mean several things
+    #[arg(long)]
+    json: bool,
+}
+
+/// A section or key of a recipe, from the schema.
+struct Section {
+    name: String,
+    doc: String,
+    keys: Vec<ParamDoc>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let items = items::all();
+    let sections = sections();
+    let name = args.name.trim_matches(['[', ']']);
+    let found: Vec<&Item> = items.iter().filter(|i| i.name == name).collect();
+    let section = sections.iter().find(|s| s.name == name);
+    if found.is_empty() && section.is_none() {
+        let names = items.iter().map(|i| i.name).chain(sections.iter().map(|s| s.name.as_str()));
+        return Err(unknown("method, stage, measure, data, model or section is called", name, names));
+    }
+    if args.json {
+        let mut all: Vec<Value> = found.iter().map(|i| json_of(i)).collect();
+        all.extend(section.map(|s| json!({ "kind": "section", "name": s.name, "summary": s.doc, "params": params_json(&s.keys) })));
+        return Ok(out::json(&Value::Array(all))?);
+    }
+    let width = out::width().min(100);
+    let mut parts: Vec<String> = found.iter().map(|i| explain(i, width)).collect();
+    parts.extend(section.map(|s| {
+        let mut text = format!("{} (section or key of a recipe)\n\n{}", s.name, wrap(&s.doc, width, 0));
+        if !s.keys.is_empty() {
+            text += &format!("\nKeys\n{}", params(&s.keys, width));
+        }
+        text
+    }));
+    Ok(out::print(&parts.join("\n"))?)
+}
+
+/// The method's table of routes with default parameters.
+fn table(i: &Item) -> Option<(lobe_core::RouteTable, Vec<String>, LabelSet)> {
+    let entry = LOCALIZE.iter().find(|e| i.kind == "method" && e.about.name == i.name)?;
+    let (method, _) = (entry.build)(&json!({})).ok()?;
+    let labels = LabelSet::default();
+    let many = method.regions().0 > 1;
+    let name = |n| if many { format!("region {}", n + 1) } else { "target region".to_owned() };
+    let regions: Vec<String> = (0..method.regions().0).map(name).collect();
+    let table = method.table(&Context { labels: &labels, regions: &regions }).ok()?;
+    Some((table, regions, labels))
+}
+
+fn explain(i: &Item, width: usize) -> String {
+    let mut out = format!("{} ({})\n\n{}", i.name, i.kind, wrap(i.summary, width, 0));
+    if let Some((table, regions, labels)) = table(i) {
+        out += "\nRoutes: forward, backward, update\n";
+        out += &describe::routes(&table, &labels, &regions).lines().map(|l| format!("  {l}\n")).collect::<String>();
+    }
+    if let Some(a) = i.about {
+        for (heading, text) in [("Reference", a.reference), ("Unusual here", a.unusual), ("When it fails", a.fails)] {
+            if !text.is_empty() && text != "—" {
+                out += &format!("\n{heading}\n{}", wrap(text, width, 2));
+            }
+        }
+    }
+    if !i.params.is_empty() {
+        out += &format!("\nParameters\n{}", params(&i.params, width));
+    }
+    out
+}
+
+fn params(list: &[ParamDoc], width: usize) -> String {
+    let rows: Vec<Vec<String>> = list
+        .iter()
+        .map(|p| {
+            let default = p.default.as_deref().filter(|d| *d != "null").unwrap_or("–");
+            vec![p.name.clone(), default.to_owned(), p.kind.clone()]
+        })
+        .collect();
+    let lines = columns(&["name", "default", "type"], &rows, usize::MAX);
+    let mut out = String::new();
+    for (n, line) in lines.lines().enumerate() {
+        out += &format!("  {line}\n");
+        if n > 0 && !list[n - 1].doc.is_empty() {
+            out += &wrap(&list[n - 1].doc, width, 6);
+        }
+    }
+    out
+}
+
+fn params_json(list: &[ParamDoc]) -> Value {
+    let value = |d: &String| serde_json::from_str(d).unwrap_or(Value::Null);
+    let one = |p: &ParamDoc| {
+        json!({ "name": p.name, "type": p.kind, "default": p.default.as_ref().map(value), "doc": p.doc })
+    };
+    list.iter().map(one).collect()
+}
+
+fn json_of(i: &Item) -> Value {
+    let mut out = json!({ "kind": i.kind, "name": i.name, "summary": i.summary,
+        "reference": i.about.map(|a| a.reference), "unusual": i.about.map(|a| a.unusual),
+        "fails": i.about.map(|a| a.fails), "params": params_json(&i.params) });
+    if let Some((table, _, labels)) = table(i) {
+        let rows = table.rows.iter().map(|r| {
+            json!({ "label": labels.name(r.label), "target": r.target, "forward": r.route.forward,
+                "backward": r.route.backward, "update": r.route.update })
+        });
+        out["routes"] = rows.collect();
+    }
+    out
+}
+
+/// The sections of a recipe with their keys.
+fn sections() -> Vec<Section> {
+    let schema = json_schema().to_value();
+    let none = Map::new();
+    let of = |v: &Value| v.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let defs = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
+    (of(&schema).iter())
+        .map(|(name, value)| {
+            // The table behind a list, a map or an optional value.
+            let mut refs = Vec::new();
+            references(value, &mut refs);
+            let keys = refs.iter().filter_map(|r| defs.get(r)).flat_map(|d| {
+                of(d).iter().map(|(k, v)| key(k, v)).collect::<Vec<_>>()
+            });
+            Section { name: name.clone(), doc: text(value), keys: keys.collect() }
+        })
+        .collect()
+}
+
+fn text(v: &Value) -> String {
+    v.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
+}
+
+fn key(name: &str, v: &Value) -> ParamDoc {
+    let kind = match v.get("type") {
+        Some(Value::String(t)) => t.clone(),
+        Some(Value::Array(ts)) => ts.iter().filter_map(Value::as_str).filter(|t| *t != "null").collect::<Vec<_>>().join(" or "),
+        _ => String::new(),
+    };
+    ParamDoc { name: name.to_owned(), kind, default: v.get("default").map(ToString::to_string), doc: text(v) }
+}
+
+fn references(v: &Value, out: &mut Vec<String>) {
+    match v {
+        Value::Object(map) => {
+            for (k, v) in map {
+                match v.as_str().and_then(|s| s.strip_prefix("#/$defs/")) {
+                    Some(name) if k == "$ref" => out.push(name.to_owned()),
+                    _ => references(v, out),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|v| references(v, out)),
+        _ => {}
+    }
+}

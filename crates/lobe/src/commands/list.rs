@@ -1,0 +1,54 @@
+//! `lobe list`: what there is.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::failure::unknown;
+use crate::items::{self, KINDS};
+use crate::out;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lobe list
+  lobe list method
+  lobe list --json | jq '.[] | select(.kind == \"attack\") | .name'")]
+pub(crate) struct Args {
+    /// Only one kind: method, removal, attack, stage, measure, data or model
+    kind: Option<String>,
+    /// One JSON array on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut items = items::all();
+    if let Some(kind) = &args.kind {
+        // "methods" is as good as "method".
+        let kind = kind.strip_suffix('s').unwrap_or(kind);
+        items.retain(|i| i.kind == kind);
+        if items.is_empty() {
+            return Err(unknown("kind", kind, KINDS.iter().map(|k| k.0)));
+        }
+    }
+    if args.json {
+        let value = items.iter().map(|i| {
+            json!({ "kind": i.kind, "name": i.name, "summary": i.summary, "reference": i.about.map(|a| a.reference) })
+        });
+        return Ok(out::json(&Value::Array(value.collect()))?);
+    }
+    let width = items.iter().map(|i| i.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (kind, heading) in KINDS {
+        let of_kind: Vec<_> = items.iter().filter(|i| i.kind == kind).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        text += &format!("{heading}\n");
+        for i in of_kind {
+            text += &format!("  {:width$}  {}\n", i.name, i.summary);
+        }
+        text.push('\n');
+    }
+    text += "`lobe explain NAME` says more about any of them.\n";
+    Ok(out::print(&text)?)
+}

@@ -1,0 +1,79 @@
+//! `lobe run`: a recipe from start to report.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use lobe_lab::exec::{self, Experiment, Options, Progress, Silent};
+
+use super::report;
+use crate::recipe::{Loaded, RecipeArgs};
+use crate::{describe, out, progress, signals};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lobe run first.toml
+  lobe run first.toml --preset tiny --seeds 0,7
+  lobe run first.toml --set stage.relearn.steps=200    only the attack is done again
+  lobe run first.toml --dry-run                        show what would be done
+
+What is finished is not done again: the same command goes on with a run that was interrupted or
+killed, to the same bytes, on any number of threads. The first interrupt (ctrl-C) saves and exits
+with code 75, a second one stops at once.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Run directory [default: runs/NAME, with a preset runs/NAME-PRESET]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Worker threads; 0 is one per core. Results do not depend on it
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
+    /// Show the resolved recipe, regions and routes, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// No progress and no summary
+    #[arg(long, short)]
+    quiet: bool,
+    /// The result as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// The directory of a run that was given none.
+fn default_dir(loaded: &Loaded, preset: Option<&str>) -> PathBuf {
+    let name = &loaded.recipe.name;
+    PathBuf::from("runs").join(preset.map_or_else(|| name.clone(), |p| format!("{name}-{p}")))
+}
+
+/// The command as one would type it again.
+fn command() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%[]*".contains(c);
+    let quote = |a: String| {
+        if !a.is_empty() && a.chars().all(plain) { a } else { format!("'{}'", a.replace('\'', r"'\''")) }
+    };
+    let args = std::env::args_os().skip(1).map(|a| quote(a.to_string_lossy().into_owned()));
+    std::iter::once("lobe".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let loaded = args.recipe.load()?;
+    if args.dry_run {
+        let experiment = Experiment::open(&loaded.recipe)?;
+        if args.json {
+            return Ok(out::json(&describe::json(&loaded, &experiment)?)?);
+        }
+        return Ok(out::print(&describe::text(&loaded, &experiment)?)?);
+    }
+    let dir = args.out.clone().unwrap_or_else(|| default_dir(&loaded, args.recipe.preset.as_deref()));
+    let shown: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { Box::new(progress::stderr()) };
+    let options = Options {
+        threads: usize::from(args.threads),
+        stop: signals::watch()?,
+        progress: &*shown,
+        command: command(),
+        build: crate::build().to_owned(),
+    };
+    exec::run(&loaded.written, &loaded.recipe, &loaded.derived, &dir, &options)?;
+    drop(shown);
+    report::finished(&dir, args.json, args.quiet)
+}

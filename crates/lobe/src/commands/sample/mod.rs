@@ -1,0 +1,134 @@
+//! `lobe sample`: text from a model, with and without a region.
+
+mod generate;
+mod source;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ArgGroup;
+use serde_json::json;
+
+use crate::failure::refuse;
+use crate::out;
+use crate::table::wrap;
+use generate::{Settings, generate};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("from").required(true).args(["run", "model"]),
+    after_help = "Examples:
+  lobe sample runs/first --arm sgtm --prompt \"la casa\" --without spanish
+  lobe sample runs/first --arm sgtm --stage ablate --tokens 100 --temperature 0
+  lobe sample --model model.safetensors --tokenizer tokenizer.json --prompt \"the\" \\
+      --without 'blocks.*.mlp.post[-64..]'
+
+`--without` cuts a region by zeroing the parameters its units own; both columns draw the same random
+numbers. The same arguments give the same text."
+)]
+pub(crate) struct Args {
+    /// A run directory
+    run: Option<PathBuf>,
+    /// Arm of the run [default: the first]
+    #[arg(long, requires = "run")]
+    arm: Option<String>,
+    /// Seed of the run [default: the first]
+    #[arg(long, requires = "run")]
+    seed: Option<u64>,
+    /// Stage that made the model [default: the first that made one]
+    #[arg(long, requires = "run")]
+    stage: Option<String>,
+    /// A model file instead of a run
+    #[arg(long, value_name = "FILE", requires = "tokenizer")]
+    model: Option<PathBuf>,
+    /// Its tokenizer
+    #[arg(long, value_name = "FILE", requires = "model")]
+    tokenizer: Option<PathBuf>,
+    /// How the text begins
+    #[arg(long, default_value = "")]
+    prompt: String,
+    /// Tokens to generate
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    tokens: u32,
+    /// 0 takes the most likely token, 1 follows the model
+    #[arg(long, default_value_t = 0.8)]
+    temperature: f64,
+    /// Choose among the K most likely tokens; 0 is all
+    #[arg(long, value_name = "K", default_value_t = 40)]
+    top_k: usize,
+    /// Seed of the sampling
+    #[arg(long, default_value_t = 0)]
+    sample_seed: u64,
+    /// Also without this region: a name from the run's recipe, or a region such as blocks.*.attn.z[-1]
+    #[arg(long, value_name = "REGION")]
+    without: Option<String>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if !(0.0..=100.0).contains(&args.temperature) {
+        return Err(refuse(format!("--temperature {}: must be in 0 to 100", args.temperature)));
+    }
+    let model = match (&args.run, &args.model, &args.tokenizer) {
+        (Some(dir), ..) => source::of_run(dir, args.arm.as_deref(), args.seed, args.stage.as_deref())?,
+        (None, Some(file), Some(tokenizer)) => source::of_file(file, tokenizer)?,
+        _ => return Err(refuse("a run directory, or --model and --tokenizer")),
+    };
+    let settings = Settings {
+        tokens: args.tokens as usize,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        seed: args.sample_seed,
+    };
+    let whole = generate(&model.net, &model.params, &model.tokenizer, &args.prompt, &settings)?;
+    let mut cut = None;
+    if let Some(region) = &args.without {
+        let selection = model.region(region)?;
+        let mut params = model.params.to_vec();
+        lobe_methods::remove::ablate::zero(&model.net.layout, &mut params, &selection);
+        cut = Some(generate(&model.net, &params, &model.tokenizer, &args.prompt, &settings)?);
+    }
+    if args.json {
+        return Ok(out::json(&json!({
+            "model": model.name, "prompt": args.prompt, "whole": whole, "without": cut, "region": args.without,
+            "temperature": args.temperature, "top_k": args.top_k, "sample_seed": args.sample_seed,
+        }))?);
+    }
+    let width = out::width();
+    let text = match (&cut, &args.without) {
+        (Some(cut), Some(region)) => side_by_side(("whole", &whole), (&format!("without {region}"), cut), width),
+        _ => wrap(&whole, width, 0),
+    };
+    Ok(out::print(&format!("{}\n\n{text}", model.name))?)
+}
+
+/// Two texts in columns.
+fn side_by_side(left: (&str, &str), right: (&str, &str), width: usize) -> String {
+    let half = (width.saturating_sub(3) / 2).max(10);
+    let column = |(head, text): (&str, &str)| -> Vec<String> {
+        let body = wrap(text, half, 0);
+        // A word longer than the column is cut into pieces.
+        let pieces = |line: &str| -> Vec<String> {
+            let chars: Vec<char> = line.chars().collect();
+            chars.chunks(half).map(|c| c.iter().collect()).collect()
+        };
+        pieces(head).into_iter().chain([String::new()]).chain(body.lines().flat_map(pieces)).collect()
+    };
+    let (left, right) = (column(left), column(right));
+    let cell = |c: &[String], i: usize| c.get(i).cloned().unwrap_or_default();
+    let line = |i| format!("{:<half$}   {}", cell(&left, i), cell(&right, i)).trim_end().to_owned() + "\n";
+    (0..left.len().max(right.len())).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stay_apart() {
+        let text = side_by_side(("whole", "one two three"), ("cut", "abcdefghijklmno"), 23);
+        assert_eq!(text, "whole        cut\n\none two      abcdefghij\nthree        klmno\n");
+    }
+}

@@ -1,0 +1,104 @@
+//! Where the model comes from: a run directory, or a file.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Result;
+use lobe_core::{Region, Selection};
+use lobe_data::Tokenizer;
+use lobe_engine::Buf;
+use lobe_lab::recipe::{Callbacks, Written};
+use lobe_nets::{Gpt, Net};
+use lobe_report::RunData;
+
+use crate::failure::{refuse, unknown};
+
+/// Most bytes of a tokenizer or a recipe.
+const LIMIT: u64 = 256 << 20;
+
+/// A language model, ready to speak.
+pub(super) struct Model {
+    pub name: String,
+    pub net: Gpt,
+    pub params: Buf,
+    pub tokenizer: Tokenizer,
+    /// Named regions of the run's recipe.
+    regions: Vec<(String, String)>,
+}
+
+impl Model {
+    /// A named region, or one written out.
+    pub(super) fn region(&self, text: &str) -> Result<Selection> {
+        let named = self.regions.iter().find(|(name, _)| name == text).map(|(_, r)| r.as_str());
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let sites = self.net.layout.sites();
+        if named.is_none() && text.chars().all(word) && !sites.iter().any(|s| s.name == text) {
+            return Err(unknown("region", text, self.regions.iter().map(|(n, _)| n.as_str())));
+        }
+        Ok(named.unwrap_or(text).parse::<Region>()?.resolve(sites)?)
+    }
+}
+
+/// A file inside of `dir`, wherever links lead.
+fn inside(dir: &Path, name: &str) -> Result<PathBuf> {
+    let path = dir.join(name);
+    let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
+    let root = dir.canonicalize().map_err(|e| refuse(format!("{e}: {}", dir.display())))?;
+    let found = path.canonicalize().map_err(|e| refuse(format!("{e}: {}", path.display())))?;
+    if !plain || !found.starts_with(&root) {
+        return Err(refuse(format!("leads out of the run directory: {}", path.display())));
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let fail = |e: std::io::Error| refuse(format!("cannot be read: {e}: {}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path).map_err(fail)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(refuse(format!("larger than {LIMIT} bytes: {}", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// A model file and its tokenizer.
+pub(super) fn of_file(file: &Path, tokenizer: &Path) -> Result<Model> {
+    let (net, params, _) = lobe_nets::load(file)?;
+    let Net::Gpt(net) = net else {
+        return Err(refuse(format!("not a language model: {}", file.display())));
+    };
+    let tokenizer = Tokenizer::from_json(&read(tokenizer)?, &tokenizer.display().to_string())?;
+    if tokenizer.vocab_size() > net.config.vocab {
+        let (t, n) = (tokenizer.vocab_size(), net.config.vocab);
+        return Err(refuse(format!("the tokenizer has {t} tokens, the model {n}: {}", file.display())));
+    }
+    Ok(Model { name: file.display().to_string(), net, params, tokenizer, regions: Vec::new() })
+}
+
+/// The model of (arm, seed, stage) of a run.
+pub(super) fn of_run(dir: &Path, arm: Option<&str>, seed: Option<u64>, stage: Option<&str>) -> Result<Model> {
+    let run = RunData::load(dir)?;
+    let m = &run.manifest;
+    let arms = || m.arms.iter().map(|a| a.name.as_str());
+    let pick = |what: &str, given: Option<&str>, all: &mut dyn Iterator<Item = String>| -> Result<String> {
+        let all: Vec<String> = all.collect();
+        match given {
+            None => all.first().cloned().ok_or_else(|| refuse(format!("the run has no {what}: {}", dir.display()))),
+            Some(name) if all.iter().any(|a| a == name) => Ok(name.to_owned()),
+            Some(name) => Err(unknown(what, name, all.iter().map(String::as_str))),
+        }
+    };
+    let arm = pick("arm", arm, &mut arms().map(String::from))?;
+    let seed = seed.map(|s| s.to_string());
+    let seed = pick("seed", seed.as_deref(), &mut m.seeds.iter().map(ToString::to_string))?;
+    let file = |stage: &str| format!("stages/{stage}/{arm}.{seed}/model.safetensors");
+    let made = m.stages.iter().map(|s| s.name.clone()).filter(|s| inside(dir, &file(s)).is_ok());
+    let stage = pick("stage with a model of this arm and seed", stage, &mut made.into_iter())?;
+    let mut model = of_file(&inside(dir, &file(&stage))?, &inside(dir, "tokenizer.json")?)?;
+    model.name = format!("{arm}, seed {seed}, after {stage}");
+    let resolved = Written::load(&inside(dir, "resolved.toml")?)?;
+    let (recipe, _) = resolved.resolve(&Callbacks::permissive())?;
+    model.regions = recipe.regions.into_iter().map(|r| (r.name, r.text)).collect();
+    Ok(model)
+}

@@ -1,0 +1,78 @@
+//! Recipes: new, checked, refused.
+
+use crate::TINY;
+use crate::process::Place;
+
+#[test]
+fn a_new_recipe_is_right_and_never_overwrites() {
+    let place = Place::new();
+    assert!(place.lobe(&["new", "first"]).ends(0).out.contains("lobe run first.toml --preset tiny"));
+    let said = place.lobe(&["check", "first.toml", "--preset", "tiny"]).ends(0).out;
+    assert!(said.contains("right; 5 arms × 1 seeds, 4 stages; presets tiny"), "{said}");
+    place.lobe(&["new", "first"]).refuses(&["already", "first.toml"]);
+    place.lobe(&["new", "No Good"]).refuses(&["No Good"]);
+    assert_eq!(place.lobe(&["new", "first", "--out", "-"]).ends(0).out.as_bytes(), place.read("first.toml"));
+}
+
+#[test]
+fn check_shows_what_a_recipe_comes_to() {
+    let place = Place::new();
+    place.write("tiny.toml", TINY);
+    let said = place.lobe(&["check", "tiny.toml", "--seeds", "0,7", "--set", "train.lr=1e-4"]).ends(0).out;
+    for part in [
+        "seeds = [0, 7]",
+        "lr = 0.0001",
+        "train.eval_every",
+        "train.steps / 20",
+        "spanish: 17 units",
+        "blocks.0.mlp.post[48..64]",
+        "everything else",
+        "right; 3 arms × 2 seeds, 4 stages; presets less",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    let value = place.lobe(&["check", "tiny.toml", "--json"]).ends(0).json();
+    assert_eq!(value["regions"][0]["units"], 17);
+    assert_eq!(value["arms"][1]["routes"][0]["update"], 0.0);
+    let dry = place.lobe(&["run", "tiny.toml", "--dry-run"]).ends(0).out;
+    assert!(dry.contains("# Arms") && !place.path("runs").exists());
+}
+
+#[test]
+fn mistakes_name_their_line_and_the_nearest_choice() {
+    let place = Place::new();
+    place.write("a.toml", &TINY.replace("heads = 2", "heds = 2"));
+    place.lobe(&["check", "a.toml"]).refuses(&["a.toml:19", "heds", "heads"]);
+    place.write("b.toml", &TINY.replace("method = \"sgtm\"", "method = \"sgmt\""));
+    place.lobe(&["run", "b.toml"]).refuses(&["b.toml:", "did you mean \"sgtm\""]);
+    place.write("c.toml", &TINY.replace("mlp.post[-16..]", "mlp.pots[-16..]"));
+    place.lobe(&["run", "c.toml"]).refuses(&["spanish", "no site matches"]);
+    // A preset nobody asked for is checked, too.
+    place.write("d.toml", &TINY.replace("train = { steps = 4 }", "train = { stepz = 4 }"));
+    place.lobe(&["check", "d.toml"]).refuses(&["stepz", "steps"]);
+    place.write("e.toml", "name = \"e");
+    place.lobe(&["check", "e.toml"]).refuses(&["e.toml:1"]);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn arguments_are_checked_like_the_file() {
+    let place = Place::new();
+    place.write("tiny.toml", TINY);
+    place.lobe(&["run", "tiny.toml", "--set", "train.stepz=3"]).refuses(&["--set train.stepz=3", "steps"]);
+    place.lobe(&["run", "tiny.toml", "--set", "nonsense"]).refuses(&["--set nonsense"]);
+    place.lobe(&["run", "tiny.toml", "--preset", "lesss"]).refuses(&["did you mean \"less\""]);
+    place.lobe(&["run", "tiny.toml", "--seeds", "a"]).refuses(&["--seeds a"]);
+    place.lobe(&["run", "missing.toml"]).refuses(&["missing.toml"]);
+}
+
+#[test]
+fn missing_data_is_bad_input() {
+    let place = Place::new();
+    let start = TINY.find("[data]").unwrap();
+    let end = TINY.find("[model]").unwrap();
+    let data = "[data]\nkind = \"text\"\nsources = [{ path = \"gone.txt\", class = \"es\" }]\n\
+                forget = { classes = [\"es\"] }\n";
+    place.write("text.toml", &format!("{}{data}{}", &TINY[..start], &TINY[end..]));
+    place.lobe(&["run", "text.toml"]).refuses(&["gone.txt"]);
+}
