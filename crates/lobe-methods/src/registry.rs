@@ -62,25 +62,60 @@ pub(crate) fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Res
     Ok((params, serde_json::from_str(&text).map_err(fail)?))
 }
 
-/// The documented parameters of `P`, from its schema and defaults.
-pub fn params_of<P: JsonSchema + Default + serde::Serialize>() -> Vec<ParamDoc> {
+/// The documented parameters of `P`, from its schema.
+pub fn params_of<P: JsonSchema>() -> Vec<ParamDoc> {
     let schema = schemars::schema_for!(P).to_value();
-    let defaults = serde_json::to_value(P::default()).unwrap_or_default();
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
-    properties
-        .iter()
-        .map(|(name, p)| {
-            let text = |k: &str| p.get(k).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let bound = |k: &str, sign: &str| p.get(k).map_or(String::new(), |v| format!(" {sign} {v}"));
-            let kind = match p.get("enum").and_then(Value::as_array) {
-                Some(choices) => choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "),
-                None if p.get("type").is_some() => {
-                    format!("{}{}{}", text("type"), bound("minimum", "≥"), bound("maximum", "≤"))
-                }
-                None => "see the schema".to_owned(),
-            };
-            let default = defaults.get(name).map(ToString::to_string);
-            ParamDoc { name: name.clone(), kind, default, doc: text("description").replace('\n', " ") }
-        })
-        .collect()
+    let one = |(name, p): (&String, &Value)| ParamDoc {
+        name: name.clone(),
+        kind: kind_of(p, &schema),
+        default: p.get("default").map(digits),
+        doc: p.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " "),
+    };
+    properties.iter().map(one).collect()
+}
+
+/// A default as JSON; a number that came from an f32 with the f32's own digits.
+fn digits(value: &Value) -> String {
+    match value.as_f64() {
+        Some(x) if value.is_f64() && f64::from(x as f32) == x => format!("{:?}", x as f32),
+        _ => value.to_string(),
+    }
+}
+
+/// Type and range in a few words: `integer ≥ 0`, `"zero" | "mean"`, `list of number`.
+fn kind_of(p: &Value, schema: &Value) -> String {
+    let list = |k: &str| p.get(k).and_then(Value::as_array);
+    let any = |of: &[Value]| {
+        let kinds: Vec<String> = of.iter().map(|v| kind_of(v, schema)).filter(|k| k != "null").collect();
+        kinds.join(" | ")
+    };
+    if let Some(name) = p.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
+        return schema.pointer(&format!("/$defs/{name}")).map_or("table".into(), |d| kind_of(d, schema));
+    }
+    if let Some(value) = p.get("const") {
+        return value.to_string();
+    }
+    if let Some(choices) = list("enum") {
+        return choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(of) = list("anyOf").or(list("oneOf")) {
+        return any(of);
+    }
+    let bound = |k: &str, sign: &str| p.get(k).map_or(String::new(), |v| format!(" {sign} {v}"));
+    let name = match p.get("type") {
+        Some(Value::String(t)) => t.clone(),
+        Some(Value::Array(of)) => {
+            of.iter().filter_map(Value::as_str).filter(|t| *t != "null").collect::<Vec<_>>().join(" | ")
+        }
+        _ => "any".to_owned(),
+    };
+    match name.as_str() {
+        "array" => match p.get("items") {
+            Some(item) => format!("list of {}", kind_of(item, schema)),
+            None => "list".to_owned(),
+        },
+        "object" => "table".to_owned(),
+        _ => format!("{name}{}{}", bound("minimum", "≥"), bound("maximum", "≤")),
+    }
 }
