@@ -10,7 +10,7 @@ use lobe_core::{
     FORGET, JointKind, LabelId, RETAIN, Route, RouteRow, RouteTable, Selection, Target, UNLABELLED,
 };
 use lobe_engine::Plan;
-use lobe_methods::{Part, Status};
+use lobe_methods::{LOCALIZE, Part, Status};
 
 const STANDARD: [LabelId; 3] = [FORGET, RETAIN, UNLABELLED];
 /// A label that no method mentions.
@@ -62,6 +62,13 @@ fn with_number(table: &RouteTable, label: LabelId, target: Target, set: impl Fn(
 fn line(low: &[f32], high: &[f32], x: f32) -> Vec<f32> {
     let at = |l: f64, h: f64| (l + (h - l) * f64::from(x)) as f32;
     low.iter().zip(high).map(|(l, h)| at(f64::from(*l), f64::from(*h))).collect()
+}
+
+#[test]
+fn variants_are_found_by_themselves() {
+    let names: Vec<String> = methods().into_iter().map(|(name, _)| name).collect();
+    assert!(LOCALIZE.iter().all(|e| names.contains(&format!("{} {{}}", e.about.name))), "{names:?}");
+    assert!(names.len() > LOCALIZE.len(), "no switch was found: {names:?}");
 }
 
 #[test]
@@ -167,7 +174,7 @@ fn check_line(bench: &Bench, method: &str, table: &RouteTable, name: &str, set: 
 fn gradients_are_linear_in_every_update_weight() {
     for bench in benches() {
         for (name, method) in methods() {
-            check_line(&bench, name, &bench.table(method.as_ref()), "update", |r, x| r.update = x);
+            check_line(&bench, &name, &bench.table(method.as_ref()), "update", |r, x| r.update = x);
         }
     }
 }
@@ -183,7 +190,7 @@ fn gradients_are_linear_in_the_backward_weight_of_a_site() {
         for region in site {
             bench.region = common::resolve(&bench.net, region);
             for (name, method) in methods() {
-                check_line(&bench, name, &bench.table(method.as_ref()), "backward", |r, x| r.backward = x);
+                check_line(&bench, &name, &bench.table(method.as_ref()), "backward", |r, x| r.backward = x);
             }
         }
     }
@@ -285,6 +292,6 @@ fn an_empty_region_leaves_the_tables_without_effect_on_it() {
         let items = uniform(FORGET);
         let batch = one_by_one(&items);
         let got = bench.gradient(&bench.plan(&table), &batch);
-        assert_same(name, &got.1, &bench.gradient(&plain, &batch).1);
+        assert_same(&name, &got.1, &bench.gradient(&plain, &batch).1);
     }
 }

@@ -9,6 +9,7 @@ use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, DecoderConfig, Gpt, GptConfig, ImageBatch, LanguageModelling,
     Net, NormKind, Penalties, Positions, Reconstruction, TokenBatch,
 };
+use serde_json::{Value, json};
 
 pub(crate) const VOCAB: usize = 20;
 pub(crate) const SEQ: usize = 6;
@@ -197,10 +198,28 @@ fn pixels(i: usize) -> Vec<f32> {
     (0..PIXELS).map(|_| rng.normal() as f32).collect()
 }
 
-/// Every registered method with default parameters.
-pub(crate) fn methods() -> Vec<(&'static str, Box<dyn Localize>)> {
-    let build = |v: &lobe_methods::Entry<dyn Localize>| (v.build)(&serde_json::json!({})).unwrap().0;
-    LOCALIZE.iter().map(|e| (e.about.name, build(e))).collect()
+/// Every registered method: with default parameters, and with every switch and every choice of
+/// words that its parameters document thrown the other way.
+pub(crate) fn methods() -> Vec<(String, Box<dyn Localize>)> {
+    let mut out = Vec::new();
+    for entry in LOCALIZE {
+        let mut settings = vec![json!({})];
+        for p in (entry.params)() {
+            let default: Value =
+                p.default.as_deref().and_then(|d| serde_json::from_str(d).ok()).unwrap_or_default();
+            let choices = match default {
+                Value::Bool(on) => vec![json!(!on)],
+                _ => p.kind.split(" | ").filter_map(|c| serde_json::from_str(c).ok()).collect(),
+            };
+            let other = choices.into_iter().filter(|c: &Value| *c != default && !c.is_number());
+            settings.extend(other.map(|c| json!({ p.name.clone(): c })));
+        }
+        for s in settings {
+            let name = format!("{} {s}", entry.about.name);
+            out.push((name, (entry.build)(&s).unwrap().0));
+        }
+    }
+    out
 }
 
 /// Fails unless the bits agree (0 and -0 are the same).
