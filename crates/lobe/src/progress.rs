@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(s.line(100, "sgtm", start).as_deref(), Some("train  100/200  sgtm"));
         assert_eq!(s.line(101, "sgtm", start + Duration::from_secs(9)), None);
         let later = s.line(119, "sgtm", start + Duration::from_secs(10));
-        assert_eq!(later.as_deref(), Some("train  119/200  2.0/s, 40 s left  sgtm"));
+        assert_eq!(later.as_deref(), Some("train  119/200  2.0/s, 41 s left  sgtm"));
     }
 
     #[test]

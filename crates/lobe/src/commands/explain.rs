@@ -3,8 +3,8 @@
 use anyhow::Result;
 use lobe_core::LabelSet;
 use lobe_lab::recipe::json_schema;
-use lobe_methods::{Context, LOCALIZE, ParamDoc};
-use serde_json::{Map, Value, json};
+use lobe_methods::{Context, LOCALIZE, Localize, ParamDoc, TrainsOn, params_in};
+use serde_json::{Value, json};
 
 use crate::failure::unknown;
 use crate::items::{self, Item};
@@ -60,10 +60,30 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(out::print(&parts.join("\n"))?)
 }
 
-/// The method's table of routes with default parameters.
-fn table(i: &Item) -> Option<(lobe_core::RouteTable, Vec<String>, LabelSet)> {
+/// A method with default parameters.
+fn method(i: &Item) -> Option<Box<dyn Localize>> {
     let entry = LOCALIZE.iter().find(|e| i.kind == "method" && e.about.name == i.name)?;
-    let (method, _) = (entry.build)(&json!({})).ok()?;
+    (entry.build)(&json!({})).ok().map(|(method, _)| method)
+}
+
+/// What an arm of a method needs and leaves out.
+fn needs(method: &dyn Localize, labels: &LabelSet) -> String {
+    let mut out = match method.regions() {
+        (0, 0) => "Takes no region.".to_owned(),
+        (1, 1) => "Takes one region.".to_owned(),
+        (few, most) => format!("Takes {few} to {most} regions."),
+    };
+    if let TrainsOn::Without(label) = method.trains_on() {
+        out += &format!(" Leaves out data labelled {}.", labels.name(label));
+    }
+    if method.needs_uniform_steps() {
+        out += " Needs steps of one label: batches = \"one-class\" in [data].";
+    }
+    out
+}
+
+/// Its table of routes, the regions' names in it, and the labels.
+fn table(method: &dyn Localize) -> Option<(lobe_core::RouteTable, Vec<String>, LabelSet)> {
     let labels = LabelSet::default();
     let many = method.regions().0 > 1;
     let name = |n| if many { format!("region {}", n + 1) } else { "target region".to_owned() };
@@ -74,9 +94,13 @@ fn table(i: &Item) -> Option<(lobe_core::RouteTable, Vec<String>, LabelSet)> {
 
 fn explain(i: &Item, width: usize) -> String {
     let mut out = format!("{} ({})\n\n{}", i.name, i.kind, wrap(i.summary, width, 0));
-    if let Some((table, regions, labels)) = table(i) {
+    let method = method(i);
+    if let Some((table, regions, labels)) = method.as_deref().and_then(table) {
         out += "\nRoutes: forward, backward, update\n";
         out += &describe::routes(&table, &labels, &regions).lines().map(|l| format!("  {l}\n")).collect::<String>();
+    }
+    if let Some(m) = &method {
+        out += &format!("\n{}", wrap(&needs(&**m, &LabelSet::default()), width, 0));
     }
     if let Some(a) = i.about {
         for (heading, text) in [("Reference", a.reference), ("Unusual here", a.unusual), ("When it fails", a.fails)] {
@@ -122,7 +146,7 @@ fn json_of(i: &Item) -> Value {
     let mut out = json!({ "kind": i.kind, "name": i.name, "summary": i.summary,
         "reference": i.about.map(|a| a.reference), "unusual": i.about.map(|a| a.unusual),
         "fails": i.about.map(|a| a.fails), "params": params_json(&i.params) });
-    if let Some((table, _, labels)) = table(i) {
+    if let Some((table, _, labels)) = method(i).as_deref().and_then(table) {
         let rows = table.rows.iter().map(|r| {
             json!({ "label": labels.name(r.label), "target": r.target, "forward": r.route.forward,
                 "backward": r.route.backward, "update": r.route.update })
@@ -135,35 +159,19 @@ fn json_of(i: &Item) -> Value {
 /// The sections of a recipe with their keys.
 fn sections() -> Vec<Section> {
     let schema = json_schema().to_value();
-    let none = Map::new();
-    let of = |v: &Value| v.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-    let defs = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
-    (of(&schema).iter())
-        .map(|(name, value)| {
-            // The table behind a list, a map or an optional value.
-            let mut refs = Vec::new();
-            references(value, &mut refs);
-            let keys = refs.iter().filter_map(|r| defs.get(r)).flat_map(|d| {
-                of(d).iter().map(|(k, v)| key(k, v)).collect::<Vec<_>>()
-            });
-            Section { name: name.clone(), doc: text(value), keys: keys.collect() }
-        })
-        .collect()
-}
-
-fn text(v: &Value) -> String {
-    v.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
-}
-
-fn key(name: &str, v: &Value) -> ParamDoc {
-    let kind = match v.get("type") {
-        Some(Value::String(t)) => t.clone(),
-        Some(Value::Array(ts)) => ts.iter().filter_map(Value::as_str).filter(|t| *t != "null").collect::<Vec<_>>().join(" or "),
-        _ => String::new(),
+    let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let doc = |v: &Value| v.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
+    let section = |(name, value): (&String, &Value)| {
+        // The table behind a list, a map or an optional value.
+        let mut refs = Vec::new();
+        references(value, &mut refs);
+        let tables = refs.iter().filter_map(|r| schema.pointer(&format!("/$defs/{r}")));
+        Section { name: name.clone(), doc: doc(value), keys: tables.flat_map(|t| params_in(t, &schema)).collect() }
     };
-    ParamDoc { name: name.to_owned(), kind, default: v.get("default").map(ToString::to_string), doc: text(v) }
+    properties.iter().map(section).collect()
 }
 
+/// Names of the definitions that a schema refers to.
 fn references(v: &Value, out: &mut Vec<String>) {
     match v {
         Value::Object(map) => {

@@ -2,27 +2,34 @@
 #![cfg(unix)]
 
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::TINY;
 use crate::process::{Place, same};
 
-/// Long enough to be caught in the middle of.
-const STEPS: &str = "train.steps=300";
+/// Long enough to be caught in the middle of, with a checkpoint after every step.
+const STEPS: &str = "train.steps=60";
+const OFTEN: &str = "train.checkpoint_secs=0";
 
-fn whole(place: &Place) -> Vec<(String, Vec<u8>)> {
-    place.write("tiny.toml", TINY);
-    place.lobe(&["run", "tiny.toml", "--out", "whole", "--quiet", "--set", STEPS]).ends(0);
-    place.outcome("whole")
+/// What an undisturbed run comes to, and how long it takes.
+fn whole() -> &'static (Vec<(String, Vec<u8>)>, Duration) {
+    static WHOLE: OnceLock<(Vec<(String, Vec<u8>)>, Duration)> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let place = Place::new();
+        place.write("tiny.toml", TINY);
+        let start = Instant::now();
+        place.lobe(&["run", "tiny.toml", "--out", "whole", "--quiet", "--set", STEPS, "--set", OFTEN]).ends(0);
+        (place.outcome("whole"), start.elapsed())
+    })
 }
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes() {
+    let (expected, long) = whole();
     let place = Place::new();
-    let start = Instant::now();
-    let expected = whole(&place);
-    let long = start.elapsed();
-    let args = ["run", "tiny.toml", "--out", "killed", "--quiet", "--set", STEPS];
+    place.write("tiny.toml", TINY);
+    let args = ["run", "tiny.toml", "--out", "killed", "--quiet", "--set", STEPS, "--set", OFTEN];
     let mut now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
     let mut moments = Vec::new();
     for _ in 0..3 {
@@ -36,14 +43,15 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     }
     place.lobe(&args).ends(0);
     eprintln!("killed after {moments:?} of {long:?}");
-    same(&expected, &place.outcome("killed"));
+    same(expected, &place.outcome("killed"));
 }
 
 #[test]
 fn an_interrupted_run_saves_and_goes_on_to_the_same_bytes() {
+    let (expected, _) = whole();
     let place = Place::new();
-    let expected = whole(&place);
-    let args = ["run", "tiny.toml", "--out", "stopped", "--quiet", "--set", STEPS];
+    place.write("tiny.toml", TINY);
+    let args = ["run", "tiny.toml", "--out", "stopped", "--quiet", "--set", STEPS, "--set", OFTEN];
     let child = place.start(&args);
     place.wait_for("stopped/stages/train/oracle.0/metrics.jsonl");
     std::thread::sleep(Duration::from_millis(30));
@@ -57,5 +65,5 @@ fn an_interrupted_run_saves_and_goes_on_to_the_same_bytes() {
     // A report of what is there so far.
     place.lobe(&["report", "stopped"]).ends(0);
     place.lobe(&args).ends(0);
-    same(&expected, &place.outcome("stopped"));
+    same(expected, &place.outcome("stopped"));
 }

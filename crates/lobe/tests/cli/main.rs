@@ -38,7 +38,6 @@ spanish = "blocks.*.mlp.post[-16..] + blocks.*.attn.z[-1]"
 steps = 24
 batch = 8
 lr = 3e-3
-checkpoint_secs = 0
 
 [arms.baseline]
 method = "none"

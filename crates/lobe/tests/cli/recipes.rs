@@ -42,7 +42,7 @@ fn check_shows_what_a_recipe_comes_to() {
 fn mistakes_name_their_line_and_the_nearest_choice() {
     let place = Place::new();
     place.write("a.toml", &TINY.replace("heads = 2", "heds = 2"));
-    place.lobe(&["check", "a.toml"]).refuses(&["a.toml:19", "heds", "heads"]);
+    place.lobe(&["check", "a.toml"]).refuses(&["a.toml:21", "heds", "heads"]);
     place.write("b.toml", &TINY.replace("method = \"sgtm\"", "method = \"sgmt\""));
     place.lobe(&["run", "b.toml"]).refuses(&["b.toml:", "did you mean \"sgtm\""]);
     place.write("c.toml", &TINY.replace("mlp.post[-16..]", "mlp.pots[-16..]"));

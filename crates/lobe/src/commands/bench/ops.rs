@@ -125,7 +125,7 @@ fn operations<'a>(net: &'a Gpt, parts: &'a Parts, ids: &'a [u32]) -> Vec<Op<'a>>
                 let Some(x) = x else { return Ok(None) };
                 let (rows, cols) = (SEQ, tape.layout().get(weight).cols);
                 let residual = residual.then(|| tape.input(rows, cols, |buf| buf.fill(0.1)));
-                tape.linear(x, LinearSpec { weight, bias: Some(bias), act, residual, site: None }).map(Some)
+                tape.linear(x, LinearSpec { weight, bias: Some(bias), act, residual, site: None, open: false }).map(Some)
             }),
         }
     };
