@@ -13,7 +13,7 @@ pub mod remove;
 
 pub use attack::{ATTACKS, Attack, Start, Variant};
 pub use localize::{Context, Expect, LOCALIZE, Localize, Part, Status, TrainsOn};
-pub use registry::{About, Entry, ParamDoc, ParamError, params_of};
+pub use registry::{About, Entry, ParamDoc, ParamError, params_in, params_of};
 pub use remove::ablate::{Ablate, How};
 
 /// Everything that can be explained, in the order it is listed: (kind, description, parameters).

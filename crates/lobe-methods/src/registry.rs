@@ -65,10 +65,15 @@ pub(crate) fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Res
 /// The documented parameters of `P`, from its schema.
 pub fn params_of<P: JsonSchema>() -> Vec<ParamDoc> {
     let schema = schemars::schema_for!(P).to_value();
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
+    params_in(&schema, &schema)
+}
+
+/// The documented keys of an object's schema; `root` holds the definitions it refers to.
+pub fn params_in(object: &Value, root: &Value) -> Vec<ParamDoc> {
+    let Some(properties) = object.get("properties").and_then(Value::as_object) else { return Vec::new() };
     let one = |(name, p): (&String, &Value)| ParamDoc {
         name: name.clone(),
-        kind: kind_of(p, &schema),
+        kind: kind_of(p, root),
         default: p.get("default").map(digits),
         doc: p.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " "),
     };

@@ -46,6 +46,7 @@ pub struct Ablate {
     /// "zero", "mean" or "reinit".
     pub how: How,
     /// The region to cut; empty cuts each arm's own region and leaves arms without one alone.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
 }
 
