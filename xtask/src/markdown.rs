@@ -74,7 +74,26 @@ pub(crate) fn table(page: &str, head: &str) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    /// The fenced blocks of `language`.
+    fn blocks(page: &str, language: &str) -> Vec<String> {
+        let open = format!("```{language}\n");
+        page.split(&open).skip(1).filter_map(|b| b.split("```").next()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_recipe_of_the_readme_is_right() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let page = std::fs::read_to_string(root.join("README.md")).unwrap();
+        let recipes = blocks(&page, "toml");
+        assert_eq!(recipes.len(), 1);
+        let written = lobe_lab::recipe::Written::from_str("README.md", &recipes[0]).unwrap();
+        let (recipe, _) = lobe_lab::exec::resolve(&written).unwrap();
+        assert_eq!(recipe.arms.len(), 3);
+    }
 
     #[test]
     fn links_code_and_fences_are_found_with_their_lines() {
