@@ -12,7 +12,8 @@ fn git(args: &[&str]) -> Option<String> {
 fn main() {
     // A packager without the repository may say it.
     let given = std::env::var("LOBE_COMMIT").ok().filter(|c| !c.is_empty());
-    let commit = given.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])).unwrap_or_else(|| "unknown".into());
+    let commit =
+        given.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])).unwrap_or_else(|| "unknown".into());
     println!("cargo::rustc-env=LOBE_BUILD_COMMIT={commit}");
     println!("cargo::rerun-if-env-changed=LOBE_COMMIT");
     println!("cargo::rerun-if-changed=build.rs");

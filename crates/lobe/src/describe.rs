@@ -39,8 +39,13 @@ pub(crate) fn routes(table: &RouteTable, labels: &LabelSet, regions: &[String]) 
     columns(&heading, &rows, usize::MAX)
 }
 
-fn indent(text: &str) -> String {
-    text.lines().map(|l| format!("  {l}\n")).collect()
+/// The same text, two spaces further in.
+pub(crate) fn indent(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        out += &format!("  {line}\n");
+    }
+    out
 }
 
 /// The resolved recipe, derived values with their rules, regions with their sizes, and the route
@@ -64,7 +69,11 @@ pub(crate) fn text(loaded: &Loaded, x: &Experiment) -> Result<String> {
     }
     out += "\n# Arms: forward, backward and update per label\n";
     for a in &x.arms {
-        let on = if a.arm.regions.is_empty() { String::new() } else { format!(" on {}", a.arm.regions.join(", ")) };
+        let on = if a.arm.regions.is_empty() {
+            String::new()
+        } else {
+            format!(" on {}", a.arm.regions.join(", "))
+        };
         out += &format!("\n{}: {}{on}; {}\n", a.arm.name, a.arm.method, x.note(&a.arm));
         out += &indent(&routes(&a.table, &x.labels, &a.arm.regions));
     }

@@ -49,7 +49,12 @@ pub(crate) fn all() -> Vec<Item> {
     };
     let plain = |kind, name, summary, params| Item { kind, name, summary, about: None, params };
     let mut out: Vec<Item> = catalogue().into_iter().map(described).collect();
-    out.push(plain("stage", "train", "train every arm and seed from shared initial weights", params_of::<Train>()));
+    out.push(plain(
+        "stage",
+        "train",
+        "train every arm and seed from shared initial weights",
+        params_of::<Train>(),
+    ));
     let measures = "held-out numbers of every model made so far, and what its region's units do";
     out.push(plain("stage", "measure", measures, params_of::<Measure>()));
     out.extend(SOURCES.iter().map(|s| plain("data", s.kind, s.summary, params_of_source(s.kind))));

@@ -84,7 +84,8 @@ impl Progress for Shown {
             }
             Shown::Plain(stage) => {
                 let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-                *stage = Stage { name: name.to_owned(), total, said: Some(Instant::now()), ..Stage::default() };
+                *stage =
+                    Stage { name: name.to_owned(), total, said: Some(Instant::now()), ..Stage::default() };
             }
         }
     }

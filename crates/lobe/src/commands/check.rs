@@ -51,7 +51,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn summary(loaded: &Loaded, presets: &[String]) -> String {
     let r = &loaded.recipe;
-    let presets = if presets.is_empty() { String::new() } else { format!("; presets {}", presets.join(", ")) };
+    let presets =
+        if presets.is_empty() { String::new() } else { format!("; presets {}", presets.join(", ")) };
     let (arms, seeds, stages) = (r.arms.len(), r.seeds.len(), r.stages.len());
     format!("{}: right; {arms} arms × {seeds} seeds, {stages} stages{presets}\n", loaded.written.file())
 }

@@ -97,13 +97,15 @@ fn explain(i: &Item, width: usize) -> String {
     let method = method(i);
     if let Some((table, regions, labels)) = method.as_deref().and_then(table) {
         out += "\nRoutes: forward, backward, update\n";
-        out += &describe::routes(&table, &labels, &regions).lines().map(|l| format!("  {l}\n")).collect::<String>();
+        out += &describe::indent(&describe::routes(&table, &labels, &regions));
     }
     if let Some(m) = &method {
         out += &format!("\n{}", wrap(&needs(&**m, &LabelSet::default()), width, 0));
     }
     if let Some(a) = i.about {
-        for (heading, text) in [("Reference", a.reference), ("Unusual here", a.unusual), ("When it fails", a.fails)] {
+        for (heading, text) in
+            [("Reference", a.reference), ("Unusual here", a.unusual), ("When it fails", a.fails)]
+        {
             if !text.is_empty() && text != "—" {
                 out += &format!("\n{heading}\n{}", wrap(text, width, 2));
             }
@@ -136,9 +138,7 @@ fn params(list: &[ParamDoc], width: usize) -> String {
 
 fn params_json(list: &[ParamDoc]) -> Value {
     let value = |d: &String| serde_json::from_str(d).unwrap_or(Value::Null);
-    let one = |p: &ParamDoc| {
-        json!({ "name": p.name, "type": p.kind, "default": p.default.as_ref().map(value), "doc": p.doc })
-    };
+    let one = |p: &ParamDoc| json!({ "name": p.name, "type": p.kind, "default": p.default.as_ref().map(value), "doc": p.doc });
     list.iter().map(one).collect()
 }
 
@@ -166,7 +166,11 @@ fn sections() -> Vec<Section> {
         let mut refs = Vec::new();
         references(value, &mut refs);
         let tables = refs.iter().filter_map(|r| schema.pointer(&format!("/$defs/{r}")));
-        Section { name: name.clone(), doc: doc(value), keys: tables.flat_map(|t| params_in(t, &schema)).collect() }
+        Section {
+            name: name.clone(),
+            doc: doc(value),
+            keys: tables.flat_map(|t| params_in(t, &schema)).collect(),
+        }
     };
     properties.iter().map(section).collect()
 }

@@ -28,7 +28,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let text = STARTER.replace("{name}", &args.name);
-    let checked = Written::from_str("NAME", &text).map_err(lobe_lab::LabError::from).and_then(|w| exec::resolve(&w));
+    let checked =
+        Written::from_str("NAME", &text).map_err(lobe_lab::LabError::from).and_then(|w| exec::resolve(&w));
     if checked.is_err() {
         let what = "1 to 64 lower-case letters, digits, \"_\" or \"-\"";
         return Err(refuse(format!("an experiment's name is {what}, found {:?}", args.name)));

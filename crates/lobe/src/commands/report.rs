@@ -79,7 +79,8 @@ fn numbers(dir: &Path, run: &RunData) -> Value {
     let arms = run.arms().iter().map(|a| {
         let finals = run.ordered().into_iter().filter(|(_, measured)| measured.by_arm.contains_key(&a.name));
         let finals = finals.map(|(q, measured)| {
-            let mut value = json!({ "stage": q.stage, "metric": q.metric, "label": q.label, "unit": measured.unit });
+            let mut value =
+                json!({ "stage": q.stage, "metric": q.metric, "label": q.label, "unit": measured.unit });
             value["over_seeds"] = summary(measured.summary(&a.name));
             if let Some(b) = run.baseline().filter(|b| *b != a.name) {
                 value["minus_baseline"] = summary(measured.difference(&a.name, b));

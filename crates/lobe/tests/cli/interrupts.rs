@@ -19,7 +19,9 @@ fn whole() -> &'static (Vec<(String, Vec<u8>)>, Duration) {
         let place = Place::new();
         place.write("tiny.toml", TINY);
         let start = Instant::now();
-        place.lobe(&["run", "tiny.toml", "--out", "whole", "--quiet", "--set", STEPS, "--set", OFTEN]).ends(0);
+        place
+            .lobe(&["run", "tiny.toml", "--out", "whole", "--quiet", "--set", STEPS, "--set", OFTEN])
+            .ends(0);
         (place.outcome("whole"), start.elapsed())
     })
 }
@@ -61,7 +63,10 @@ fn an_interrupted_run_saves_and_goes_on_to_the_same_bytes() {
     assert_eq!(child.wait().unwrap().code(), Some(75));
     let manifest: serde_json::Value = serde_json::from_slice(&place.read("stopped/manifest.json")).unwrap();
     assert_eq!(manifest["state"], "stopped");
-    assert!(!place.path("stopped/stages/train/sgtm.0/model.safetensors").exists(), "it was caught while training");
+    assert!(
+        !place.path("stopped/stages/train/sgtm.0/model.safetensors").exists(),
+        "it was caught while training"
+    );
     // A report of what is there so far.
     place.lobe(&["report", "stopped"]).ends(0);
     place.lobe(&args).ends(0);

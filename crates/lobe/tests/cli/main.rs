@@ -1,4 +1,5 @@
 //! The command line as its users meet it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod interrupts;
 mod process;

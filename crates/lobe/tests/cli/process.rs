@@ -35,7 +35,9 @@ impl Said {
     pub(crate) fn refuses(self, words: &[&str]) -> Said {
         let said = self.ends(2);
         assert_eq!(said.err.trim_end().lines().count(), 1, "one line: {}", said.err);
-        words.iter().for_each(|w| assert!(said.err.contains(w), "{w:?} is missing in: {}", said.err));
+        for w in words {
+            assert!(said.err.contains(w), "{w:?} is missing in: {}", said.err);
+        }
         said
     }
 }

@@ -28,11 +28,18 @@ fn a_run_goes_from_recipe_to_report() {
     // Nothing is done twice, and an attack can be changed without training again.
     let before = place.outcome("runs/tiny");
     let said = place.lobe(&["run", "tiny.toml"]).ends(0);
-    assert!(said.err.contains("train: done in 0 s (3 cached)") && said.err.contains("relearn: done in 0 s (3 cached)"));
+    assert!(
+        said.err.contains("train: done in 0 s (3 cached)")
+            && said.err.contains("relearn: done in 0 s (3 cached)")
+    );
     same(&before, &place.outcome("runs/tiny"));
     let said = place.lobe(&["run", "tiny.toml", "--set", "stage.relearn.lrs=[1e-2]"]).ends(0);
     assert!(said.err.contains("train: done in 0 s (3 cached)"), "{}", said.err);
-    assert!(said.err.lines().any(|l| l.starts_with("relearn: done") && !l.contains("cached")), "{}", said.err);
+    assert!(
+        said.err.lines().any(|l| l.starts_with("relearn: done") && !l.contains("cached")),
+        "{}",
+        said.err
+    );
     assert_ne!(before[0], place.outcome("runs/tiny")[0]);
 }
 

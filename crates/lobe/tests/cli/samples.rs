@@ -15,7 +15,11 @@ fn a_model_speaks_with_and_without_a_region() {
     let place = run();
     let args = ["sample", "run", "--arm", "sgtm", "--tokens", "20", "--without", "spanish"];
     let said = place.lobe(&args).ends(0);
-    assert!(said.out.starts_with("sgtm, seed 0, after train\n") && said.out.contains("without spanish"), "{}", said.out);
+    assert!(
+        said.out.starts_with("sgtm, seed 0, after train\n") && said.out.contains("without spanish"),
+        "{}",
+        said.out
+    );
     assert_eq!(place.lobe(&args).ends(0).out, said.out, "the same arguments give the same text");
     let value = |extra: &[&str]| place.lobe(&[&args[..], &["--json"], extra].concat()).ends(0).json();
     assert_ne!(value(&[])["whole"], value(&["--sample-seed", "1"])["whole"]);

@@ -23,7 +23,11 @@ fn every_command_helps_with_examples() {
     ];
     for command in commands {
         let said = place.lobe(&[command, &["--help"]].concat()).ends(0);
-        assert!(said.out.contains("Examples:") && said.out.contains("Usage: lobe"), "{command:?}\n{}", said.out);
+        assert!(
+            said.out.contains("Examples:") && said.out.contains("Usage: lobe"),
+            "{command:?}\n{}",
+            said.out
+        );
         assert!(said.err.is_empty());
     }
     let said = place.lobe(&["--help"]).ends(0);
@@ -119,7 +123,8 @@ fn completions_name_every_command() {
 fn a_bench_speaks_json() {
     let place = Place::new();
     let args = ["bench", "step", "--size", "s", "--steps", "1", "--warmup", "0", "--method", "sgtm"];
-    let value = place.lobe(&[&args[..], &["--label", "retain", "--against-plain", "--json"]].concat()).ends(0).json();
+    let value =
+        place.lobe(&[&args[..], &["--label", "retain", "--against-plain", "--json"]].concat()).ends(0).json();
     assert!(value["median_ms"].as_f64().unwrap() > 0.0 && value["ratio_to_plain"].as_f64().unwrap() > 0.0);
     assert_eq!(value["parameters"], 1_350_400);
     assert_eq!(value["peak_memory_bytes"].is_u64(), cfg!(target_os = "linux"));

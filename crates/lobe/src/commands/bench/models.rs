@@ -113,7 +113,9 @@ impl Batch {
                 b.clear();
                 let mut image = [0.0f32; 784];
                 for _ in 0..model.batch {
-                    image.iter_mut().for_each(|p| *p = rng.uniform() as f32);
+                    for pixel in &mut image {
+                        *pixel = rng.uniform() as f32;
+                    }
                     b.push(&image, label);
                 }
             }

@@ -58,9 +58,14 @@ impl Parts {
         let (d, h) = (c.width, c.mlp);
         let mut l = Layout::default();
         let init = lobe_engine::Init::Normal(0.02);
-        let mut add = |name: &str, rows, cols| l.tensor(name, rows, cols).init(init).joint(lobe_core::JointKind::Head).add();
-        let mut layer = |name: &str, from, to| (add(&format!("{name}.weight"), from, to), add(&format!("{name}.bias"), 1, to));
-        let (qkv, out, up, down) = (layer("qkv", d, 3 * d), layer("out", d, d), layer("in", d, h), layer("down", h, d));
+        let mut add = |name: &str, rows, cols| {
+            l.tensor(name, rows, cols).init(init).joint(lobe_core::JointKind::Head).add()
+        };
+        let mut layer = |name: &str, from, to| {
+            (add(&format!("{name}.weight"), from, to), add(&format!("{name}.bias"), 1, to))
+        };
+        let (qkv, out, up, down) =
+            (layer("qkv", d, 3 * d), layer("out", d, d), layer("in", d, h), layer("down", h, d));
         let (gain, shift) = (add("gain", 1, d), add("shift", 1, d));
         let (x, wide, qkv_in) = (add("x", SEQ, d), add("wide", SEQ, h), add("qkv_in", SEQ, 3 * d));
         Parts { x, wide, qkv_in, gain, shift, qkv, out, up, down, layout: l }
@@ -125,7 +130,8 @@ fn operations<'a>(net: &'a Gpt, parts: &'a Parts, ids: &'a [u32]) -> Vec<Op<'a>>
                 let Some(x) = x else { return Ok(None) };
                 let (rows, cols) = (SEQ, tape.layout().get(weight).cols);
                 let residual = residual.then(|| tape.input(rows, cols, |buf| buf.fill(0.1)));
-                tape.linear(x, LinearSpec { weight, bias: Some(bias), act, residual, site: None, open: false }).map(Some)
+                tape.linear(x, LinearSpec { bias: Some(bias), act, residual, ..LinearSpec::new(weight) })
+                    .map(Some)
             }),
         }
     };
@@ -229,7 +235,9 @@ fn whole(model: &Model) -> Result<(f64, f64)> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let model = Model::new(args.size)?;
     let Some(net) = model.net.gpt() else {
-        return Err(refuse("bench ops knows the transformers S and M; `lobe bench step --size AE` times the autoencoder"));
+        return Err(refuse(
+            "bench ops knows the transformers S and M; `lobe bench step --size AE` times the autoencoder",
+        ));
     };
     let parts = Parts::new(&net.config);
     let ids: Vec<u32> = (0..=SEQ).map(|i| ((i * 37 + 11) % net.config.vocab) as u32).collect();
@@ -278,7 +286,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         })
         .collect();
     let blank = || "–".to_owned();
-    rows.push(vec!["optimiser".into(), "–".into(), blank(), format!("{optimiser:.2}"), percent(optimiser / step), blank(), blank()]);
+    rows.push(vec![
+        "optimiser".into(),
+        "–".into(),
+        blank(),
+        format!("{optimiser:.2}"),
+        percent(optimiser / step),
+        blank(),
+        blank(),
+    ]);
     let heading = ["operation", "per seq.", "forward ms", "backward ms", "of step", "GFLOP/s", "of ceiling"];
     out::print(&table::columns(&heading, &rows, 1))?;
     Ok(out::print(&format!(

@@ -70,7 +70,10 @@ fn plan(model: &Model, args: &Args) -> Result<Plan> {
     if let TrainsOn::Without(l) = method.trains_on()
         && labels.name(l) == args.label
     {
-        return Err(refuse(format!("{} leaves {} data out: there is no step to time", args.method, args.label)));
+        return Err(refuse(format!(
+            "{} leaves {} data out: there is no step to time",
+            args.method, args.label
+        )));
     }
     Ok(Plan::new(model.net.layout(), &labels, &selections, &table)?)
 }
@@ -177,7 +180,13 @@ fn show(r: &Value, model: &Model) -> Result<()> {
         f("q75_ms"),
         f("min_ms")
     );
-    text += &format!("{:.0} {}   loss {:.3} → {:.3}", f("per_second"), model.unit(), f("first_loss"), f("last_loss"));
+    text += &format!(
+        "{:.0} {}   loss {:.3} → {:.3}",
+        f("per_second"),
+        model.unit(),
+        f("first_loss"),
+        f("last_loss")
+    );
     if let Some(bytes) = r["peak_memory_bytes"].as_f64() {
         text += &format!("   peak memory {:.0} MiB", bytes / f64::from(1 << 20));
     }

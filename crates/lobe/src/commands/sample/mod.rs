@@ -98,7 +98,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let width = out::width();
     let text = match (&cut, &args.without) {
-        (Some(cut), Some(region)) => side_by_side(("whole", &whole), (&format!("without {region}"), cut), width),
+        (Some(cut), Some(region)) => {
+            side_by_side(("whole", &whole), (&format!("without {region}"), cut), width)
+        }
         _ => wrap(&whole, width, 0),
     };
     Ok(out::print(&format!("{}\n\n{text}", model.name))?)

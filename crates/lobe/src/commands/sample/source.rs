@@ -84,7 +84,10 @@ pub(super) fn of_run(dir: &Path, arm: Option<&str>, seed: Option<u64>, stage: Op
     let pick = |what: &str, given: Option<&str>, all: &mut dyn Iterator<Item = String>| -> Result<String> {
         let all: Vec<String> = all.collect();
         match given {
-            None => all.first().cloned().ok_or_else(|| refuse(format!("the run has no {what}: {}", dir.display()))),
+            None => all
+                .first()
+                .cloned()
+                .ok_or_else(|| refuse(format!("the run has no {what}: {}", dir.display()))),
             Some(name) if all.iter().any(|a| a == name) => Ok(name.to_owned()),
             Some(name) => Err(unknown(what, name, all.iter().map(String::as_str))),
         }
