@@ -189,7 +189,8 @@ impl Autoencoder {
     fn run(tape: &mut Tape<'_>, layers: &[Layer], mut x: Var) -> Result<Var, EngineError> {
         for layer in layers {
             let Layer { weight, bias, act, site } = *layer;
-            x = tape.linear(x, LinearSpec { weight, bias, act, residual: None, site })?;
+            x =
+                tape.linear(x, LinearSpec { weight, bias, act, residual: None, site, open: site.is_none() })?;
         }
         Ok(x)
     }

@@ -190,6 +190,7 @@ impl Gpt {
             act: Act::Identity,
             residual: Some(residual),
             site: Some(site),
+            open: false,
         };
         let mid = tape.linear(z, into(b.out, x, b.resid_mid))?;
         let a = self.norm(tape, mid, b.norm2)?;
@@ -201,8 +202,10 @@ impl Gpt {
         };
         let gated = c.activation == Activation::Swiglu;
         let site = (!gated).then_some(b.post);
-        let mut u =
-            tape.linear(a, LinearSpec { weight: b.mlp_in.0, bias: b.mlp_in.1, act, residual: None, site })?;
+        let mut u = tape.linear(
+            a,
+            LinearSpec { weight: b.mlp_in.0, bias: b.mlp_in.1, act, residual: None, site, open: false },
+        )?;
         if gated {
             u = tape.gated(u, Some(b.post))?;
         }

@@ -36,12 +36,15 @@ pub struct LinearSpec {
     pub residual: Option<Var>,
     /// The site at the output.
     pub site: Option<SiteId>,
+    /// Whether something reads the output before the site that its columns belong to (a penalty on
+    /// a code, for instance). Then no route makes a column unnecessary.
+    pub open: bool,
 }
 
 impl LinearSpec {
     /// `x W`, to be refined with struct update syntax.
     pub fn new(weight: ParamId) -> LinearSpec {
-        LinearSpec { weight, bias: None, act: Act::Identity, residual: None, site: None }
+        LinearSpec { weight, bias: None, act: Act::Identity, residual: None, site: None, open: false }
     }
 }
 
@@ -139,7 +142,8 @@ impl Tape<'_> {
         let mut out = self.ws.pool.take(rows * n);
         let absent = if self.plan.reads_edits(spec.weight) { &[][..] } else { &[Kind::Forward] };
         let ins = self.runs(self.plan.rows(spec.weight), k, None, absent);
-        let outs = self.runs(self.plan.cols(spec.weight), n, None, &[Kind::Forward]);
+        let closed = if spec.open { &[][..] } else { &[Kind::Forward] };
+        let outs = self.runs(self.plan.cols(spec.weight), n, None, closed);
         let preset = self.preset(&mut out, n, spec, ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n);
         {
             let (xv, wv) = (View::new(self.value(x), rows, k), View::new(self.param(spec.weight), k, n));
@@ -218,16 +222,17 @@ impl Linear {
         let (rows, k) = t.shape(self.x);
         let n = t.layout.get(spec.weight).cols;
         if let Some(b) = spec.bias {
-            t.bias_grad(b, &du);
+            t.bias_grad(b, &du, spec.open);
         }
         let x = std::mem::take(&mut t.ws.vars[self.x.0].value);
-        t.weight_grad(spec.weight, &x, &du);
+        t.weight_grad(spec.weight, &x, &du, spec.open);
         t.ws.vars[self.x.0].value = x;
         if t.needs(self.x) {
             let (mut dx, sum) = t.grad_slot(self.x);
             let closed = if t.plan.reads_edits(spec.weight) { &[][..] } else { &[Kind::Flow] };
             let ins = t.runs(t.plan.rows(spec.weight), k, None, closed);
-            let outs = t.runs(t.plan.cols(spec.weight), n, None, &[Kind::Flow]);
+            let shut = if spec.open { &[][..] } else { &[Kind::Flow] };
+            let outs = t.runs(t.plan.cols(spec.weight), n, None, shut);
             let covered: usize = ins.iter().map(|i| i.end - i.start).sum();
             if !sum && (covered < k || outs.is_empty()) {
                 dx.fill(0.0);

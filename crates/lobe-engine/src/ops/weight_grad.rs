@@ -10,7 +10,7 @@ impl Tape<'_> {
     ///
     /// Blocks whose update is zero, whose input is absent or whose output gradient is zero are not
     /// computed. Per-row updates gather the rows that count and run a smaller product.
-    pub(crate) fn weight_grad(&mut self, w: ParamId, x: &[f32], du: &[f32]) {
+    pub(crate) fn weight_grad(&mut self, w: ParamId, x: &[f32], du: &[f32], open: bool) {
         if !self.param_needs(w) {
             return;
         }
@@ -26,7 +26,7 @@ impl Tape<'_> {
         let still = [Kind::Update, Kind::Forward];
         let still = if self.plan.reads_edits(w) { &still[..1] } else { &still };
         let ins = self.runs(self.plan.rows(w), k, by, still);
-        let outs = self.runs(self.plan.cols(w), n, by, &[Kind::Update, Kind::Flow]);
+        let outs = self.runs(self.plan.cols(w), n, by, shut(open));
         for i in &ins {
             for o in &outs {
                 let classes = [i.class, o.class, whole];
@@ -81,7 +81,7 @@ impl Tape<'_> {
     }
 
     /// `grad(b) += update ∘ column sums of du`.
-    pub(crate) fn bias_grad(&mut self, b: ParamId, du: &[f32]) {
+    pub(crate) fn bias_grad(&mut self, b: ParamId, du: &[f32], open: bool) {
         if !self.param_needs(b) {
             return;
         }
@@ -89,7 +89,7 @@ impl Tape<'_> {
         let tensor = self.layout.get(b);
         let (n, span) = (tensor.cols, tensor.span());
         let whole = self.plan.whole(b);
-        let outs = self.runs(self.plan.cols(b), n, Some(Kind::Update), &[Kind::Update, Kind::Flow]);
+        let outs = self.runs(self.plan.cols(b), n, Some(Kind::Update), shut(open));
         let Some(grads) = self.grads.as_deref_mut() else { return };
         let grads = &mut grads[span];
         for o in &outs {
@@ -108,6 +108,11 @@ impl Tape<'_> {
         }
         self.done(outs);
     }
+}
+
+/// Which zeros leave a column out. An open output has a gradient where its site passes none.
+fn shut(open: bool) -> &'static [Kind] {
+    if open { &[Kind::Update] } else { &[Kind::Update, Kind::Flow] }
 }
 
 fn uniform(factors: [&Factor; 3]) -> Option<f32> {

@@ -30,8 +30,10 @@ const ABOUT: About = About {
 #[serde(deny_unknown_fields, default)]
 struct Sgtm {
     /// Whether forget data leaves token and position embeddings (and norms) alone too, as in the
-    /// paper's Wikipedia runs.
+    /// paper's Wikipedia runs. A head tied to the embedding goes with it.
     mask_embeddings: bool,
+    /// Whether forget data leaves an untied read-out alone too.
+    mask_head: bool,
 }
 
 impl Localize for Sgtm {
@@ -46,6 +48,9 @@ impl Localize for Sgtm {
                 table = table.with(FORGET, Target::Joint(kind), frozen);
             }
         }
+        if self.mask_head {
+            table = table.with(FORGET, Target::Joint(JointKind::Head), frozen);
+        }
         Ok(table)
     }
     fn expected(&self) -> Vec<Expect> {
@@ -54,7 +59,7 @@ impl Localize for Sgtm {
             (FORGET, Part::Elsewhere, Status::Zero),
             (FORGET, Part::OutBias, Status::Zero),
             (FORGET, Part::Embedding, if self.mask_embeddings { Status::Zero } else { Status::Plain }),
-            (FORGET, Part::Head, Status::Plain),
+            (FORGET, Part::Head, if self.mask_head { Status::Zero } else { Status::Plain }),
             (RETAIN, Part::Region, Status::Zero),
             (RETAIN, Part::Elsewhere, Status::Changed),
             (RETAIN, Part::Embedding, Status::Changed),
