@@ -45,6 +45,16 @@ fn with(config: &str, key: &str, value: serde_json::Value) -> String {
 }
 
 #[test]
+fn an_absurd_number_of_blocks_takes_no_memory() {
+    let sizes = r#""vocab_size": 7, "hidden_size": 4, "num_heads": 2, "max_position_embeddings": 5"#;
+    for types in ["", r#", "attention_types": [[[], 1000000000000]]"#] {
+        let layers = r#""num_layers": 1000000000000"#;
+        let config = format!(r#"{{"model_type": "gpt_neo", {sizes}, {layers}{types}}}"#);
+        refused(&config, &[], "layers: is 1000000000000, must be in 1..=1024");
+    }
+}
+
+#[test]
 fn configurations_that_do_not_fit_are_refused() {
     let Exported { config, weights } = files();
     assert!(read(&config, &weights).is_ok());

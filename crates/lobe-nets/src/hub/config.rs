@@ -235,8 +235,15 @@ pub(super) fn read(text: &str) -> Result<(Format, GptConfig), String> {
     Ok((format, c))
 }
 
+/// More blocks than any configuration may have.
+const MAX_LAYERS: usize = 1024;
+
 /// Window of local attention, and whether only odd blocks have it.
 fn local_blocks(r: &Reader<'_>, layers: usize) -> Result<(usize, bool), String> {
+    if layers > MAX_LAYERS {
+        // Refused with the other sizes; until then nothing may be made of such a number.
+        return Ok((0, false));
+    }
     let mut kinds: Vec<&str> = Vec::new();
     let wrong = || "attention_types is not a list of [[kinds], repeats]".to_owned();
     let default = json!([[["global", "local"], layers.div_ceil(2)]]);
