@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lobe_lab::exec::Progress;
 
 use crate::out;
@@ -36,9 +36,11 @@ pub(crate) fn stderr() -> Shown {
         return Shown::Plain(Mutex::default());
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-    let template = "{prefix:>10} {bar:28} {pos}/{len}  {per_sec:>10}  {eta:>4} left  {msg}";
+    let template = "{prefix:>10} {bar:24} {pos}/{len}  {rate}  {eta} left  {wide_msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("━╸ "));
+        let rate =
+            |s: &ProgressState, w: &mut dyn std::fmt::Write| write!(w, "{:.1}/s", s.per_sec()).unwrap_or(());
+        bar.set_style(style.progress_chars("━╸ ").with_key("rate", rate));
     }
     Shown::Live(bar)
 }
@@ -46,7 +48,7 @@ pub(crate) fn stderr() -> Shown {
 impl Stage {
     /// What to say about `done`, if it is time to say something.
     fn line(&mut self, done: u64, note: &str, now: Instant) -> Option<String> {
-        let (start, before) = *self.start.get_or_insert((now, done.saturating_sub(1)));
+        let (start, before) = *self.start.get_or_insert((now, done));
         if self.said.is_some_and(|s| now - s < PAUSE) {
             return None;
         }
@@ -77,10 +79,10 @@ impl Progress for Shown {
     fn stage(&self, name: &str, total: u64) {
         match self {
             Shown::Live(bar) => {
-                bar.reset();
-                bar.set_length(total);
                 bar.set_prefix(name.to_owned());
                 bar.set_message("");
+                bar.set_length(total);
+                bar.reset();
             }
             Shown::Plain(stage) => {
                 let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,13 +96,13 @@ impl Progress for Shown {
         match self {
             Shown::Live(bar) => {
                 // What was done by an earlier process says nothing about today's speed.
-                if bar.position() == 0 && done > 1 {
-                    bar.set_position(done - 1);
-                    bar.reset_eta();
-                }
+                let first = bar.position() == 0;
                 bar.set_length(bar.length().unwrap_or(0).max(done));
                 bar.set_message(note.to_owned());
                 bar.set_position(done);
+                if first {
+                    bar.reset_eta();
+                }
             }
             Shown::Plain(stage) => {
                 let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +137,7 @@ mod tests {
         assert_eq!(s.line(100, "sgtm", start).as_deref(), Some("train  100/200  sgtm"));
         assert_eq!(s.line(101, "sgtm", start + Duration::from_secs(9)), None);
         let later = s.line(119, "sgtm", start + Duration::from_secs(10));
-        assert_eq!(later.as_deref(), Some("train  119/200  2.0/s, 41 s left  sgtm"));
+        assert_eq!(later.as_deref(), Some("train  119/200  1.9/s, 43 s left  sgtm"));
     }
 
     #[test]
