@@ -190,6 +190,10 @@ impl Rows<'_> {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for (at, line) in whole.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
             let m: MetricLine = json(file, at, line)?;
+            // `train:loss` is a number about another stage's model; results.csv has it under that stage.
+            if m.metric.contains(':') {
+                continue;
+            }
             let quantity = Quantity { stage: stage.into(), metric: clean(&m.metric), label: clean(&m.label) };
             let point = Point { step: m.step, value: m.value.unwrap_or(f64::NAN) };
             self.add(file, at + 1, quantity, arm, seed, point, &m.unit)?;

@@ -44,12 +44,16 @@ impl EvalSet {
         match &x.data.test.payload {
             Payload::Tokens { seq, .. } => {
                 let mut b = TokenBatch::new(*seq, 1);
-                chosen.iter().for_each(|(i, l)| b.push(x.data.test.row(*i), *l, None));
+                for (i, l) in &chosen {
+                    b.push(x.data.test.row(*i), *l, None);
+                }
                 EvalSet::Tokens(b)
             }
             Payload::Images { dim, .. } => {
                 let mut b = ImageBatch::new(*dim, IMAGES);
-                chosen.iter().for_each(|(i, l)| b.push(x.data.test.image(*i), *l));
+                for (i, l) in &chosen {
+                    b.push(x.data.test.image(*i), *l);
+                }
                 EvalSet::Images(b)
             }
         }

@@ -209,6 +209,7 @@ impl Experiment {
                 if !ablate.region.is_empty() {
                     self.region(&ablate.region)?;
                 }
+                self.check_cuts(stage, &ablate.region, &path)?;
             }
             if let Some(built) = settings::attack(&stage.does, &stage.value()) {
                 let (attack, _) = at(built.map_err(|e| in_recipe(&e)), &path)?;
@@ -225,6 +226,21 @@ impl Experiment {
                     let what = format!("no example is truly {:?}", attack.label());
                     return at(Err(PathError::new("label", what)), &path);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// A cut that changes no parameter would make every later number a lie.
+    fn check_cuts(&self, stage: &recipe::Stage, named: &str, path: &[&str]) -> Result<(), LabError> {
+        for a in self.arms.iter().filter(|a| stage.arms.contains(&a.arm.name)) {
+            let region = if named.is_empty() { a.region.clone() } else { Some(self.region(named)?) };
+            if region.is_some_and(|r| self.layout().count_owned(&r) == 0) {
+                let what = format!(
+                    "the region of arm {:?} owns no parameter, so there is nothing to cut",
+                    a.arm.name
+                );
+                return at(Err(PathError::new("region", what)), path);
             }
         }
         Ok(())

@@ -145,13 +145,11 @@ impl<'a> Trainee<'a> {
     }
 
     fn note(&mut self, metric: Metric) -> Result<(), LabError> {
-        match &mut self.log {
-            Some(log) => Ok(log.append(&metric)?),
-            None => {
-                self.curve.push(metric);
-                Ok(())
-            }
+        if let Some(log) = &mut self.log {
+            return Ok(log.append(&metric)?);
         }
+        self.curve.push(metric);
+        Ok(())
     }
 
     /// Saves a checkpoint from which the rest follows to the bit.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lobe_core::{FORGET, LabelId};
+use lobe_core::{FORGET, LabelId, Selection};
 use lobe_engine::{Masked, Optimiser, OptimiserKind, Plan, Program, Schedule, ScheduleShape};
 use lobe_methods::measure::steps::worst_case;
 use lobe_methods::{Start, Variant, remove};
@@ -30,16 +30,12 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     };
     let label = x.labels.find(attack.label()).unwrap_or(FORGET);
     let model = work.parent(c, stage.from.as_deref().unwrap_or_default())?;
-    let from = stage.from.as_ref().and_then(|f| x.recipe.stage(f));
-    let region = match from.filter(|s| s.does == "ablate") {
-        Some(s) => ablate::region(x, s, work.arm)?,
-        None => None,
-    };
+    let region = cut(x, stage, work.arm)?;
     let variants = attack.variants(region.is_some());
     let eval = EvalSet::new(x, |_| true, EVALUATED);
     let group = (MEMORY / (4 * x.layout().len() * (3 + LANES))).max(1);
     let mut curves = Vec::new();
-    let (mut all, mut targets) = (Vec::new(), 0);
+    let (mut all, mut targets, mut base) = (Vec::new(), 0, work.base);
     for part in variants.chunks(group) {
         let mut trainees = Vec::with_capacity(part.len());
         for v in part {
@@ -60,7 +56,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
                 Some(&eval),
             )?);
         }
-        train(c, &mut trainees, 0)?;
+        train(c, &mut trainees, base)?;
+        base += part.iter().map(|v| v.steps).sum::<u64>();
         for (v, t) in part.iter().zip(&trainees) {
             targets += t.targets;
             let curve = |l: LabelId| {
@@ -91,6 +88,22 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     })?;
     log.sync()?;
     work.finish(start, targets as f64, "tokens/s")
+}
+
+/// The region that the stage before cut out of an arm's model, if it did.
+fn cut(x: &Experiment, stage: &Stage, arm: usize) -> Result<Option<Selection>, LabError> {
+    let from = stage.from.as_ref().and_then(|f| x.recipe.stage(f));
+    match from.filter(|s| s.does == "ablate") {
+        Some(s) => ablate::region(x, s, arm),
+        None => Ok(None),
+    }
+}
+
+/// Steps of all variants of an arm's attack.
+pub(super) fn size(c: &Context<'_>, stage: &Stage, arm: usize) -> Result<u64, LabError> {
+    let cut = cut(c.experiment, stage, arm)?.is_some();
+    let built = attack(&stage.does, &stage.value()).and_then(Result::ok);
+    Ok(built.map_or(0, |(a, _)| a.variants(cut).iter().map(|v| v.steps).sum()))
 }
 
 fn number(x: &Experiment, label: LabelId, metric: &str, (step, value): (u64, f64)) -> Metric {

@@ -36,7 +36,7 @@ pub(crate) fn of_stage(stage: &str, metric: &str) -> String {
     format!("{stage}:{metric}")
 }
 
-pub(super) fn run(c: &Context<'_>, stage: &Stage, _index: usize, work: &Work) -> Result<(), LabError> {
+pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
     let start = Instant::now();
     let x = c.experiment;
     let settings: Measure = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;

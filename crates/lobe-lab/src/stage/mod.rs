@@ -52,9 +52,9 @@ pub(crate) fn run(c: &Context<'_>, i: usize) -> Result<Done, LabError> {
     c.options.check_stop()?;
     match stage.does.as_str() {
         "train" => train::run(c, stage),
-        "ablate" => each(c, stage, ablate::run),
-        "measure" => each(c, stage, |c, s, m| measure::run(c, s, i, m)),
-        _ => each(c, stage, attack::run),
+        "ablate" => each(c, stage, |_| Ok(1), ablate::run),
+        "measure" => each(c, stage, |_| Ok(1), measure::run),
+        _ => each(c, stage, |arm| attack::size(c, stage, arm), attack::run),
     }
 }
 
@@ -96,21 +96,24 @@ pub(crate) fn sources(c: &Context<'_>, stage: &Stage) -> Vec<String> {
     before.filter(|s| matches!(s.does.as_str(), "train" | "ablate")).map(|s| s.name.clone()).collect()
 }
 
-/// Runs `f` for every member whose work is not there yet.
+/// Runs `f` for every member whose work is not there yet; `size` is an arm's number of steps.
 fn each(
     c: &Context<'_>,
     stage: &Stage,
+    size: impl Fn(usize) -> Result<u64, LabError>,
     f: impl Fn(&Context<'_>, &Stage, &Work) -> Result<(), LabError>,
 ) -> Result<Done, LabError> {
     let all = members(c, stage);
-    c.options.progress.stage(&stage.name, all.len() as u64);
-    let mut cached = 0;
-    for (n, (arm, seed)) in all.iter().enumerate() {
+    let sizes: Vec<u64> = all.iter().map(|(arm, _)| size(*arm)).collect::<Result<_, _>>()?;
+    c.options.progress.stage(&stage.name, sizes.iter().sum());
+    let (mut cached, mut base) = (0, 0);
+    for ((arm, seed), size) in all.iter().zip(sizes) {
         c.options.check_stop()?;
         let name = &c.experiment.arms[*arm].arm.name;
         let work = Work {
             arm: *arm,
             seed: *seed,
+            base,
             dir: c.run.member(&stage.name, name, *seed)?,
             key: key(c, stage, *arm, *seed),
         };
@@ -120,7 +123,8 @@ fn each(
             work.dir.reset()?;
             f(c, stage, &work)?;
         }
-        c.options.progress.advance(n as u64 + 1, &format!("{name}, seed {seed}"));
+        base += size;
+        c.options.progress.advance(base, &format!("{name}, seed {seed}"));
     }
     Ok(Done { members: all.len(), cached, resumed: cached > 0 })
 }
@@ -129,6 +133,8 @@ fn each(
 pub(crate) struct Work {
     pub arm: usize,
     pub seed: u64,
+    /// Steps of the members before this one.
+    pub base: u64,
     pub dir: MemberDir,
     pub key: String,
 }
