@@ -1,7 +1,7 @@
 //! Methods: how to localise, remove, attack and measure a capability. One file each.
 //!
 //! A file opens with the equation, the paper, what is unusual here and when it fails, and holds
-//! the mathematics as small pure functions. [`LOCALIZE`], [`ATTACKS`] and [`STAGES`] are the
+//! the mathematics as small pure functions. [`LOCALIZE`], [`ATTACKS`] and [`remove::STAGES`] are the
 //! explicit ordered lists; `lobe list`, `lobe explain`, the recipe schema and the conformance
 //! suite are made from them. Nothing here reads a file, a clock or a thread.
 

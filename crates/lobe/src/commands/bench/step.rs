@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Worker threads; 0 is one per core
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Gradient lanes, as in a recipe's [train]; at least as many as threads
+    /// Gradient lanes, as in a recipe's `[train]`; at least as many as threads
     #[arg(long)]
     lanes: Option<usize>,
     /// Sequences or images that a worker takes at once [default: 1 sequence, 256 images]
