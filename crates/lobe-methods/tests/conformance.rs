@@ -259,7 +259,6 @@ fn a_mixed_batch_is_the_sum_of_uniform_ones() {
 }
 
 #[test]
-#[ignore = "a closed route also stops what a penalty says before the site; the engine skips those columns"]
 fn a_penalty_before_the_site_is_not_routed() {
     let mut bench = autoencoder();
     bench.l1 = 0.01;
