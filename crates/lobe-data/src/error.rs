@@ -8,12 +8,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DataError {
     /// The operating system refused.
-    #[error("cannot read {what}: {source}: {path}")]
+    #[error("cannot read {what}: {reason}: {path}")]
     Read {
         /// What the file is for.
         what: &'static str,
-        /// The system's reason.
-        source: io::Error,
+        /// The system's reason. Part of the message, so not a source that would be printed again.
+        reason: io::Error,
         /// The file as the recipe names it.
         path: String,
     },

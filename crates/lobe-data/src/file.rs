@@ -14,7 +14,7 @@ pub(crate) const MAX_BYTES: u64 = 2 << 30;
 /// The content of `given`, resolved against `dir`. Gzip is recognised by its first bytes.
 pub(crate) fn read(dir: &Path, given: &str, what: &'static str, limit: u64) -> Result<Vec<u8>> {
     let path = || given.to_owned();
-    let refused = |source| DataError::Read { what, source, path: path() };
+    let refused = |reason| DataError::Read { what, reason, path: path() };
     let mut file = File::open(dir.join(given)).map_err(refused)?;
     // Reading a folder succeeds in opening on some systems and fails later with a vague message.
     let meta = file.metadata().map_err(refused)?;

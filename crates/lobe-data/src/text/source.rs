@@ -155,7 +155,7 @@ fn split_one(text: &str, fraction: f64, path: &str) -> Result<(Vec<String>, Vec<
 /// Adds the text files below a folder, sorted by name. Links to folders are not followed, so a
 /// loop of links ends.
 fn search(dir: &Path, given: &str, depth: usize, out: &mut Vec<String>) -> Result<()> {
-    let refused = |source| DataError::Read { what: "folder", source, path: given.into() };
+    let refused = |reason| DataError::Read { what: "folder", reason, path: given.into() };
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(dir.join(given)).map_err(refused)? {
         let entry = entry.map_err(refused)?;

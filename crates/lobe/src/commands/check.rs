@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     plain.check_presets(&exec::callbacks())?;
     let presets: Vec<String> = plain.presets().into_iter().map(String::from).collect();
     for name in presets.iter().filter(|p| args.recipe.preset.as_ref() != Some(p)) {
-        let (recipe, _) = exec::resolve(&plain.clone().with_preset(Some(name))?)?;
+        let (recipe, _) = exec::resolve(&args.recipe.written(Some(name))?)?;
         Experiment::open(&recipe).with_context(|| format!("preset {name}"))?;
     }
     if args.json {
