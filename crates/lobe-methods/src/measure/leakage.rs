@@ -12,7 +12,7 @@ pub const ABOUT: About = About {
     name: "leakage",
     summary: "forget tokens a plain model needs for the same forget loss, per undiscovered forget token",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §4",
-    unusual: "the family of plain runs is given by arms of the same recipe",
+    unusual: "a library function so far: no recipe stage computes it yet",
     fails: "missing outside of the family's range; extrapolation is refused",
 };
 
