@@ -10,16 +10,19 @@ pub mod localize;
 pub mod measure;
 mod registry;
 pub mod remove;
+pub mod unlearn;
 
-pub use attack::{ATTACKS, Attack, Start, Variant};
+pub use attack::{ATTACKS, Attack, Bench, BenchError, Budget, Loot, Losses, Start, Trial, Variant};
 pub use localize::{Context, Expect, LOCALIZE, Localize, Part, Status, TrainsOn};
 pub use registry::{About, Entry, ParamDoc, ParamError, params_in, params_of};
 pub use remove::ablate::{Ablate, How};
+pub use unlearn::{UNLEARN, Unlearn};
 
 /// Everything that can be explained, in the order it is listed: (kind, description, parameters).
 pub fn catalogue() -> Vec<(&'static str, &'static About, Vec<ParamDoc>)> {
     let mut out = Vec::new();
     out.extend(LOCALIZE.iter().map(|e| ("method", e.about, (e.params)())));
+    out.extend(UNLEARN.iter().map(|e| ("unlearning", e.about, (e.params)())));
     out.extend(remove::STAGES.iter().map(|e| ("removal", e.about, (e.params)())));
     out.extend(ATTACKS.iter().map(|e| ("attack", e.about, (e.params)())));
     out.extend(measure::MEASURES.iter().map(|a| ("measure", a, Vec::new())));

@@ -1,7 +1,10 @@
 //! Attacks: ways to bring a removed capability back. An attack is a list of variants; the report
 //! takes the worst case over them.
 
+mod bench;
 mod relearn;
+
+pub use bench::{Bench, BenchError, Budget, Loot, Losses, Trial};
 
 use crate::registry::{Entry, ParamError};
 
@@ -31,20 +34,41 @@ pub struct Variant {
     pub batch: usize,
     /// Weight decay (AdamW).
     pub weight_decay: f64,
+    /// What it trains on.
+    pub loot: Loot,
     /// Share of each batch drawn from retain data, to keep the rest of the model alive.
     pub retain_share: f64,
-    /// How many different forget examples the attacker has; `None` is all.
+    /// How many different examples of the loot the attacker has; `None` is all.
     pub examples: Option<usize>,
+    /// Rank of low-rank adapters on every matrix of the blocks (LoRA); `None` trains everything.
+    pub rank: Option<usize>,
     /// Evaluate every so many steps.
     pub eval_every: u64,
 }
 
+/// What fine-tuning attacks start from, with the names of the starts: a cut model as it is and with
+/// its region drawn again.
+pub(crate) fn starts(cut: bool, reinit: bool) -> &'static [(Start, &'static str)] {
+    match (cut, reinit) {
+        (true, true) => &[(Start::AsIs, "zero"), (Start::Reinit, "reinit")],
+        (true, false) => &[(Start::AsIs, "zero")],
+        (false, _) => &[(Start::AsIs, "whole")],
+    }
+}
+
 /// An attack.
 pub trait Attack: Send + Sync {
-    /// The true class group it trains on, by label name.
+    /// The true class group whose capability it brings back, by label name.
     fn label(&self) -> &str;
-    /// Its variants, for a model that was cut (or not).
-    fn variants(&self, cut: bool) -> Vec<Variant>;
+    /// Whether it needs the model from before the removal.
+    fn needs_original(&self) -> bool {
+        false
+    }
+    /// Runs all its variants; the report takes the worst case over them.
+    ///
+    /// # Errors
+    /// If the bench cannot give what it needs.
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError>;
     /// Checks ranges.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Start, Variant};
+use super::{Attack, Bench, BenchError, Loot, Start, Trial, Variant, starts};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -65,17 +65,9 @@ impl Default for Relearn {
     }
 }
 
-impl Attack for Relearn {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
+impl Relearn {
+    /// One variant per start and learning rate.
     fn variants(&self, cut: bool) -> Vec<Variant> {
-        let starts: &[(Start, &str)] = match (cut, self.reinit) {
-            (true, true) => &[(Start::AsIs, "zero"), (Start::Reinit, "reinit")],
-            (true, false) => &[(Start::AsIs, "zero")],
-            (false, _) => &[(Start::AsIs, "whole")],
-        };
         let one = |(start, name): &(Start, &str), lr: f64| Variant {
             name: format!("{name},lr={lr}"),
             start: *start,
@@ -84,11 +76,23 @@ impl Attack for Relearn {
             warmup: self.warmup,
             batch: self.batch,
             weight_decay: self.weight_decay,
+            loot: Loot::Forget,
             retain_share: self.retain_share,
             examples: (self.examples > 0).then_some(self.examples),
+            rank: None,
             eval_every: self.eval_every,
         };
-        starts.iter().flat_map(|s| self.lrs.iter().map(move |lr| one(s, *lr))).collect()
+        starts(cut, self.reinit).iter().flat_map(|s| self.lrs.iter().map(move |lr| one(s, *lr))).collect()
+    }
+}
+
+impl Attack for Relearn {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        bench.fine_tune(&self.variants(bench.cut().is_some()))
     }
 
     fn check(&self) -> Result<(), ParamError> {

@@ -1,0 +1,149 @@
+//! What an attacker has: the model, data, and ways to run and change it. `lobe-lab` implements it
+//! with files, threads and caches; an attack knows only this.
+
+use lobe_core::{Key, Selection};
+use lobe_engine::{Plan, SiteId};
+use lobe_nets::{Gpt, TokenBatch};
+
+use super::Variant;
+
+/// Whose data an attacker draws from. All of it is training data; what is reported is held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loot {
+    /// Data whose capability was removed.
+    Forget,
+    /// Everything else.
+    Retain,
+    /// The first half (by example, or by fact where the data knows its facts) of the forget data.
+    FirstHalf,
+    /// The second half of the forget data.
+    SecondHalf,
+}
+
+/// What an attack needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Budget {
+    /// Optimiser steps (0 for attacks that train nothing).
+    pub steps: u64,
+    /// Tokens that went through the network in training or search.
+    pub tokens: u64,
+    /// Different examples used.
+    pub examples: u64,
+    /// Numbers that were trained or changed.
+    pub parameters: u64,
+}
+
+/// Mean held-out loss per label, in the order of [`Bench::labels`]; `None` where there is no data.
+pub type Losses = Vec<Option<f64>>;
+
+/// What one variant of an attack reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Name of the variant: `int4,per-channel`, `zero,lr=0.001`.
+    pub variant: String,
+    /// Held-out losses at each (step or size on the attack's own axis), ascending.
+    pub curve: Vec<(u64, Losses)>,
+    /// What it needed.
+    pub budget: Budget,
+    /// Further numbers of this variant: (metric, value, unit), e.g. probe accuracies.
+    pub extra: Vec<(String, f64, &'static str)>,
+}
+
+/// Why an attack could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] lobe_engine::EngineError),
+    /// The experiment cannot give what the attack asks for.
+    #[error("{0}")]
+    Missing(String),
+    /// Whoever runs the attack stopped it.
+    #[error("interrupted")]
+    Interrupted,
+    /// The layer that runs the attack failed (files, data).
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The attacker's workbench for one model.
+pub trait Bench {
+    /// The network.
+    fn net(&self) -> &Gpt;
+    /// Parameters of the model under attack.
+    fn victim(&self) -> &[f32];
+    /// Parameters of the model that still has the capability (the baseline of the same seed), for
+    /// attacks that patch from it.
+    fn original(&self) -> Option<&[f32]>;
+    /// The region that was cut out of the victim; `None` if nothing was cut.
+    fn cut(&self) -> Option<&Selection>;
+    /// Root of everything random in this attack; the same for all arms of a seed.
+    fn key(&self) -> Key;
+    /// Names of the labels that [`Losses`] are in the order of.
+    fn labels(&self) -> &[String];
+    /// Index of the label whose capability is brought back.
+    fn target(&self) -> usize;
+    /// The first `n` training examples of `loot` in an order that depends on the seed alone (fewer if
+    /// there are not as many). Every sequence is a shard of its own.
+    ///
+    /// # Errors
+    /// If there is no such data.
+    fn examples(&mut self, loot: Loot, n: usize) -> Result<TokenBatch, BenchError>;
+    /// Fine-tunes the victim in each of these ways, side by side; one trial each.
+    ///
+    /// # Errors
+    /// If training fails.
+    fn fine_tune(&mut self, variants: &[Variant]) -> Result<Vec<Trial>, BenchError>;
+    /// Held-out losses of these parameters under the interventions of `plan`.
+    ///
+    /// # Errors
+    /// If an intervention does not fit.
+    fn losses(&mut self, params: &[f32], plan: &Plan) -> Result<Losses, BenchError>;
+    /// Held-out losses with `prefix` (token ids) before every sequence; the prefix is not scored.
+    ///
+    /// # Errors
+    /// If the context is too short.
+    fn losses_after(&mut self, params: &[f32], prefix: &[u32]) -> Result<Losses, BenchError>;
+    /// Activations at `sites` for every counted row of `batch`, `[rows, cols]` each.
+    ///
+    /// # Errors
+    /// If a site does not exist in this network.
+    fn activations(
+        &mut self,
+        params: &[f32],
+        batch: &TokenBatch,
+        sites: &[SiteId],
+    ) -> Result<Vec<Vec<f32>>, BenchError>;
+    /// Mean loss over `batch` and its gradient with respect to all parameters.
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    fn gradient(
+        &mut self,
+        params: &[f32],
+        batch: &TokenBatch,
+        plan: &Plan,
+    ) -> Result<(f64, Vec<f32>), BenchError>;
+    /// Mean loss over `batch` and its gradient with respect to the activation at `site`, `[all rows, cols]`
+    /// in the order of the batch (rows that do not count included).
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    fn site_gradient(
+        &mut self,
+        params: &[f32],
+        batch: &TokenBatch,
+        site: SiteId,
+    ) -> Result<(f64, Vec<f32>), BenchError>;
+    /// Held-out sequences of a label (an index into [`Bench::labels`]), at most `n`: for probes, never for
+    /// choosing anything.
+    ///
+    /// # Errors
+    /// If there is no such data.
+    fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError>;
+    /// Says how far the attack is, in [0, 1]; an error if it was interrupted.
+    ///
+    /// # Errors
+    /// [`BenchError::Interrupted`]
+    fn progress(&mut self, share: f64) -> Result<(), BenchError>;
+}

@@ -1,0 +1,183 @@
+//! Post-hoc removal: a trained model is trained a little further, until the capability is gone.
+//!
+//! A method is a list of [`Term`]s: what is minimised on forget data and on retain data. A term's
+//! [`Objective`] is a pure function of what it reads off the network (token losses, logits, hidden
+//! states) and of the same numbers of the model before, which are computed once and kept. Value and
+//! gradient come from the same few lines, so that a test can check one against the other by hand.
+
+use lobe_engine::ops::head::IGNORE;
+
+use crate::registry::{Entry, ParamError};
+
+/// Which data a term is evaluated on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What has to go.
+    Forget,
+    /// What has to stay.
+    Retain,
+}
+
+/// What an objective reads off the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reads {
+    /// The loss of each token `[rows, 1]`, for objectives linear in it: the gradient given at the
+    /// first call must not depend on the values. The read-out then runs once instead of twice.
+    MeanLoss,
+    /// The loss of each token `[rows, 1]`.
+    TokenNll,
+    /// Logits `[rows, vocab]`.
+    Logits,
+    /// The residual stream after block `layer` `[rows, width]`. Nothing above is computed unless
+    /// another term on the same side needs it.
+    Hidden {
+        /// The block, from 0.
+        layer: usize,
+    },
+}
+
+/// What an objective sees: the rows of one shard (whole sequences laid end to end).
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// `[rows, cols]`, row-major.
+    pub values: &'a [f32],
+    /// The same numbers of the reference model; empty unless [`Objective::needs_reference`].
+    pub reference: &'a [f32],
+    /// Numbers per row.
+    pub cols: usize,
+    /// The token each row should predict; [`IGNORE`] where nothing is asked.
+    pub targets: &'a [u32],
+    /// Rows per sequence.
+    pub seq: usize,
+    /// Counted rows of this side in the whole batch: the divisor of a mean over tokens.
+    pub rows: usize,
+    /// Sequences of this side in the whole batch: the divisor of a mean over sequences.
+    pub sequences: usize,
+    /// Share of the steps that is done, from 0 to 1.
+    pub progress: f64,
+}
+
+impl<'a> View<'a> {
+    /// Row numbers that count.
+    pub fn counted(&self) -> impl Iterator<Item = usize> + 'a {
+        let targets = self.targets;
+        (0..targets.len()).filter(move |r| targets[*r] != IGNORE)
+    }
+
+    /// Row numbers of each sequence that count.
+    pub fn each_sequence(&self) -> impl Iterator<Item = Vec<usize>> + 'a {
+        let (targets, seq) = (self.targets, self.seq.max(1));
+        (0..targets.len() / seq)
+            .map(move |s| (s * seq..(s + 1) * seq).filter(|r| targets[*r] != IGNORE).collect())
+    }
+
+    /// Values of a row.
+    pub fn row(&self, r: usize) -> &'a [f32] {
+        &self.values[r * self.cols..(r + 1) * self.cols]
+    }
+
+    /// Reference values of a row.
+    pub fn reference_row(&self, r: usize) -> &'a [f32] {
+        &self.reference[r * self.cols..(r + 1) * self.cols]
+    }
+}
+
+/// One term of a post-hoc objective.
+pub trait Objective: Send + Sync {
+    /// What it reads.
+    fn reads(&self) -> Reads;
+    /// Whether [`View::reference`] has to be filled in.
+    fn needs_reference(&self) -> bool {
+        false
+    }
+    /// The shard's share of the value; writes its derivative with respect to `view.values` into
+    /// `grad` (same shape, zeroed before the call).
+    fn value(&self, view: &View<'_>, grad: &mut [f32]) -> f64;
+}
+
+/// A weighted objective on one side of the data.
+pub struct Term {
+    /// Which data.
+    pub side: Side,
+    /// Its factor in the sum.
+    pub weight: f32,
+    /// The objective.
+    pub objective: Box<dyn Objective>,
+}
+
+/// Which parameters a method moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moves {
+    /// All.
+    All,
+    /// The down-projections of these blocks' MLPs (RMU).
+    MlpOut(std::ops::RangeInclusive<usize>),
+}
+
+/// How a step is made of the terms' gradients.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drive {
+    /// One gradient of the sum of all terms.
+    Plain,
+    /// The forget terms' gradient is taken at θ + rho · g / |g|, g the forget terms' gradient at θ
+    /// (sharpness-aware minimisation).
+    Sam {
+        /// Radius.
+        rho: f32,
+    },
+    /// The forget terms see a perturbation of the residual stream after `layer` that was trained to
+    /// bring the forget data back: `steps` ascent steps on −(forget loss), each row's norm at most `eps`.
+    Lat {
+        /// The block after which the perturbation is added.
+        layer: usize,
+        /// Largest norm of a row.
+        eps: f32,
+        /// Inner steps.
+        steps: usize,
+        /// Inner step size.
+        lr: f32,
+    },
+    /// The forget terms' gradient is averaged over weights that a simulated attacker reached by
+    /// `steps` steps of fine-tuning on forget data (first order, tamper-resistant training).
+    Tar {
+        /// Attacker's steps.
+        steps: usize,
+        /// Attacker's learning rate.
+        lr: f32,
+        /// The gradient is added at every so many of the attacker's steps.
+        every: usize,
+    },
+}
+
+/// What a method may know about the network it is used on.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Number of blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Number of tokens.
+    pub vocab: usize,
+}
+
+/// A post-hoc removal method.
+pub trait Unlearn: Send + Sync {
+    /// The terms. `key` is the root of everything random.
+    ///
+    /// # Errors
+    /// If a parameter does not fit the network: a layer it does not have.
+    fn terms(&self, shape: Shape, key: lobe_core::Key) -> Result<Vec<Term>, ParamError>;
+
+    /// Which parameters move.
+    fn moves(&self, _: Shape) -> Moves {
+        Moves::All
+    }
+
+    /// How a step is made.
+    fn drive(&self) -> Drive {
+        Drive::Plain
+    }
+}
+
+/// All post-hoc methods, in the order they are listed.
+pub static UNLEARN: &[Entry<dyn Unlearn>] = &[];
