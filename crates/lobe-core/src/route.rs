@@ -32,7 +32,7 @@ impl Route {
     }
 }
 
-/// The parts of a network that no unit owns.
+/// The parts of a network that no unit of an arm's sites owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JointKind {
@@ -44,12 +44,14 @@ pub enum JointKind {
     OutBias,
     /// The read-out: untied head, its bias, decoder outputs.
     Head,
+    /// Weights of sites that the arm's regions do not name.
+    Rest,
 }
 
 impl JointKind {
     /// All kinds, in table order.
-    pub const ALL: [JointKind; 4] =
-        [JointKind::Embedding, JointKind::Norm, JointKind::OutBias, JointKind::Head];
+    pub const ALL: [JointKind; 5] =
+        [JointKind::Embedding, JointKind::Norm, JointKind::OutBias, JointKind::Head, JointKind::Rest];
 }
 
 /// What a row of a route table applies to.
@@ -60,7 +62,7 @@ pub enum Target {
     Region(u8),
     /// Every other unit of the sites that the arm's regions name.
     Elsewhere,
-    /// Parameters no unit owns. Only `update` has a meaning for them.
+    /// Parameters that no unit of the arm's sites owns. Only `update` has a meaning for them.
     Joint(JointKind),
 }
 
@@ -80,6 +82,10 @@ pub struct RouteRow {
 pub struct RouteTable {
     /// The rows; a later row for the same (label, target) wins.
     pub rows: Vec<RouteRow>,
+    /// Units, as the text of a region, whose out-going weights (the rows they own) are updated by
+    /// all data, whatever a row says about the units. `None`: they follow the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint_rows: Option<String>,
 }
 
 impl RouteTable {

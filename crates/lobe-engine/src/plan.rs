@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lobe_core::{JointKind, LabelSet, Route, RouteTable, Selection, Target};
+use lobe_core::{JointKind, LabelSet, Region, Route, RouteTable, Selection, Target};
 
 use crate::error::EngineError;
 use crate::layout::{Layout, Owner, ParamId, SiteId};
@@ -69,6 +69,13 @@ fn segments(extent: usize, class_at: impl Fn(usize) -> Class) -> Vec<Segment> {
     out
 }
 
+/// The units whose out-going weights every label updates.
+fn joint_rows(layout: &Layout, table: &RouteTable) -> Result<Option<Selection>, EngineError> {
+    let Some(text) = &table.joint_rows else { return Ok(None) };
+    let resolved = text.parse::<Region>().and_then(|r| r.resolve(layout.sites()));
+    resolved.map(Some).map_err(|e| EngineError::Invalid(e.to_string()))
+}
+
 impl Plan {
     /// Ordinary training.
     pub fn plain(layout: &Layout) -> Plan {
@@ -86,7 +93,8 @@ impl Plan {
     /// Compiles `table` for the arm's `regions`.
     ///
     /// # Errors
-    /// If two regions overlap, or a row names a region the arm does not have.
+    /// If two regions overlap, a row names a region the arm does not have, or `joint_rows` is no
+    /// region of the network.
     pub fn new(
         layout: &Layout,
         labels: &LabelSet,
@@ -98,14 +106,22 @@ impl Plan {
                 return Err(EngineError::Invalid("two regions of one arm overlap".into()));
             }
         }
-        let classes = REGIONS + regions.len();
+        let ordinary = REGIONS + regions.len();
+        let joint_rows = joint_rows(layout, table)?;
+        // Class `ordinary + c` is class `c` with an update of 1.
+        let classes = if joint_rows.is_some() { 2 * ordinary } else { ordinary };
         let mut routes = vec![vec![Route::PLAIN; classes]; labels.len()];
         for row in &table.rows {
             let class = class_of(row.target);
-            if class >= classes || row.label.index() >= labels.len() {
+            if class >= ordinary || row.label.index() >= labels.len() {
                 return Err(EngineError::Invalid("route table names a region or label the arm lacks".into()));
             }
             routes[row.label.index()][class] = row.route;
+        }
+        for of_label in &mut routes {
+            for c in ordinary..classes {
+                of_label[c] = Route { update: 1.0, ..of_label[c - ordinary] };
+            }
         }
         let named = |site: usize| regions.iter().any(|r| r.names(site));
         let unit_class = |site: usize, units: Range<u32>| {
@@ -131,21 +147,28 @@ impl Plan {
                 }
             })
             .collect();
-        let side = |owner: &Option<Owner>, extent: usize| {
+        let owner_named = |owner: &Option<Owner>| owner.as_ref().is_some_and(|o| named(o.site.0));
+        let side = |owner: &Option<Owner>, extent: usize, joint: Option<&Selection>| {
             let Some(o) = owner.as_ref().filter(|o| named(o.site.0)) else { return vec![] };
             segments(extent, |i| {
                 let hit = o.parts.iter().find(|p| (p.start..p.start + p.blocks * p.width).contains(&i));
                 hit.map_or(PLAIN, |p| {
                     let b = (i - p.start) / p.width;
                     let units = b * p.units_per_block..(b + 1) * p.units_per_block;
-                    unit_class(o.site.0, units.start as u32..units.end as u32)
+                    let units = units.start as u32..units.end as u32;
+                    let shift = joint.is_some_and(|j| j.contains_all(o.site.0, &units));
+                    unit_class(o.site.0, units) + if shift { ordinary } else { 0 }
                 })
             })
         };
         let tensors = layout.tensors().iter().map(|t| TensorPlan {
-            rows: side(&t.row_owner, t.rows),
-            cols: side(&t.col_owner, t.cols),
-            whole: t.joint.map_or(PLAIN, |k| class_of(Target::Joint(k))),
+            rows: side(&t.row_owner, t.rows, joint_rows.as_ref()),
+            cols: side(&t.col_owner, t.cols, None),
+            whole: match t.joint {
+                Some(kind) => class_of(Target::Joint(kind)),
+                None if owner_named(&t.row_owner) || owner_named(&t.col_owner) => PLAIN,
+                None => class_of(Target::Joint(JointKind::Rest)),
+            },
             reads: t.row_owner.as_ref().map(|o| o.site),
         });
         Ok(Plan {

@@ -108,6 +108,11 @@ impl Member {
         out
     }
 
+    /// Multiplies all gradients.
+    pub fn scale(&mut self, factor: f32) {
+        self.grads.iter_mut().for_each(|g| crate::simd::scale(g, factor));
+    }
+
     /// Clears all gradients.
     pub fn clear(&mut self) {
         self.grads.iter_mut().for_each(|g| g.fill(0.0));
@@ -365,6 +370,20 @@ impl Member {
             Masked::ZeroGrad => 0,
             Masked::Freeze => self.frozen_classes(program),
         };
+        Ok(self.apply(layout, frozen, optimiser, step))
+    }
+
+    /// Updates the parameters with the gradients that [`Runner::gradients`] summed into the lanes, and
+    /// clears them: for steps made of several passes. Does not ask whether every tensor got one.
+    pub fn update(&mut self, layout: &Layout, optimiser: &Optimiser, step: u64) -> StepReport {
+        if self.checked.as_ref() != Some(&self.plan) {
+            self.pieces.clear();
+            self.checked = Some(self.plan.clone());
+        }
+        self.apply(layout, 0, optimiser, step)
+    }
+
+    fn apply(&mut self, layout: &Layout, frozen: u64, optimiser: &Optimiser, step: u64) -> StepReport {
         let key = (frozen, optimiser.decay_matrices_only);
         if !self.pieces.iter().any(|(k, _)| *k == key) {
             let list = pieces(layout, &self.plan, &|c| frozen >> c & 1 == 1, optimiser.decay_matrices_only);
@@ -373,7 +392,7 @@ impl Member {
         let list = self.pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
         let norm =
             optimiser.apply(step, list, &mut self.params, &mut self.state, &mut self.grads, &mut self.norms);
-        Ok(self.report(optimiser.schedule.at(step), norm))
+        self.report(optimiser.schedule.at(step), norm)
     }
 
     /// Bit `c` is set when no row of the batch may update class `c`.

@@ -107,6 +107,10 @@ pub struct Workspace {
     pub(crate) ids: Vec<u32>,
     pub(crate) factors: Vec<[Factor; 3]>,
     runs: Vec<Vec<Run>>,
+    /// Values that are added at a site in this pass, row by row.
+    injected: Vec<(SiteId, Buf)>,
+    /// Sites whose gradient somebody wants, and what arrived.
+    watched: Vec<(SiteId, Buf)>,
     objective: f64,
     records: Vec<(f64, f64)>,
     touched: Vec<bool>,
@@ -130,6 +134,9 @@ impl Workspace {
             if let Factor::Rows(buf) = f {
                 self.pool.give(buf);
             }
+        }
+        for (_, buf) in self.injected.drain(..).chain(self.watched.drain(..)) {
+            self.pool.give(buf);
         }
         self.objective = 0.0;
         self.records.clear();
@@ -266,7 +273,30 @@ impl<'a> Tape<'a> {
             self.ws.vars[v.0].before = before;
         }
         self.plan.edit_value(site, &mut value, cols);
+        for (_, delta) in self.ws.injected.iter().filter(|(s, _)| *s == site) {
+            assert_eq!(delta.len(), value.len(), "what is added at a site has its shape");
+            simd::add(&mut value, delta);
+        }
         self.ws.vars[v.0].value = value;
+    }
+
+    /// Adds `delta` (row-major, the shape of the site's activation) to what leaves `site` in this
+    /// pass, after routes and interventions. Call it before the network writes itself onto the tape.
+    pub fn inject(&mut self, site: SiteId, delta: &[f32]) {
+        let mut buf = self.ws.pool.take(delta.len());
+        buf.copy_from_slice(delta);
+        self.ws.injected.push((site, buf));
+    }
+
+    /// Keeps the gradient that arrives at `site` in the backward pass, for [`Tape::watched`].
+    pub fn watch(&mut self, site: SiteId) {
+        self.ws.watched.push((site, Buf::default()));
+    }
+
+    /// The gradient of the objective with respect to what left `site`, row-major, after
+    /// [`Tape::backward`]; `None` if the site was not watched or nothing arrived.
+    pub fn watched(&self, site: SiteId) -> Option<&[f32]> {
+        self.ws.watched.iter().find(|(s, g)| *s == site && !g.is_empty()).map(|(_, g)| &g[..])
     }
 
     /// Multiplies the columns of `buf` by the site's factors.
@@ -358,7 +388,17 @@ impl<'a> Tape<'a> {
     /// The gradient of `v` as it arrived.
     pub(crate) fn take_raw_grad(&mut self, v: Var) -> Option<Buf> {
         let g = std::mem::take(&mut self.ws.vars[v.0].grad);
-        if g.is_empty() { None } else { Some(g) }
+        if g.is_empty() {
+            return None;
+        }
+        if let Some(site) = self.ws.vars[v.0].site
+            && let Some(n) = self.ws.watched.iter().position(|(s, _)| *s == site)
+        {
+            let mut kept = self.ws.pool.take(g.len());
+            kept.copy_from_slice(&g);
+            self.ws.watched[n].1 = kept;
+        }
+        Some(g)
     }
 
     /// A buffer for the gradient of `v`, and whether it already holds a sum to add to.

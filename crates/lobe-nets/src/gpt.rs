@@ -156,11 +156,46 @@ impl Gpt {
     /// # Errors
     /// If a token is out of range or a sequence is longer than the context.
     pub fn hidden(&self, tape: &mut Tape<'_>, ids: &[u32], seq: usize) -> Result<Var, EngineError> {
+        let x = self.residual(tape, ids, seq, self.blocks.len())?;
+        self.norm(tape, x, self.last_norm)
+    }
+
+    /// The residual stream `[tokens, width]` after the first `blocks` blocks; nothing above is computed.
+    ///
+    /// # Errors
+    /// If a token is out of range or a sequence is longer than the context.
+    pub fn residual(
+        &self,
+        tape: &mut Tape<'_>,
+        ids: &[u32],
+        seq: usize,
+        blocks: usize,
+    ) -> Result<Var, EngineError> {
         let mut x = tape.embedding(ids, seq, self.tokens, self.positions, Some(self.embed_site))?;
-        for b in &self.blocks {
+        for b in self.blocks.iter().take(blocks) {
             x = self.run_block(tape, b, x, seq)?;
         }
-        self.norm(tape, x, self.last_norm)
+        Ok(x)
+    }
+
+    /// The site of the residual stream after block `i`.
+    pub fn residual_site(&self, i: usize) -> Option<SiteId> {
+        self.blocks.get(i).map(|b| b.resid_post)
+    }
+
+    /// The down-projection of block `i`'s MLP: weight, and bias if it has one.
+    pub fn mlp_out(&self, i: usize) -> Option<(ParamId, Option<ParamId>)> {
+        self.blocks.get(i).map(|b| b.mlp_out)
+    }
+
+    /// The site of the embedded tokens.
+    pub fn embed_site(&self) -> SiteId {
+        self.embed_site
+    }
+
+    /// The token embedding `[vocab, width]`.
+    pub fn token_embedding(&self) -> ParamId {
+        self.tokens
     }
 
     fn norm(&self, tape: &mut Tape<'_>, x: Var, ids: NormIds) -> Result<Var, EngineError> {

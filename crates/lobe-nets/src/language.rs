@@ -1,8 +1,8 @@
 //! Next-token prediction over a batch of token sequences.
 
-use lobe_core::LabelId;
+use lobe_core::{LabelId, Selection};
 use lobe_engine::ops::head::{IGNORE, RowWeights};
-use lobe_engine::{EngineError, Program, RowLabels, ShardRows, Tape, Var};
+use lobe_engine::{EngineError, Program, RowLabels, ShardRows, SiteId, Tape, Var};
 
 use crate::gpt::Gpt;
 
@@ -161,5 +161,40 @@ impl Program for LanguageModelling<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+/// [`LanguageModelling`] plus λ · Σ |a| / targets over units of some sites, per pair (units, λ).
+/// The activation is what left the site, so a route scales the penalty's gradient with the rest.
+pub struct Penalised<'a> {
+    /// The network, the batch and the main loss.
+    pub base: LanguageModelling<'a>,
+    /// The units and their λ.
+    pub l1: &'a [(Selection, f32)],
+}
+
+impl Program for Penalised<'_> {
+    fn shards(&self) -> usize {
+        self.base.shards()
+    }
+
+    fn rows(&self, shard: usize) -> ShardRows<'_> {
+        self.base.rows(shard)
+    }
+
+    fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
+        let out = self.base.forward(shard, tape)?;
+        let targets = self.base.batch.targets() as f32;
+        for (units, weight) in self.l1 {
+            for (site, ranges) in units.sites() {
+                let Some(at) = tape.at_site(SiteId(site)) else { continue };
+                let width = tape.shape(at).1 / tape.layout().sites()[site].units as usize;
+                for r in ranges {
+                    let part = tape.columns(at, r.start as usize * width..r.end as usize * width)?;
+                    tape.l1(part, weight / targets);
+                }
+            }
+        }
+        Ok(out)
     }
 }

@@ -15,7 +15,7 @@ mod weights;
 pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
 pub use gpt::Gpt;
 pub use gpt_config::{Activation, GptConfig, NormKind, Positions};
-pub use language::{LanguageModelling, TokenBatch};
+pub use language::{LanguageModelling, Penalised, TokenBatch};
 pub use net::{Net, NetError};
 pub use reconstruction::{ImageBatch, Penalties, Reconstruction};
 pub use weights::{load, read_header, save};

@@ -159,6 +159,27 @@ impl Tape<'_> {
         Ok(out)
     }
 
+    /// An objective on the logits of the rows that `active` names, chunk by chunk, never all at
+    /// once. `f(rows, z)` gets the row numbers of a chunk and their logits `[rows, vocab]`, leaves the
+    /// derivative in `z` and returns the chunk's value, which is added to the objective.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn logit_objective(
+        &mut self,
+        h: Var,
+        spec: HeadSpec,
+        active: &dyn Fn(usize) -> bool,
+        f: &mut dyn FnMut(&[u32], &mut [f32]) -> f64,
+    ) -> Result<(), EngineError> {
+        let rows = self.shape(h).0;
+        self.check_head("logit_objective", h, &spec, &vec![IGNORE; rows])?;
+        let mut total = 0.0;
+        self.head_chunks(h, spec, active, &mut |rows, z| total += f(rows, z));
+        self.add_objective(total);
+        Ok(())
+    }
+
     /// For each chunk of active rows: logits, then `f(rows, logits → dlogits)`, then (when
     /// training) the gradients of h, weight and bias from what `f` left behind.
     pub(crate) fn head_chunks(

@@ -55,6 +55,14 @@ impl Format {
     }
 }
 
+/// Whether `format` can hold this shape.
+///
+/// # Errors
+/// If it cannot; says which setting is in the way.
+pub fn fits(format: Format, config: &GptConfig) -> Result<(), NetError> {
+    config::refuse_misfits(format, &config::misfits(format, config))
+}
+
 /// The two files of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
@@ -69,7 +77,7 @@ pub struct Exported {
 /// # Errors
 /// If the format cannot hold the network; says which setting is in the way.
 pub fn export(net: &Gpt, params: &[f32], format: Format) -> Result<Exported, NetError> {
-    config::refuse_misfits(format, &config::misfits(format, &net.config))?;
+    fits(format, &net.config)?;
     let mut entries = Vec::new();
     for piece in names::pieces(format, net) {
         let values = Cow::Owned(piece.gather(net, params));

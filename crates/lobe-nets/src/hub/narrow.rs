@@ -1,11 +1,11 @@
 //! A network with cut units physically gone: narrower matrices, the same outputs as with the units
 //! set to zero.
 //!
-//! A configuration has one MLP width and one number of heads for all blocks. Of the MLP, every
-//! block therefore loses as many neurons as the block that loses fewest; further cut neurons stay
-//! as zeros. Heads go only when what is left has the same number of key/value groups, of the same
-//! size, in every block, and when the file format can say that heads × head width differs from the
-//! width (Llama and Lobe's own files can, GPT-2 and GPT-Neo cannot); otherwise they stay as zeros.
+//! A configuration has one MLP width, one number of heads and one number of key/value groups for all
+//! blocks. Every block therefore comes down to the size of the one that keeps most; where it keeps
+//! fewer, some of its cut units stay, as zeros. Heads go only when the file can say that heads × head
+//! width differs from the width (Llama and Lobe's own files can, GPT-2 and GPT-Neo cannot);
+//! otherwise they all stay as zeros. A network also keeps at least one neuron and one head a block.
 
 use std::ops::Range;
 
@@ -28,6 +28,8 @@ pub struct Narrowed {
     pub removed: usize,
     /// Neurons and heads that are still there, as zeros.
     pub zeroed: usize,
+    /// The blocks that hold them, ascending.
+    pub zeroed_in: Vec<usize>,
 }
 
 /// What is left of one block.
@@ -69,19 +71,15 @@ pub fn narrow(
             groups: Vec::new(),
         })
         .collect();
+    let cut_in: Vec<usize> = kept.iter().map(|k| c.mlp - k.neurons.len() + c.heads - k.heads.len()).collect();
     let mlp = kept.iter().map(|k| k.neurons.len()).max().unwrap_or(c.mlp).max(1);
     for k in &mut kept {
-        // The first cut neurons stand in for those that another block keeps.
-        let spare: Vec<usize> = (0..c.mlp).filter(|u| k.neurons.binary_search(u).is_err()).collect();
-        k.neurons.extend(&spare[..mlp - k.neurons.len()]);
-        k.neurons.sort_unstable();
+        k.neurons = filled(&k.neurons, 0..c.mlp, mlp);
     }
-    let may = matches!(format, None | Some(Format::Llama));
-    let (heads, kv_heads) = if may { groups(c, &mut kept) } else { None }.unwrap_or((c.heads, c.kv_heads));
-    if (heads, kv_heads) == (c.heads, c.kv_heads) {
-        for k in &mut kept {
-            (k.heads, k.groups) = ((0..c.heads).collect(), (0..c.kv_heads).collect());
-        }
+    let (heads, kv_heads) =
+        if matches!(format, None | Some(Format::Llama)) { groups(c, &kept) } else { (c.heads, c.kv_heads) };
+    for k in &mut kept {
+        fill_groups(c, k, kv_heads, heads / kv_heads);
     }
     let small = Gpt::new(GptConfig { heads, kv_heads, mlp, ..c.clone() });
     let mut whole = Buf::from_slice(params);
@@ -95,26 +93,44 @@ pub fn narrow(
         let from = rows.iter().flat_map(|r| cols.iter().map(move |c| old.offset + r * old.cols + c));
         out[t.span()].iter_mut().zip(from).for_each(|(x, at)| *x = whole[at]);
     }
-    let removed = c.layers * (c.mlp - mlp + c.heads - heads);
-    Ok(Narrowed { net: small, params: out, removed, zeroed: cut.count().saturating_sub(removed) })
+    let each = c.mlp - mlp + c.heads - heads;
+    let zeroed_in = (0..c.layers).filter(|i| cut_in[*i] > each).collect();
+    let removed = c.layers * each;
+    let zeroed = cut.count().saturating_sub(removed);
+    Ok(Narrowed { net: small, params: out, removed, zeroed, zeroed_in })
 }
 
-/// Heads and key/value heads of every block once cut heads are gone, if all blocks agree. Fills in
-/// the groups that are left.
-fn groups(c: &GptConfig, kept: &mut [Kept]) -> Option<(usize, usize)> {
+/// `kept` and the first others of `all`, `n` in total, ascending.
+fn filled(kept: &[usize], all: Range<usize>, n: usize) -> Vec<usize> {
+    let spare = all.filter(|u| kept.binary_search(u).is_err()).take(n - kept.len());
+    let mut out: Vec<usize> = kept.iter().copied().chain(spare).collect();
+    out.sort_unstable();
+    out
+}
+
+/// The heads of one group, among those kept.
+fn of_group(c: &GptConfig, k: &Kept, g: usize) -> Vec<usize> {
     let size = c.heads / c.kv_heads;
-    let mut shape = None;
-    for k in kept.iter_mut() {
-        let count = |g: usize| k.heads.iter().filter(|h| **h / size == g).count();
-        let groups: Vec<usize> = (0..c.kv_heads).filter(|g| count(*g) > 0).collect();
-        let each = count(*groups.first()?);
-        let found = (groups.len() * each, groups.len());
-        if groups.iter().any(|g| count(*g) != each) || *shape.get_or_insert(found) != found {
-            return None;
-        }
-        k.groups = groups;
-    }
-    shape
+    k.heads.iter().copied().filter(|h| h / size == g).collect()
+}
+
+/// Heads and groups that every block can come down to: as many groups as the block with most of
+/// them, each with as many heads as the fullest.
+fn groups(c: &GptConfig, kept: &[Kept]) -> (usize, usize) {
+    let sizes = |k: &Kept| -> Vec<usize> { (0..c.kv_heads).map(|g| of_group(c, k, g).len()).collect() };
+    let sizes: Vec<Vec<usize>> = kept.iter().map(sizes).collect();
+    let count = sizes.iter().map(|s| s.iter().filter(|n| **n > 0).count()).max().unwrap_or(0).max(1);
+    let each = sizes.iter().flatten().copied().max().unwrap_or(0).max(1);
+    (count * each, count)
+}
+
+/// Fills a block up to `count` groups of `each` heads.
+fn fill_groups(c: &GptConfig, k: &mut Kept, count: usize, each: usize) {
+    let size = c.heads / c.kv_heads;
+    let used: Vec<usize> = (0..c.kv_heads).filter(|g| !of_group(c, k, *g).is_empty()).collect();
+    k.groups = filled(&used, 0..c.kv_heads, count);
+    let full = |g: &usize| filled(&of_group(c, k, *g), g * size..(g + 1) * size, each);
+    k.heads = k.groups.iter().flat_map(full).collect();
 }
 
 type Indices = Option<Vec<usize>>;
