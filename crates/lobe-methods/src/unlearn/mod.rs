@@ -5,6 +5,26 @@
 //! states) and of the same numbers of the model before, which are computed once and kept. Value and
 //! gradient come from the same few lines, so that a test can check one against the other by hand.
 
+mod adaptive_rmu;
+mod around;
+mod circuit_breakers;
+mod constrained_tuning;
+mod grad_diff;
+mod gradient_ascent;
+mod lat;
+mod maxent;
+pub mod npo;
+mod repnoise;
+mod rmu;
+mod sam;
+mod satimp;
+mod simnpo;
+mod tar;
+mod terms;
+mod undial;
+mod undo;
+mod wga;
+
 use lobe_engine::ops::head::IGNORE;
 
 use crate::registry::{Entry, ParamError};
@@ -177,7 +197,35 @@ pub trait Unlearn: Send + Sync {
     fn drive(&self) -> Drive {
         Drive::Plain
     }
+
+    /// Where training starts, if not from the reference itself: UNDO's noised student.
+    fn start(&self, _: &lobe_engine::Layout, _: &[f32], _: lobe_core::Key) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// Stop as soon as the held-out retain loss is at most this many times the reference's.
+    fn stop_within(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// All post-hoc methods, in the order they are listed.
-pub static UNLEARN: &[Entry<dyn Unlearn>] = &[];
+pub static UNLEARN: &[Entry<dyn Unlearn>] = &[
+    gradient_ascent::ENTRY,
+    grad_diff::ENTRY,
+    npo::ENTRY,
+    simnpo::ENTRY,
+    wga::ENTRY,
+    satimp::ENTRY,
+    maxent::ENTRY,
+    undial::ENTRY,
+    undo::ENTRY,
+    rmu::ENTRY,
+    adaptive_rmu::ENTRY,
+    circuit_breakers::ENTRY,
+    repnoise::ENTRY,
+    sam::ENTRY,
+    lat::ENTRY,
+    tar::ENTRY,
+    constrained_tuning::ENTRY,
+];

@@ -1,0 +1,131 @@
+//! TAR, tamper-resistant training: the forget gradient is averaged over weights that a simulated
+//! attacker reached by fine-tuning.
+//!
+//! Equation: the step is mean over i of ∇L_f(θ_i) + ∇L_r(θ), θ_i the weights after i · `every` of the
+//! attacker's steps on forget data (first order: the attack itself is not differentiated). Without an
+//! inner method L_f = γ mean Σ_v p_v log p_v, the negative entropy, and L_r = α mean (h − h_ref)² over
+//! all blocks on retain data.
+//! Paper: Tamirisa et al. 2024 (arXiv 2408.00761) §4.
+//! Unusual: goes around any method, if `around` names one. All of the attacker's points count alike,
+//! where the paper weights later ones more, and one learning rate stands for its several; the paper
+//! takes 64 steps of the attacker and starts from a model whose hidden states were made random.
+//! Fails: broken by attackers with other settings (arXiv 2412.07097); costs `steps` times a plain step.
+
+use lobe_core::Key;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::around::{Around, build, with_inner};
+use super::terms::{HiddenSquared, log_sum_exp, not_negative, positive, refuse, term};
+use super::{Drive, Objective, Reads, Shape, Side, Term, Unlearn, View};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "tar",
+    summary: "forgets at the weights a simulated attacker reaches, not only where it stands",
+    reference: "Tamirisa et al. 2024, arXiv 2408.00761, §4",
+    unusual: "first order; all points of the attack count alike; goes around any method",
+    fails: "broken by attackers with other settings; a step costs many",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Tar {
+    /// The method it goes around; left out, the paper's own objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    around: Option<String>,
+    /// That method's parameters.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    inner: Map<String, Value>,
+    /// Weight of the negative entropy on forget data, without an inner method.
+    gamma: f64,
+    /// Weight of the distance of hidden states on retain data, without an inner method.
+    alpha: f64,
+    /// The attacker's steps, 1 or more.
+    steps: usize,
+    /// The attacker's learning rate.
+    lr: f64,
+    /// The gradient is added at every so many of the attacker's steps, 1 to `steps`.
+    every: usize,
+}
+
+impl Default for Tar {
+    fn default() -> Self {
+        Tar { around: None, inner: Map::new(), gamma: 4.0, alpha: 1.0, steps: 16, lr: 1e-3, every: 4 }
+    }
+}
+
+/// Mean over tokens of Σ_v p_v log p_v.
+struct NegativeEntropy;
+
+impl Objective for NegativeEntropy {
+    fn reads(&self) -> Reads {
+        Reads::Logits
+    }
+    fn value(&self, view: &View<'_>, grad: &mut [f32]) -> f64 {
+        let n = view.rows as f64;
+        let mut sum = 0.0;
+        for r in view.counted() {
+            let z = view.row(r);
+            let log_z = log_sum_exp(z);
+            let log_p = |x: f32| f64::from(x) - log_z;
+            let s: f64 = z.iter().map(|x| log_p(*x).exp() * log_p(*x)).sum();
+            sum += s;
+            for (g, x) in grad[r * view.cols..].iter_mut().zip(z) {
+                *g = (log_p(*x).exp() * (log_p(*x) - s) / n) as f32;
+            }
+        }
+        sum / n
+    }
+}
+
+/// The paper's own objective.
+struct Own {
+    gamma: f64,
+    alpha: f64,
+}
+
+impl Unlearn for Own {
+    fn terms(&self, shape: Shape, _: Key) -> Result<Vec<Term>, ParamError> {
+        let mut out = vec![term(Side::Forget, self.gamma, Box::new(NegativeEntropy))];
+        if self.alpha > 0.0 {
+            let weight = self.alpha / shape.layers as f64;
+            let held = |layer| term(Side::Retain, weight, Box::new(HiddenSquared { layer }));
+            out.extend((0..shape.layers).map(held));
+        }
+        Ok(out)
+    }
+}
+
+fn check(p: &Tar) -> Result<(), ParamError> {
+    positive("gamma", p.gamma)?;
+    not_negative("alpha", p.alpha)?;
+    positive("steps", p.steps as f64)?;
+    positive("lr", p.lr)?;
+    if p.every == 0 || p.every > p.steps {
+        return refuse("every", format!("{} is not between 1 and steps = {}", p.every, p.steps));
+    }
+    if p.around.is_none() && !p.inner.is_empty() {
+        return refuse("inner", "parameters of a method that `around` does not name".into());
+    }
+    Ok(())
+}
+
+/// The registered method.
+pub(super) const ENTRY: Entry<dyn Unlearn> = Entry {
+    about: &ABOUT,
+    params: params_of::<Tar>,
+    build: |v| {
+        let (p, full) = read::<Tar>(v)?;
+        check(&p)?;
+        let drive = Drive::Tar { steps: p.steps, lr: p.lr as f32, every: p.every };
+        if let Some(around) = &p.around {
+            let (inner, params) = build(around, &p.inner)?;
+            return Ok((Box::new(Around { inner, drive }), with_inner(full, params)));
+        }
+        let inner = Box::new(Own { gamma: p.gamma, alpha: p.alpha });
+        Ok((Box::new(Around { inner, drive }), full))
+    },
+};

@@ -1,0 +1,56 @@
+//! UNDIAL: the model is distilled from its former self with the true token's logit lowered.
+//!
+//! Equation: L = γ mean KL(softmax(z_ref − β · onehot(true)) ‖ p) + α R. The papers write the cross
+//! entropy; the two differ by a constant.
+//! Paper: Dong et al. 2024 (arXiv 2402.10052).
+//! Unusual: as a divergence, the value is 0 exactly when the goal is reached.
+//! Fails: the distribution over the other tokens is kept, so that paraphrases of the answer live on.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::terms::{Retain, ToReference, not_negative, sides};
+use super::{Shape, Term, Unlearn};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "undial",
+    summary: "distil from the model before, with the true token's logit lowered",
+    reference: "Dong et al. 2024, arXiv 2402.10052",
+    unusual: "a divergence in place of the cross entropy: 0 when the goal is reached",
+    fails: "the distribution over the other tokens is kept, and paraphrases with it",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Undial {
+    /// How far the true token's logit is lowered.
+    beta: f64,
+    /// Weight of the forget part.
+    gamma: f64,
+    /// Weight of the retain part; 0, as in the paper, leaves it out.
+    alpha: f64,
+    /// "loss" (the ordinary loss on retain data) or "kl" (to the model before).
+    retain: Retain,
+}
+
+impl Default for Undial {
+    fn default() -> Self {
+        Undial { beta: 10.0, gamma: 1.0, alpha: 0.0, retain: Retain::Loss }
+    }
+}
+
+impl Unlearn for Undial {
+    fn terms(&self, _: Shape, _: lobe_core::Key) -> Result<Vec<Term>, ParamError> {
+        not_negative("beta", self.beta)?;
+        sides((self.gamma, Box::new(ToReference { lower: self.beta })), (self.alpha, self.retain))
+    }
+}
+
+/// The registered method.
+pub(super) const ENTRY: Entry<dyn Unlearn> = Entry {
+    about: &ABOUT,
+    params: params_of::<Undial>,
+    build: |v| read::<Undial>(v).map(|(p, full)| (Box::new(p) as Box<dyn Unlearn>, full)),
+};
