@@ -13,7 +13,7 @@ pub mod remove;
 pub mod unlearn;
 
 pub use attack::{ATTACKS, Attack, Bench, BenchError, Budget, Loot, Losses, Start, Trial, Variant};
-pub use localize::{Context, Expect, LOCALIZE, Localize, Part, Status, TrainsOn};
+pub use localize::{Context, Expect, Kind, LOCALIZE, Localize, Part, Status, TrainsOn};
 pub use registry::{About, Entry, ParamDoc, ParamError, params_in, params_of};
 pub use remove::ablate::{Ablate, How};
 pub use unlearn::{UNLEARN, Unlearn};

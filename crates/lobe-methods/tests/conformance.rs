@@ -16,13 +16,14 @@ const STANDARD: [LabelId; 3] = [FORGET, RETAIN, UNLABELLED];
 /// A label that no method mentions.
 const OTHER: LabelId = LabelId(3);
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     Target::Region(0),
     Target::Elsewhere,
     Target::Joint(JointKind::Embedding),
     Target::Joint(JointKind::Norm),
     Target::Joint(JointKind::OutBias),
     Target::Joint(JointKind::Head),
+    Target::Joint(JointKind::Rest),
 ];
 
 fn uniform(label: LabelId) -> [(usize, LabelId); 3] {
@@ -114,7 +115,7 @@ fn all_ones_routes_are_plain_training_bit_for_bit() {
             // The method's own rows, each of them 1, 1, 1.
             let table = bench.table(method.as_ref());
             let rows = table.rows.iter().map(|r| RouteRow { route: Route::PLAIN, ..*r }).collect();
-            let mut ones = RouteTable { rows };
+            let mut ones = RouteTable { rows, ..table };
             for target in TARGETS {
                 ones = ones.with(UNLABELLED, target, Route::PLAIN);
             }

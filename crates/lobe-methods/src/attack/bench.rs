@@ -124,6 +124,14 @@ pub trait Bench {
         batch: &TokenBatch,
         plan: &Plan,
     ) -> Result<(f64, Vec<f32>), BenchError>;
+    /// Mean loss over `batch`; a bench that can do without the backward pass says how.
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    fn loss_on(&mut self, params: &[f32], batch: &TokenBatch) -> Result<f64, BenchError> {
+        let plan = Plan::plain(&self.net().layout);
+        Ok(self.gradient(params, batch, &plan)?.0)
+    }
     /// Mean loss over `batch` and its gradient with respect to the activation at `site`, `[all rows, cols]`
     /// in the order of the batch (rows that do not count included).
     ///

@@ -1,8 +1,27 @@
 //! Attacks: ways to bring a removed capability back. An attack is a list of variants; the report
 //! takes the worst case over them.
 
+mod acts;
 mod bench;
+mod few_shot;
+mod graft;
+mod held_out_facts;
+mod linear_probe;
+mod logit_lens;
+mod orthogonalise;
+mod patch;
+mod places;
+mod prefix;
+mod prune_magnitude;
+mod prune_set_difference;
+mod quantise;
 mod relearn;
+mod relearn_lora;
+mod relearn_retain;
+mod ridge;
+mod sparse_graft;
+mod steer;
+mod tune;
 
 pub use bench::{Bench, BenchError, Budget, Loot, Losses, Trial};
 
@@ -44,7 +63,16 @@ pub struct Variant {
     pub rank: Option<usize>,
     /// Evaluate every so many steps.
     pub eval_every: u64,
+    /// At each evaluation the mean loss over the first [`WATCHED`] training examples of this is taken,
+    /// too; the smallest goes to [`Trial::extra`] as [`WATCHED_LOSS`], in `nat`. Nothing trains on it.
+    pub watch: Option<Loot>,
 }
+
+/// Examples that [`Variant::watch`] evaluates.
+pub const WATCHED: usize = 256;
+
+/// The metric of [`Variant::watch`].
+pub const WATCHED_LOSS: &str = "watched_loss";
 
 /// What fine-tuning attacks start from, with the names of the starts: a cut model as it is and with
 /// its region drawn again.
@@ -77,4 +105,20 @@ pub trait Attack: Send + Sync {
 }
 
 /// All attacks, in the order they are listed.
-pub static ATTACKS: &[Entry<dyn Attack>] = &[relearn::ENTRY];
+pub static ATTACKS: &[Entry<dyn Attack>] = &[
+    relearn::ENTRY,
+    relearn_lora::ENTRY,
+    relearn_retain::ENTRY,
+    held_out_facts::ENTRY,
+    few_shot::ENTRY,
+    quantise::ENTRY,
+    prune_magnitude::ENTRY,
+    prune_set_difference::ENTRY,
+    sparse_graft::ENTRY,
+    logit_lens::ENTRY,
+    linear_probe::ENTRY,
+    orthogonalise::ENTRY,
+    steer::ENTRY,
+    patch::ENTRY,
+    prefix::ENTRY,
+];

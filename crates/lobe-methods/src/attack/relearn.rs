@@ -11,7 +11,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Bench, BenchError, Loot, Start, Trial, Variant, starts};
+use super::tune::{self, Grid};
+use super::{Attack, Bench, BenchError, Loot, Trial};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -66,23 +67,20 @@ impl Default for Relearn {
 }
 
 impl Relearn {
-    /// One variant per start and learning rate.
-    fn variants(&self, cut: bool) -> Vec<Variant> {
-        let one = |(start, name): &(Start, &str), lr: f64| Variant {
-            name: format!("{name},lr={lr}"),
-            start: *start,
-            lr,
+    fn grid(&self) -> Grid<'_> {
+        Grid {
+            lrs: &self.lrs,
             steps: self.steps,
             warmup: self.warmup,
             batch: self.batch,
             weight_decay: self.weight_decay,
             loot: Loot::Forget,
             retain_share: self.retain_share,
-            examples: (self.examples > 0).then_some(self.examples),
+            reinit: self.reinit,
             rank: None,
             eval_every: self.eval_every,
-        };
-        starts(cut, self.reinit).iter().flat_map(|s| self.lrs.iter().map(move |lr| one(s, *lr))).collect()
+            watch: None,
+        }
     }
 }
 
@@ -92,27 +90,13 @@ impl Attack for Relearn {
     }
 
     fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
-        bench.fine_tune(&self.variants(bench.cut().is_some()))
+        let examples = (self.examples > 0).then_some(self.examples);
+        let variants = self.grid().variants(bench.cut().is_some(), &[examples]);
+        bench.fine_tune(&variants)
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        let refuse = |path: &str, message: String| Err(ParamError { path: path.into(), message });
-        if self.lrs.is_empty() || self.lrs.len() > 32 || self.lrs.iter().any(|x| !(*x > 0.0 && *x <= 10.0)) {
-            return refuse("lrs", "needs 1 to 32 learning rates in (0, 10]".into());
-        }
-        if self.steps == 0 || self.steps > 10_000_000 {
-            return refuse("steps", format!("is {}, must be in 1..=10000000", self.steps));
-        }
-        if self.batch == 0 || self.batch > 1 << 20 {
-            return refuse("batch", format!("is {}, must be in 1..=1048576", self.batch));
-        }
-        if self.eval_every == 0 {
-            return refuse("eval_every", "must be at least 1".into());
-        }
-        if !(0.0..=0.9).contains(&self.retain_share) {
-            return refuse("retain_share", format!("is {}, must be in 0..=0.9", self.retain_share));
-        }
-        Ok(())
+        tune::check(&self.grid())
     }
 }
 

@@ -1,8 +1,13 @@
-//! Data filtering: examples labelled `forget` are left out.
+//! Data filtering: examples labelled `forget`, or their tokens as targets, are left out.
 //!
-//! Equation: the sum over the data loses its labelled-forget terms; everything else is ordinary.
-//! Paper: the baseline of Cloud et al. 2024 and Shilov et al. 2025 (arXiv 2512.05648).
-//! Unusual: a step with nothing left is skipped while the schedule advances, as in SGTM's code.
+//! Equation: the sum over the data loses its labelled-forget terms; everything else is ordinary. At
+//! token level a target of a forget example is lost where its strength (`tokens` of the labelling
+//! rule) is above `threshold`, and the token stays in the context of the others. Without token
+//! weights all strengths are 1, and both levels are the same.
+//! Paper: the baseline of Cloud et al. 2024 and Shilov et al. 2025 (arXiv 2512.05648); by token:
+//! arXiv 2601.21571, where it costs an attacker far more than filtering documents.
+//! Unusual: a step with nothing left is skipped while the schedule advances, as in SGTM's code. The
+//! mean is over the targets that are left.
 //! Fails: with labels that miss forget data, which then trains the whole network; leakage is 1 by
 //! definition.
 
@@ -16,22 +21,51 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 const ABOUT: About = About {
     name: "filter",
     summary: "leave labelled forget data out",
-    reference: "baseline of arXiv 2410.04332 and arXiv 2512.05648",
+    reference: "baseline of arXiv 2410.04332 and arXiv 2512.05648; token level: arXiv 2601.21571",
     unusual: "a step with no data left is skipped while the learning-rate schedule advances",
     fails: "every forget example that the labeller missed trains the whole network",
 };
 
-/// No parameters.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+/// What is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Level {
+    /// Whole examples.
+    Document,
+    /// Targets; their tokens stay as context.
+    Token,
+}
+
+/// Parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Filter {}
+struct Filter {
+    /// "document" leaves out whole examples, "token" only targets: those of forget examples whose
+    /// strength is above the threshold.
+    level: Level,
+    /// At token level: the largest strength of a target that still counts, in [0, 1].
+    threshold: f32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Filter { level: Level::Document, threshold: 0.5 }
+    }
+}
 
 impl Localize for Filter {
     fn table(&self, _: &Context<'_>) -> Result<RouteTable, ParamError> {
+        if !(0.0..=1.0).contains(&self.threshold) {
+            let message = format!("{} is outside of [0, 1]", self.threshold);
+            return Err(ParamError { path: "threshold".into(), message });
+        }
         Ok(RouteTable::plain())
     }
     fn trains_on(&self) -> TrainsOn {
-        TrainsOn::Without(FORGET)
+        match self.level {
+            Level::Document => TrainsOn::Without(FORGET),
+            Level::Token => TrainsOn::Context(FORGET, self.threshold),
+        }
     }
     fn regions(&self) -> (usize, usize) {
         (0, 0)

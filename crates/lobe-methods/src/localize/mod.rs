@@ -2,34 +2,55 @@
 //! routes.
 
 mod activation_masking;
+mod era;
 mod experts;
 mod filter;
 mod gradient_routing;
+mod kinds;
+mod modular;
 mod none;
 mod parameter_masking;
 mod routes;
 mod sgtm;
+mod start;
 
-use lobe_core::{LabelId, LabelSet, RouteTable};
+use lobe_core::{LabelId, LabelSet, Region, RouteTable};
+
+pub use kinds::{Kind, assign, with_kinds};
+pub use start::silence;
 
 use crate::registry::{Entry, ParamError};
 
 /// What a method may know when it writes its table.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// All labels of the experiment.
+    /// All labels of the experiment, those of the method's [`Localize::kinds`] included.
     pub labels: &'a LabelSet,
     /// Names of the arm's regions, in order.
     pub regions: &'a [String],
 }
 
 /// Which data an arm trains on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TrainsOn {
     /// Everything.
     All,
     /// Everything but data that carries this label.
     Without(LabelId),
+    /// Everything, but tokens of this label's data are no targets where their strength is above
+    /// the number; they stay as context. Without token weights every strength is 1.
+    Context(LabelId, f32),
+}
+
+impl TrainsOn {
+    /// Whether a token of data labelled `label` is a target, given its strength.
+    pub fn counts(self, label: LabelId, strength: f32) -> bool {
+        match self {
+            TrainsOn::All => true,
+            TrainsOn::Without(without) => label != without,
+            TrainsOn::Context(of, above) => label != of || strength <= above,
+        }
+    }
 }
 
 /// A part of the network whose gradient the conformance suite looks at.
@@ -81,6 +102,25 @@ pub trait Localize: Send + Sync {
         false
     }
 
+    /// Kinds of steps beside the ordinary step of each label. Their labels join the experiment's
+    /// ([`with_kinds`]), and the table says what they do.
+    ///
+    /// # Errors
+    /// If a parameter names no label, or a share is out of range.
+    fn kinds(&self, _: &LabelSet) -> Result<Vec<Kind>, ParamError> {
+        Ok(Vec::new())
+    }
+
+    /// Whether the regions start with zero out-going weights ([`silence`]).
+    fn zero_start(&self) -> bool {
+        false
+    }
+
+    /// Weight of an L1 penalty on the activations of the arm's regions, per target.
+    fn l1(&self) -> f32 {
+        0.0
+    }
+
     /// Fewest and most regions an arm of this method names.
     fn regions(&self) -> (usize, usize) {
         (1, 1)
@@ -99,8 +139,24 @@ pub static LOCALIZE: &[Entry<dyn Localize>] = &[
     sgtm::ENTRY,
     activation_masking::ENTRY,
     experts::ENTRY,
+    era::ENTRY,
+    modular::ENTRY,
     routes::ENTRY,
 ];
+
+/// The parameter `joint_projections`, for [`RouteTable::joint_rows`]; empty is none.
+fn joint_rows(text: &str) -> Result<Option<String>, ParamError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let refuse = |message: String| ParamError { path: "joint_projections".into(), message };
+    text.parse::<Region>().map(|_| Some(text.to_owned())).map_err(|e| refuse(e.to_string()))
+}
+
+/// What masking leaves of the gradient of units whose projections may be joint.
+fn masked(joint_projections: &str) -> Status {
+    if joint_projections.is_empty() { Status::Zero } else { Status::Changed }
+}
 
 #[cfg(test)]
 mod tests {

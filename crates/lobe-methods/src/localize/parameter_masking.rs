@@ -10,7 +10,7 @@ use lobe_core::{FORGET, JointKind, RETAIN, Route, RouteTable, Target, UNLABELLED
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Expect, Localize, Part, Status};
+use super::{Context, Expect, Localize, Part, Status, joint_rows, masked};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -37,18 +37,22 @@ enum Level {
 struct ParameterMasking {
     /// "token" masks row by row; "batch" masks whole steps of one label, output biases included.
     level: Level,
+    /// Units whose out-going projections are joint, so that forget data updates those weights too:
+    /// a region's text such as "blocks.*.mlp.post + blocks.*.attn.z"; empty is none.
+    joint_projections: String,
 }
 
 impl Default for ParameterMasking {
     fn default() -> Self {
-        ParameterMasking { level: Level::Token }
+        ParameterMasking { level: Level::Token, joint_projections: String::new() }
     }
 }
 
 impl Localize for ParameterMasking {
     fn table(&self, _: &Context<'_>) -> Result<RouteTable, ParamError> {
         let frozen = Route::new(1.0, 1.0, 0.0);
-        let table = RouteTable::plain().with(FORGET, Target::Elsewhere, frozen);
+        let mut table = RouteTable::plain().with(FORGET, Target::Elsewhere, frozen);
+        table.joint_rows = joint_rows(&self.joint_projections)?;
         Ok(match self.level {
             Level::Token => table,
             Level::Batch => table.with(FORGET, Target::Joint(JointKind::OutBias), frozen),
@@ -60,7 +64,7 @@ impl Localize for ParameterMasking {
     fn expected(&self) -> Vec<Expect> {
         vec![
             (FORGET, Part::Region, Status::Plain),
-            (FORGET, Part::Elsewhere, Status::Zero),
+            (FORGET, Part::Elsewhere, masked(&self.joint_projections)),
             (FORGET, Part::Embedding, Status::Plain),
             (FORGET, Part::OutBias, if self.level == Level::Batch { Status::Zero } else { Status::Plain }),
             (RETAIN, Part::Region, Status::Plain),

@@ -26,7 +26,7 @@ const ABOUT: About = About {
 struct Row {
     /// A label of the experiment.
     label: String,
-    /// A region of the arm, "elsewhere", "embedding", "norm", "out-bias" or "head".
+    /// A region of the arm, "elsewhere", "embedding", "norm", "out-bias", "head" or "rest".
     region: String,
     /// Scale on the activation.
     #[serde(default = "one")]
@@ -51,7 +51,7 @@ struct Routes {
     table: Vec<Row>,
 }
 
-const JOINT: [&str; 4] = ["embedding", "norm", "out-bias", "head"];
+const JOINT: [&str; 5] = ["embedding", "norm", "out-bias", "head", "rest"];
 
 impl Localize for Routes {
     fn table(&self, context: &Context<'_>) -> Result<RouteTable, ParamError> {

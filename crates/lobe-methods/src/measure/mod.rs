@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod gap;
 pub mod leakage;
+pub mod recovery;
 pub mod steps;
 
 use crate::registry::About;
@@ -34,4 +35,5 @@ pub static MEASURES: &[About] = &[
     steps::ABOUT,
     gap::ABOUT,
     leakage::ABOUT,
+    recovery::ABOUT,
 ];

@@ -3,7 +3,8 @@
 
 use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
 use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Layout, Member, OptimiserKind, OptimiserState, Plan, Runner, Tape, Workspace};
+use lobe_engine::{Layout, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, Tape, Workspace};
+use lobe_methods::localize::with_kinds;
 use lobe_methods::{Context, LOCALIZE, Localize};
 use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, DecoderConfig, Gpt, GptConfig, ImageBatch, LanguageModelling,
@@ -111,27 +112,25 @@ impl Bench {
     }
 
     pub(crate) fn plan(&self, table: &RouteTable) -> Plan {
-        Plan::new(self.layout(), &self.labels, std::slice::from_ref(&self.region), table).unwrap()
+        // A method's kinds of steps are labels beyond the experiment's.
+        let mut labels = self.labels.clone();
+        let most = table.rows.iter().map(|r| r.label.index()).max().unwrap_or(0);
+        (labels.len()..=most).for_each(|i| _ = labels.add(&format!("kind {i}")));
+        Plan::new(self.layout(), &labels, std::slice::from_ref(&self.region), table).unwrap()
     }
 
-    /// The method's table with default parameters.
+    /// The method's table for one region.
     pub(crate) fn table(&self, method: &dyn Localize) -> RouteTable {
-        let regions: &[String] = &["target".to_owned()];
-        method.table(&Context { labels: &self.labels, regions }).unwrap()
+        let labels = with_kinds(&self.labels, &method.kinds(&self.labels).unwrap());
+        method.table(&Context { labels: &labels, regions: &["target".to_owned()] }).unwrap()
     }
 
     /// Objective and gradient of a batch.
     pub(crate) fn gradient(&self, plan: &Plan, batch: &Batch<'_>) -> (f64, Vec<f32>) {
-        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let state = OptimiserState::new(self.params.len(), kind);
-        let params = lobe_engine::Buf::from_slice(&self.params);
-        let mut member = Member::new(params, plan.clone(), state, 1).unwrap();
-        let runner = Runner::new(1).unwrap();
-        let report = match &self.net {
+        match &self.net {
             Net::Gpt(net) => {
                 let tokens = token_batch(batch);
-                let program = LanguageModelling { net, batch: &tokens };
-                runner.gradients(self.layout(), &mut member, &program)
+                self.run(plan, &LanguageModelling { net, batch: &tokens })
             }
             Net::Autoencoder(net) => {
                 let mut images = ImageBatch::new(PIXELS, batch.per_shard);
@@ -140,10 +139,21 @@ impl Bench {
                 }
                 let even = vec![1.0; self.labels.len()];
                 let penalties = Penalties { l1: vec![(0..16, self.l1)], correlation: None };
-                let program = Reconstruction::new(net, &images, Distance::Squared, &even, false, &penalties);
-                runner.gradients(self.layout(), &mut member, &program)
+                self.run(
+                    plan,
+                    &Reconstruction::new(net, &images, Distance::Squared, &even, false, &penalties),
+                )
             }
-        };
+        }
+    }
+
+    /// Objective and gradient of a program.
+    pub(crate) fn run(&self, plan: &Plan, program: &dyn Program) -> (f64, Vec<f32>) {
+        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let state = OptimiserState::new(self.params.len(), kind);
+        let params = lobe_engine::Buf::from_slice(&self.params);
+        let mut member = Member::new(params, plan.clone(), state, 1).unwrap();
+        let report = Runner::new(1).unwrap().gradients(self.layout(), &mut member, program);
         (report.unwrap().objective, member.gradient())
     }
 
@@ -186,11 +196,15 @@ pub(crate) fn resolve(net: &Net, region: &str) -> Selection {
 fn token_batch(batch: &Batch<'_>) -> TokenBatch {
     let mut out = TokenBatch::new(SEQ, batch.per_shard);
     for (i, label) in batch.items {
-        let mut rng = Key::root(3).index(*i as u64).rng();
-        let tokens: Vec<u32> = (0..=SEQ).map(|_| rng.below(VOCAB) as u32).collect();
-        out.push(&tokens, *label, None);
+        out.push(&tokens(*i), *label, None);
     }
     out
+}
+
+/// Sequence number `i`, with one token more than it has positions.
+pub(crate) fn tokens(i: usize) -> Vec<u32> {
+    let mut rng = Key::root(3).index(i as u64).rng();
+    (0..=SEQ).map(|_| rng.below(VOCAB) as u32).collect()
 }
 
 fn pixels(i: usize) -> Vec<f32> {

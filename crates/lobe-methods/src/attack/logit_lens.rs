@@ -1,0 +1,137 @@
+//! Logit lens: read next tokens off the residual stream after every block.
+//!
+//! Equation: logits_l = head(norm(x_l)), with the model's own final norm and head and x_l the
+//! residual stream after block l; the loss of logits_l on held-out data, for each l.
+//! Papers: nostalgebraist 2020 (interpreting GPT: the logit lens); Patil et al. 2023
+//! (arXiv 2309.17410), who recover deleted facts from middle layers.
+//! Unusual: every label is read, so that a layer that only predicts better everywhere shows as one. The layer
+//! that `lens_loss` belongs to is chosen on training examples.
+//! Fails: nothing is trained, so early layers whose basis differs from the last one's read badly
+//! although they know (a linear probe may still find it).
+
+use lobe_core::RETAIN;
+use lobe_engine::ops::head::{IGNORE, RowWeights};
+use lobe_engine::{EngineError, Plan, ShardRows, Tape, Workspace};
+use lobe_nets::{Gpt, NormKind, TokenBatch};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::acts::{check, missing, over_sites, residual, tokens};
+use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+/// Rows that are read out at a time.
+const CHUNK: usize = 4096;
+
+const ABOUT: About = About {
+    name: "logit-lens",
+    summary: "reads the residual stream after every block through the final norm and head",
+    reference: "nostalgebraist 2020, the logit lens; Patil et al. 2023, arXiv 2309.17410",
+    unusual: "the curve's axis is the block; the best block is chosen on training examples, its loss is held out",
+    fails: "nothing is trained: a layer in another basis than the last one reads badly although it knows",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct LogitLens {
+    /// The label whose capability is brought back.
+    label: String,
+    /// Sequences of each label that are read.
+    examples: usize,
+}
+
+impl Default for LogitLens {
+    fn default() -> Self {
+        LogitLens { label: "forget".into(), examples: 128 }
+    }
+}
+
+/// Mean loss of rows of the residual stream, read through final norm and head.
+fn read_out(
+    net: &Gpt,
+    params: &[f32],
+    ws: &mut Workspace,
+    rows: &[f32],
+    targets: &[u32],
+) -> Result<f64, BenchError> {
+    let c = &net.config;
+    let gain = net.layout.find("final.gain").ok_or_else(|| missing("there is no final norm".into()))?;
+    let shift = net.layout.find("final.shift");
+    let plan = Plan::plain(&net.layout);
+    let mut sum = 0.0;
+    for (rows, targets) in rows.chunks(CHUNK * c.width).zip(targets.chunks(CHUNK)) {
+        let shard = ShardRows::uniform(targets.len(), RETAIN);
+        let mut tape = Tape::new(ws, &net.layout, params, None, &plan, shard);
+        let x = tape.input(targets.len(), c.width, |b| b.copy_from_slice(rows));
+        let h = tape.norm(x, gain, shift, c.norm == NormKind::Rms, c.norm_eps)?;
+        tape.cross_entropy(h, net.head(), targets, RowWeights::One(1.0))?;
+        sum += tape.objective();
+    }
+    Ok(sum / targets.len().max(1) as f64)
+}
+
+/// Mean loss of every block's residual stream on a batch.
+fn losses(bench: &mut dyn Bench, batch: &TokenBatch) -> Result<Vec<f64>, BenchError> {
+    let net = bench.net().clone();
+    let victim = bench.victim().to_vec();
+    let sites = residual(&net, &[])?;
+    let targets: Vec<u32> = (0..batch.shards())
+        .flat_map(|s| batch.tokens(s).1.iter().copied().filter(|t| *t != IGNORE))
+        .collect();
+    let (mut ws, mut out) = (Workspace::default(), Vec::new());
+    over_sites(bench, &victim, batch, &sites, &mut |_, rows| {
+        if rows.len() != targets.len() * net.config.width {
+            let what = format!("logit-lens: {} numbers for {} targets", rows.len(), targets.len());
+            return Err(EngineError::Invalid(what).into());
+        }
+        out.push(read_out(&net, &victim, &mut ws, rows, &targets)?);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+impl Attack for LogitLens {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        let (labels, target) = (bench.labels().len(), bench.target());
+        let train = bench.examples(Loot::Forget, self.examples)?;
+        let chosen = losses(bench, &train)?;
+        let best = (0..chosen.len()).min_by(|a, b| chosen[*a].total_cmp(&chosen[*b])).unwrap_or(0);
+        let mut curve: Vec<_> = (0..chosen.len()).map(|l| (l as u64, vec![None; labels])).collect();
+        for label in 0..labels {
+            bench.progress((label + 1) as f64 / (labels + 1) as f64)?;
+            let batch = match bench.held_out(label, self.examples) {
+                Err(BenchError::Missing(_)) if label != target => continue,
+                batch => batch?,
+            };
+            for (point, loss) in curve.iter_mut().zip(losses(bench, &batch)?) {
+                point.1[label] = loss.is_finite().then_some(loss);
+            }
+        }
+        let mut extra = vec![("lens_layer".to_owned(), best as f64, "block")];
+        if let Some(loss) = curve.get(best).and_then(|p| p.1.get(target).copied().flatten()) {
+            extra.push(("lens_loss".to_owned(), loss, "nat"));
+        }
+        let budget = Budget { tokens: tokens(&train), examples: train.len() as u64, ..Budget::default() };
+        Ok(vec![Trial { variant: "blocks".into(), curve, budget, extra }])
+    }
+
+    fn check(&self) -> Result<(), ParamError> {
+        check(self.examples, &[])
+    }
+}
+
+/// The registered attack.
+pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+    about: &ABOUT,
+    params: params_of::<LogitLens>,
+    build: |v| {
+        let (p, full) = read::<LogitLens>(v)?;
+        p.check()?;
+        Ok((Box::new(p) as Box<dyn Attack>, full))
+    },
+};

@@ -1,0 +1,146 @@
+//! Patch: give the victim the original's activations at one block.
+//!
+//! Equation: `rows`: x_l ← the original's x_l for every token, after block l. The blocks below no
+//! longer matter then, so this is the model whose embedding and blocks ≤ l are the original's and
+//! whose rest is the victim's, and is run as such. `mean`: the activation of a site becomes
+//! one constant, the original's mean over forget tokens.
+//! Papers: Meng et al. 2022 (arXiv 2202.05262) for causal tracing; Hong et al. 2024
+//! (arXiv 2410.06606), who patch unlearned models from their originals.
+//! Unusual: patched rows need no per-row intervention (above). A tied head shares the embedding, which
+//! would patch the head as well: `rows` is left out there unless both models' embeddings agree.
+//! Fails: as evidence of what an outsider can do: it needs the original. It says *where* a
+//! capability was cut: the lowest block after which the rest of the victim can still use it.
+
+use lobe_engine::{Edit, Layout, Plan};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::acts::{check, mean, missing, over_sites, refuse, residual, sites, tokens, with_edit};
+use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "patch",
+    summary: "gives the victim the original's activations at one block: token by token, or their mean",
+    reference: "Meng et al. 2022, arXiv 2202.05262; Hong et al. 2024, arXiv 2410.06606",
+    unusual: "token by token is run as the original's lower blocks under the victim's upper ones; the curve's axis is the block",
+    fails: "needs the original, so it shows where a capability was cut and not what an outsider reaches",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Patch {
+    /// The label whose capability is brought back.
+    label: String,
+    /// Training examples behind each mean.
+    examples: usize,
+    /// Blocks to try; empty is all of them.
+    layers: Vec<usize>,
+    /// Whether the residual stream is patched token by token.
+    rows: bool,
+    /// Sites of a block that are set to the original's mean: `resid_post`, `resid_mid`, `mlp.post`, `attn.z`.
+    sites: Vec<String>,
+}
+
+impl Default for Patch {
+    fn default() -> Self {
+        let sites = vec!["resid_post".into(), "mlp.post".into()];
+        Patch { label: "forget".into(), examples: 64, layers: vec![], rows: true, sites }
+    }
+}
+
+/// The original up to block `layer` under the victim's rest, and how many numbers that is.
+fn stitch(layout: &Layout, original: &[f32], victim: &[f32], layer: usize) -> (Vec<f32>, u64) {
+    let below = |name: &str| match name.strip_prefix("blocks.").and_then(|n| n.split('.').next()) {
+        Some(block) => block.parse().is_ok_and(|b: usize| b <= layer),
+        None => name.starts_with("embed."),
+    };
+    let (mut out, mut count) = (victim.to_vec(), 0);
+    for t in layout.tensors().iter().filter(|t| below(&t.name)) {
+        out[t.span()].copy_from_slice(&original[t.span()]);
+        count += t.span().len() as u64;
+    }
+    (out, count)
+}
+
+impl Attack for Patch {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn needs_original(&self) -> bool {
+        true
+    }
+
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        let net = bench.net().clone();
+        let victim = bench.victim().to_vec();
+        let original = bench.original().map(<[f32]>::to_vec);
+        let original = original.ok_or_else(|| missing("there is no model from before the removal".into()))?;
+        let plain = Plan::plain(&net.layout);
+        let mut out = Vec::new();
+        let head = net.layout.get(net.head().weight).span();
+        let rows = self.rows && (!net.config.tied || original[head.clone()] == victim[head]);
+        let residual = residual(&net, &self.layers)?;
+        let total = (residual.len() * (self.sites.len() + usize::from(rows))) as f64;
+        for (layer, _) in residual.iter().filter(|_| rows) {
+            bench.progress(out.len() as f64 / total)?;
+            let (stitched, parameters) = stitch(&net.layout, &original, &victim, *layer);
+            out.push(Trial {
+                variant: format!("rows,layer={layer}"),
+                curve: vec![(*layer as u64, bench.losses(&stitched, &plain)?)],
+                budget: Budget { parameters, ..Budget::default() },
+                extra: vec![],
+            });
+        }
+        if self.sites.is_empty() {
+            return Ok(out);
+        }
+        let batch = bench.examples(Loot::Forget, self.examples)?;
+        let took = Budget { tokens: tokens(&batch), examples: batch.len() as u64, ..Budget::default() };
+        for name in &self.sites {
+            let at = sites(&net, name, &self.layers)?;
+            let mut means = Vec::new();
+            over_sites(bench, &original, &batch, &at, &mut |_, rows| {
+                means.push(mean(rows, (rows.len() / batch.targets().max(1)).max(1), 0.0));
+                Ok(())
+            })?;
+            for ((layer, site), m) in at.iter().zip(&means) {
+                bench.progress(out.len() as f64 / total)?;
+                let value = m.iter().map(|x| *x as f32).collect();
+                let plan = with_edit(plain.clone(), *site, m.len(), Edit::Set(value));
+                out.push(Trial {
+                    variant: format!("mean,site={name},layer={layer}"),
+                    curve: vec![(*layer as u64, bench.losses(&victim, &plan)?)],
+                    budget: Budget { parameters: m.len() as u64, ..took },
+                    extra: vec![],
+                });
+            }
+        }
+        Ok(out)
+    }
+
+    fn check(&self) -> Result<(), ParamError> {
+        let known = ["resid_post", "resid_mid", "mlp.post", "attn.z"];
+        if let Some(i) = self.sites.iter().position(|s| !known.contains(&s.as_str())) {
+            let message = format!("is {:?}, must be one of {}", self.sites[i], known.join(", "));
+            return refuse(&format!("sites[{i}]"), message);
+        }
+        if self.sites.is_empty() && !self.rows {
+            return refuse("sites", "is empty and rows = false: nothing would be patched");
+        }
+        check(self.examples, &self.layers)
+    }
+}
+
+/// The registered attack.
+pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+    about: &ABOUT,
+    params: params_of::<Patch>,
+    build: |v| {
+        let (p, full) = read::<Patch>(v)?;
+        p.check()?;
+        Ok((Box::new(p) as Box<dyn Attack>, full))
+    },
+};

@@ -1,0 +1,237 @@
+//! Prefix: search for tokens that, put before every text, bring the capability back (GCG).
+//!
+//! Equation: minimise L(p) = mean loss of forget examples after the prefix p. Per step, with g_i the
+//! gradient of L at the embedding of position i, a swap of p_i for v promises −g_i · (E[v] − E[p_i]); of
+//! the `top` best v of every position some are drawn, run, and the best is kept if it is better.
+//! Papers: Zou et al. 2023 (arXiv 2307.15043); Łucki et al. 2024 (arXiv 2409.18025) on unlearned models.
+//! Unusual: one prefix for all texts, and the prefix never gets worse. The first start is the
+//! beginning of a forget example, the others are random tokens.
+//! Fails: no term keeps the prefix fluent, so a filter on perplexity would catch it; and with
+//! few examples it fits those and not the held-out ones.
+
+use lobe_engine::ops::head::IGNORE;
+use lobe_engine::{View, ViewMut, gemm};
+use lobe_nets::TokenBatch;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::acts::{check, missing, refuse, tokens};
+use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "prefix",
+    summary: "gradient-guided search (GCG) for a prefix of tokens that makes forget examples likely",
+    reference: "Zou et al. 2023, arXiv 2307.15043; Łucki et al. 2024, arXiv 2409.18025",
+    unusual: "one prefix for all texts that never gets worse; starts from a forget example and from random tokens",
+    fails: "no fluency term; with few examples the prefix fits those and not the held-out ones",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Prefix {
+    /// The label whose capability is brought back.
+    label: String,
+    /// Tokens of the prefix.
+    length: usize,
+    /// Steps of the search.
+    steps: u64,
+    /// Swaps that are run in a step.
+    candidates: usize,
+    /// Tokens that may be drawn for each position.
+    top: usize,
+    /// Training examples that the prefix is fitted to.
+    examples: usize,
+    /// Searches: the first starts from the beginning of a forget example, the others at random.
+    starts: usize,
+    /// Evaluate every so many steps.
+    eval_every: u64,
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Prefix {
+            label: "forget".into(),
+            length: 8,
+            steps: 32,
+            candidates: 32,
+            top: 64,
+            examples: 8,
+            starts: 2,
+            eval_every: 16,
+        }
+    }
+}
+
+/// Puts `prefix` before every sequence; ends are cut off where `limit` positions are not enough.
+fn after(batch: &TokenBatch, prefix: &[u32], limit: usize) -> TokenBatch {
+    let longest = (0..batch.shards()).map(|s| batch.tokens(s).2).max().unwrap_or(0);
+    let seq = limit.min(longest + prefix.len());
+    let mut out = TokenBatch::new(seq, 1);
+    let pad = |head: &[u32], fill: u32, tail: &[u32]| -> Vec<u32> {
+        let all = head.iter().chain(tail).copied();
+        all.chain(std::iter::repeat(fill)).take(seq).collect()
+    };
+    let ignored = vec![IGNORE; prefix.len()];
+    for shard in 0..batch.shards() {
+        let (inputs, targets, len) = batch.tokens(shard);
+        for (i, (x, y)) in inputs.chunks(len).zip(targets.chunks(len)).enumerate() {
+            let label = batch.row_label(shard, i * len);
+            out.push_pair(&pad(prefix, 0, x), &pad(&ignored, IGNORE, y), label, None);
+        }
+    }
+    out
+}
+
+/// First row of every sequence in a gradient of `rows` rows: sequences come trimmed or in full.
+fn starts(batch: &TokenBatch, rows: usize) -> Result<Vec<usize>, BenchError> {
+    let each: Vec<usize> = (0..batch.shards()).map(|s| batch.rows(s).rows).collect();
+    let full = rows / batch.len().max(1);
+    if rows == each.iter().sum::<usize>() {
+        let first = each.iter().scan(0, |at, n| {
+            *at += n;
+            Some(*at - n)
+        });
+        return Ok(first.collect());
+    }
+    if rows == full * batch.len() && each.iter().all(|n| *n <= full) {
+        return Ok((0..batch.len()).map(|i| i * full).collect());
+    }
+    Err(BenchError::Other(format!("prefix: a gradient of {rows} rows for {} sequences", batch.len())))
+}
+
+impl Prefix {
+    /// Per position the `top` tokens that promise most, best first.
+    fn swaps(
+        &self,
+        bench: &mut dyn Bench,
+        victim: &[f32],
+        batch: &TokenBatch,
+    ) -> Result<Vec<(usize, u32)>, BenchError> {
+        let layout = &bench.net().layout;
+        let find = |what: &str| missing(format!("prefix: the network has no {what}"));
+        let site = layout.find_site("embed").ok_or_else(|| find("site embed"))?;
+        let table = layout.get(layout.find("embed.tokens").ok_or_else(|| find("token embedding"))?).clone();
+        let (vocab, d) = (table.rows, table.cols);
+        let (_, grad) = bench.site_gradient(victim, batch, site)?;
+        let mut sum = vec![0.0f32; self.length * d];
+        for at in starts(batch, grad.len() / d)? {
+            let rows = &grad[at * d..][..self.length * d];
+            sum.iter_mut().zip(rows).for_each(|(s, g)| *s += g);
+        }
+        // The swap's gain up to −g · E[p_i], which is the same for all tokens of a position.
+        let mut gain = vec![0.0f32; self.length * vocab];
+        let embedding = View::new(&victim[table.span()], vocab, d);
+        gemm(
+            ViewMut::new(&mut gain, self.length, vocab),
+            -1.0,
+            View::new(&sum, self.length, d),
+            embedding.t(),
+            false,
+        );
+        let mut out = Vec::new();
+        for (i, gain) in gain.chunks_exact(vocab).enumerate() {
+            let mut order: Vec<u32> = (0..vocab as u32).collect();
+            order.sort_by(|a, b| gain[*b as usize].total_cmp(&gain[*a as usize]).then(a.cmp(b)));
+            out.extend(order.into_iter().take(self.top).map(|v| (i, v)));
+        }
+        Ok(out)
+    }
+}
+
+impl Attack for Prefix {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        let c = bench.net().config.clone();
+        let limit = c.context;
+        if limit <= self.length {
+            return Err(missing(format!("prefix: {} tokens fill the context of {}", self.length, c.context)));
+        }
+        let victim = bench.victim().to_vec();
+        let forget = bench.examples(Loot::Forget, self.examples)?;
+        let key = bench.key().child("prefix");
+        let mut out = Vec::new();
+        for start in 0..self.starts {
+            let mut rng = key.index(start as u64).rng();
+            let text = forget.tokens(0).0.iter().copied().take(if start == 0 { self.length } else { 0 });
+            let mut prefix: Vec<u32> = text.collect();
+            prefix.resize_with(self.length, || rng.below(c.vocab) as u32);
+            let mut batch = after(&forget, &prefix, limit);
+            if batch.targets() == 0 {
+                return Err(missing("prefix: the context leaves nothing to predict".into()));
+            }
+            let mut loss = bench.loss_on(&victim, &batch)?;
+            let (before, mut run) = (loss, tokens(&batch));
+            let mut curve = vec![(0, bench.losses_after(&victim, &prefix)?)];
+            for step in 1..=self.steps {
+                bench.progress((start as f64 + step as f64 / self.steps as f64) / self.starts as f64)?;
+                let mut swaps = self.swaps(bench, &victim, &batch)?;
+                swaps.retain(|(i, v)| prefix[*i] != *v);
+                rng.shuffle(&mut swaps);
+                run += tokens(&batch);
+                let mut best = None;
+                for (i, v) in swaps.into_iter().take(self.candidates) {
+                    let mut other = prefix.clone();
+                    other[i] = v;
+                    let tried = after(&forget, &other, limit);
+                    let l = bench.loss_on(&victim, &tried)?;
+                    run += tokens(&tried);
+                    if l < loss {
+                        loss = l;
+                        best = Some((other, tried));
+                    }
+                }
+                if let Some(found) = best {
+                    (prefix, batch) = found;
+                }
+                if step == self.steps || step % self.eval_every == 0 {
+                    curve.push((step, bench.losses_after(&victim, &prefix)?));
+                }
+            }
+            out.push(Trial {
+                variant: if start == 0 { "text".into() } else { format!("random-{start}") },
+                curve,
+                budget: Budget {
+                    steps: self.steps,
+                    tokens: run,
+                    examples: forget.len() as u64,
+                    parameters: self.length as u64,
+                },
+                extra: vec![
+                    ("prefix_loss_before".into(), before, "nat"),
+                    ("prefix_loss_after".into(), loss, "nat"),
+                ],
+            });
+        }
+        Ok(out)
+    }
+
+    fn check(&self) -> Result<(), ParamError> {
+        let range = |path: &str, x: u64, most: u64| {
+            let ok = (1..=most).contains(&x);
+            if ok { Ok(()) } else { refuse(path, format!("is {x}, must be in 1..={most}")) }
+        };
+        range("length", self.length as u64, 1024)?;
+        range("steps", self.steps, 100_000)?;
+        range("candidates", self.candidates as u64, 65_536)?;
+        range("top", self.top as u64, 65_536)?;
+        range("starts", self.starts as u64, 64)?;
+        range("eval_every", self.eval_every, u64::MAX)?;
+        check(self.examples, &[])
+    }
+}
+
+/// The registered attack.
+pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+    about: &ABOUT,
+    params: params_of::<Prefix>,
+    build: |v| {
+        let (p, full) = read::<Prefix>(v)?;
+        p.check()?;
+        Ok((Box::new(p) as Box<dyn Attack>, full))
+    },
+};

@@ -1,0 +1,175 @@
+//! Quantisation: round the weights and look again.
+//!
+//! Equation: per group of weights, s = max|w| / (2^(b-1) - 1), w ← s · round(w / s), halves to even. A
+//! group is a whole matrix or one of its output channels. Vectors (biases, norms) stay as they are.
+//! Paper: Zhang et al. 2024 (arXiv 2410.16454): unlearning moves weights by less than half a step
+//! of a 4-bit grid, so rounding moves them back: 21 % of the capability became 83 %.
+//! Unusual: nothing is trained and no data is needed; zeros stay zeros, so a cut region stays cut.
+//! Fails: where removal is a cut or a training from scratch there is nothing to round back; at 4 bits a
+//! small model loses everything, and a loss that rises everywhere says nothing.
+
+use lobe_core::JointKind;
+use lobe_engine::Plan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Attack, Bench, BenchError, Budget, Trial, tune};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "quantise",
+    summary: "round the weights to 8 and 4 bits; small updates are rounded away",
+    reference: "Zhang et al. 2024, arXiv 2410.16454",
+    unusual: "symmetric round-to-nearest, per matrix and per output channel; needs no data",
+    fails: "has nothing to undo where the capability was cut out or never learnt",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Quantise {
+    /// The label whose capability is brought back.
+    label: String,
+    /// Bits per weight to try, from 2 to 16.
+    bits: Vec<usize>,
+    /// Whether embeddings and read-out are rounded as well; common quantisers leave them alone.
+    embeddings: bool,
+}
+
+impl Default for Quantise {
+    fn default() -> Self {
+        Quantise { label: "forget".into(), bits: vec![8, 4], embeddings: false }
+    }
+}
+
+/// Which weights share a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Tensor,
+    Row,
+    Column,
+}
+
+/// Symmetric round-to-nearest of a matrix with `cols` columns.
+fn quantise(w: &mut [f32], cols: usize, bits: usize, group: Group) {
+    let of = |i: usize| match group {
+        Group::Tensor => 0,
+        Group::Row => i / cols,
+        Group::Column => i % cols,
+    };
+    let groups = match group {
+        Group::Tensor => 1,
+        Group::Row => w.len() / cols,
+        Group::Column => cols,
+    };
+    let mut scale = vec![0.0f32; groups];
+    for (i, x) in w.iter().enumerate() {
+        scale[of(i)] = scale[of(i)].max(x.abs());
+    }
+    let top = ((1u32 << (bits - 1)) - 1) as f32;
+    for s in &mut scale {
+        *s /= top;
+    }
+    for (i, x) in w.iter_mut().enumerate() {
+        let s = scale[of(i)];
+        if s > 0.0 {
+            *x = s * (*x / s).round_ties_even().clamp(-top, top);
+        }
+    }
+}
+
+impl Attack for Quantise {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        let layout = bench.net().layout.clone();
+        let plan = Plan::plain(&layout);
+        let mut trials = Vec::new();
+        for bits in &self.bits {
+            for (channels, name) in [(false, "per-tensor"), (true, "per-channel")] {
+                let mut params = bench.victim().to_vec();
+                for t in layout.tensors().iter().filter(|t| t.matrix) {
+                    // Weights lie as [in, out]: an output channel is a column. A table has a row per token.
+                    let group = match t.joint {
+                        Some(JointKind::Embedding | JointKind::Head) if !self.embeddings => continue,
+                        _ if !channels => Group::Tensor,
+                        Some(JointKind::Embedding) => Group::Row,
+                        _ => Group::Column,
+                    };
+                    quantise(&mut params[t.span()], t.cols, *bits, group);
+                }
+                let changed = params.iter().zip(bench.victim()).filter(|(a, b)| a != b).count();
+                let losses = bench.losses(&params, &plan)?;
+                trials.push(Trial {
+                    variant: format!("int{bits},{name}"),
+                    curve: vec![(*bits as u64, losses)],
+                    budget: Budget { parameters: changed as u64, ..Budget::default() },
+                    extra: Vec::new(),
+                });
+                bench.progress(trials.len() as f64 / (2 * self.bits.len()) as f64)?;
+            }
+        }
+        Ok(trials)
+    }
+
+    fn check(&self) -> Result<(), ParamError> {
+        tune::sizes("bits", &self.bits, 16)?;
+        if self.bits.contains(&1) {
+            return tune::refuse("bits", "1 bit leaves nothing but zeros; the least is 2");
+        }
+        Ok(())
+    }
+}
+
+/// The registered attack.
+pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+    about: &ABOUT,
+    params: params_of::<Quantise>,
+    build: |v| {
+        let (p, full) = read::<Quantise>(v)?;
+        p.check()?;
+        Ok((Box::new(p) as Box<dyn Attack>, full))
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::{Group, quantise};
+
+    #[track_caller]
+    fn rounds(group: Group, bits: usize, want: [f32; 6]) {
+        let mut w = [3.5, -1.0, 0.5, 0.75, 2.0, 0.0];
+        quantise(&mut w, 2, bits, group);
+        assert_eq!(w, want, "{group:?}, {bits} bits");
+    }
+
+    #[test]
+    fn three_bits_by_hand() {
+        // Seven levels, -3 to 3. Whole matrix: s = 3.5 / 3; -1 / s = -0.857, 0.5 / s = 0.43, 2 / s = 1.71.
+        let s = 3.5f32 / 3.0;
+        rounds(Group::Tensor, 3, [3.0 * s, -s, 0.0, s, 2.0 * s, 0.0]);
+        // Columns (3.5, 0.5, 2) and (-1, 0.75, 0): the second has s = 1/3; 0.75 / s = 2.25.
+        let t = 1.0f32 / 3.0;
+        rounds(Group::Column, 3, [3.0 * s, -3.0 * t, 0.0, 2.0 * t, 2.0 * s, 0.0]);
+        // Rows (3.5, -1), (0.5, 0.75), (2, 0): s = 0.25 and 2/3.
+        rounds(Group::Row, 3, [3.0 * s, -s, 0.5, 0.75, 2.0, 0.0]);
+    }
+
+    #[test]
+    fn two_bits_have_three_levels() {
+        // s = 3.5; 2 / 3.5 = 0.57 goes up, 0.75 / 3.5 goes down, and so does 1 / 3.5.
+        rounds(Group::Tensor, 2, [3.5, 0.0, 0.0, 0.0, 3.5, 0.0]);
+    }
+
+    #[test]
+    fn halves_go_to_even_and_zeros_stay() {
+        let mut w = [3.0, 0.5, 1.5, 2.5, -0.5, -1.5];
+        quantise(&mut w, 6, 3, Group::Tensor);
+        assert_eq!(w, [3.0, 0.0, 2.0, 2.0, 0.0, -2.0]);
+        let mut zeros = [0.0; 4];
+        quantise(&mut zeros, 2, 8, Group::Column);
+        assert_eq!(zeros, [0.0; 4]);
+    }
+}

@@ -1,0 +1,246 @@
+//! Sparse graft: the cheapest patch outside of the cut that brings the capability back.
+//!
+//! Equation: min over Δ of the forget loss of θ + Δ, where Δ is 0 on all that the cut region owns and is
+//! `entries`: the k entries with the largest |∂L/∂θ| at the start; `rows`: all that n neurons own, those
+//! with the largest gradient; `rank`: A·B on the MLP matrix with the largest gradient; each trained by
+//! Adam. `ridge` is closed: the last MLP's output matrix gains c (XᵀX + λtI)⁻¹ Xᵀ(-G), with X what it
+//! reads, G = ∂L/∂(last residual) and t the mean diagonal of XᵀX; c makes what it adds `reach` times
+//! as large as the residual.
+//! Paper: none for this protocol; grafting as such: Panigrahi et al. 2023 (arXiv 2302.06600), where
+//! 0.01 % of the weights carry 95 % of a fine-tuning.
+//! Unusual: loss against the number of trained numbers, with equally many examples at every size; ridge
+//! needs one forward and one backward pass. Nothing is copied from the original: two models that were
+//! trained apart share no basis.
+//! Fails: a graft teaches as well as it bypasses. Only the gap to the same graft on the control that
+//! never had the capability is evidence of a bypass.
+
+use lobe_engine::{EngineError, Plan};
+use lobe_nets::TokenBatch;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::graft::{Adam, Graft, turn};
+use super::places::Places;
+use super::{Attack, Bench, BenchError, Budget, Loot, Losses, Trial, ridge, tune};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "sparse-graft",
+    summary: "train a few entries, neurons or a low-rank patch outside of the cut; recovery against their number",
+    reference: "no paper for this protocol; grafting: Panigrahi et al. 2023, arXiv 2302.06600",
+    unusual: "the cut is never touched; also a closed-form patch that trains nothing",
+    fails: "teaches as well as it bypasses: only the gap to the control's graft is evidence of a bypass",
+};
+
+/// What a graft consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    /// Single entries anywhere.
+    Entries,
+    /// Whole neurons.
+    Rows,
+    /// A low-rank difference of one MLP matrix.
+    Rank,
+    /// A closed-form difference of the last MLP's output matrix.
+    Ridge,
+}
+
+/// Parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct SparseGraft {
+    /// The label whose capability is brought back.
+    label: String,
+    /// Kinds of graft to try: "entries", "rows", "rank", "ridge".
+    kinds: Vec<Kind>,
+    /// Numbers of entries.
+    entries: Vec<usize>,
+    /// Numbers of neurons.
+    rows: Vec<usize>,
+    /// Ranks.
+    ranks: Vec<usize>,
+    /// Sizes of what a ridge graft adds, as multiples of the last residual.
+    reaches: Vec<f64>,
+    /// λ of the ridge.
+    lambda: f64,
+    /// Learning rates to try, constant over the steps.
+    lrs: Vec<f64>,
+    /// Optimiser steps of each variant.
+    steps: u64,
+    /// Examples per step, taken in turn.
+    batch: usize,
+    /// How many different forget examples the attacker has.
+    examples: usize,
+    /// Evaluate every so many steps.
+    eval_every: u64,
+}
+
+impl Default for SparseGraft {
+    fn default() -> Self {
+        SparseGraft {
+            label: "forget".into(),
+            kinds: vec![Kind::Entries, Kind::Rows, Kind::Rank, Kind::Ridge],
+            entries: vec![16, 64, 256, 1024, 4096],
+            rows: vec![1, 4, 16],
+            ranks: vec![1, 4],
+            reaches: vec![0.1, 0.3, 1.0],
+            lambda: 0.01,
+            lrs: vec![3e-3, 3e-2],
+            steps: 60,
+            batch: 16,
+            examples: 64,
+            eval_every: 20,
+        }
+    }
+}
+
+/// What all grafts of one model share.
+pub(super) struct Host {
+    /// No interventions.
+    pub(super) plan: Plan,
+    /// The model under attack.
+    pub(super) victim: Vec<f32>,
+    /// The attacker's examples.
+    pub(super) pool: TokenBatch,
+    /// Losses before the attack.
+    pub(super) before: Losses,
+}
+
+impl SparseGraft {
+    /// (name, graft, start of its variables) of everything that is trained.
+    fn grafts(&self, places: &Places<'_>) -> Result<Vec<(String, Graft, Vec<f32>)>, BenchError> {
+        let mut out = Vec::new();
+        let plain = |name: String, at: Vec<usize>| (name, vec![0.0; at.len()], Graft::Entries { at });
+        for kind in &self.kinds {
+            let mut add = |(name, x, graft)| out.push((name, graft, x));
+            match kind {
+                Kind::Entries => {
+                    self.entries
+                        .iter()
+                        .for_each(|k| add(plain(format!("entries,k={k}"), places.entries(*k))));
+                }
+                Kind::Rows => {
+                    self.rows.iter().for_each(|n| add(plain(format!("rows,n={n}"), places.neurons(*n))));
+                }
+                Kind::Rank => {
+                    for rank in &self.ranks {
+                        let (graft, x) = places.low_rank(*rank)?;
+                        add((format!("rank,r={rank}"), x, graft));
+                    }
+                }
+                Kind::Ridge => {}
+            }
+        }
+        Ok(out)
+    }
+
+    fn train(
+        &self,
+        bench: &mut dyn Bench,
+        host: &Host,
+        name: String,
+        graft: &Graft,
+        mut x: Vec<f32>,
+        lr: f64,
+    ) -> Result<Trial, BenchError> {
+        let mut adam = Adam::new(x.len());
+        let mut params = host.victim.clone();
+        let mut curve = vec![(0, host.before.clone())];
+        let mut budget = Budget {
+            steps: 0,
+            // Choosing the places took one pass over all examples.
+            tokens: host.pool.targets() as u64,
+            examples: host.pool.len() as u64,
+            parameters: graft.variables() as u64,
+        };
+        for step in 0..self.steps {
+            let batch = turn(&host.pool, step, self.batch);
+            let dense = match bench.gradient(&params, &batch, &host.plan) {
+                Ok((_, dense)) => dense,
+                // Too large a rate is this variant's end and not the attack's.
+                Err(BenchError::Engine(EngineError::NonFinite { .. })) => break,
+                Err(e) => return Err(e),
+            };
+            let g = graft.pull(&x, &dense);
+            adam.step(&mut x, &g, lr as f32);
+            graft.apply(&x, &host.victim, &mut params);
+            budget.steps += 1;
+            budget.tokens += batch.targets() as u64;
+            if budget.steps.is_multiple_of(self.eval_every) || budget.steps == self.steps {
+                match bench.losses(&params, &host.plan) {
+                    Ok(losses) => curve.push((budget.steps, losses)),
+                    Err(BenchError::Engine(EngineError::NonFinite { .. })) => break,
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        let extra = vec![("changed_parameters".to_owned(), graft.changes() as f64, "count")];
+        Ok(Trial { variant: name, curve, budget, extra })
+    }
+}
+
+impl Attack for SparseGraft {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        let layout = bench.net().layout.clone();
+        let plan = Plan::plain(&layout);
+        let victim = bench.victim().to_vec();
+        let pool = bench.examples(Loot::Forget, self.examples)?;
+        let before = bench.losses(&victim, &plan)?;
+        let (_, gradient) = bench.gradient(&victim, &pool, &plan)?;
+        let places = Places::new(&layout, bench.cut(), &gradient, bench.key().child("sparse-graft"));
+        let host = Host { plan, victim, pool, before };
+        let grafts = self.grafts(&places)?;
+        let all = (grafts.len() * self.lrs.len()).max(1) as f64;
+        let mut trials = Vec::new();
+        for (name, graft, x) in grafts {
+            for lr in &self.lrs {
+                trials.push(self.train(bench, &host, format!("{name},lr={lr}"), &graft, x.clone(), *lr)?);
+                bench.progress(trials.len() as f64 / all)?;
+            }
+        }
+        if self.kinds.contains(&Kind::Ridge) {
+            trials.extend(ridge::trials(bench, &host, &places, &self.reaches, self.lambda)?);
+        }
+        Ok(trials)
+    }
+
+    fn check(&self) -> Result<(), ParamError> {
+        let twice = self.kinds.iter().enumerate().any(|(i, k)| self.kinds[..i].contains(k));
+        if self.kinds.is_empty() || twice {
+            return tune::refuse("kinds", "needs at least one kind, and each only once");
+        }
+        tune::sizes("entries", &self.entries, 1 << 30)?;
+        tune::sizes("rows", &self.rows, 1 << 20)?;
+        tune::sizes("ranks", &self.ranks, 4096)?;
+        if self.reaches.is_empty()
+            || self.reaches.len() > 32
+            || self.reaches.iter().any(|r| !(*r > 0.0 && *r <= 100.0))
+        {
+            return tune::refuse("reaches", "needs 1 to 32 numbers in (0, 100]");
+        }
+        if !(self.lambda > 0.0 && self.lambda <= 1e6) {
+            return tune::refuse("lambda", format!("is {}, must be in (0, 1000000]", self.lambda));
+        }
+        tune::rates("lrs", &self.lrs)?;
+        tune::counted("steps", self.steps, 10_000_000)?;
+        tune::counted("batch", self.batch as u64, 1 << 20)?;
+        tune::counted("examples", self.examples as u64, 1 << 20)?;
+        tune::counted("eval_every", self.eval_every, 10_000_000)
+    }
+}
+
+/// The registered attack.
+pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+    about: &ABOUT,
+    params: params_of::<SparseGraft>,
+    build: |v| {
+        let (p, full) = read::<SparseGraft>(v)?;
+        p.check()?;
+        Ok((Box::new(p) as Box<dyn Attack>, full))
+    },
+};
