@@ -90,10 +90,22 @@ pub(crate) fn evaluate(
     runner: &Runner,
     jobs: &[(&[f32], &EvalSet)],
 ) -> Result<Vec<Scores>, LabError> {
-    let plan = Plan::plain(x.layout());
+    evaluate_under(x, runner, &Plan::plain(x.layout()), jobs)
+}
+
+/// The same under the interventions of `plan`.
+///
+/// # Errors
+/// If shapes do not fit.
+pub(crate) fn evaluate_under(
+    x: &Experiment,
+    runner: &Runner,
+    plan: &Plan,
+    jobs: &[(&[f32], &EvalSet)],
+) -> Result<Vec<Scores>, LabError> {
     let tasks: Vec<(usize, usize)> =
         jobs.iter().enumerate().flat_map(|(j, (_, set))| (0..set.shards()).map(move |s| (j, s))).collect();
-    let parts = runner.map(&tasks, |ws, (j, s)| one(x, ws, &plan, jobs[*j].0, jobs[*j].1, *s));
+    let parts = runner.map(&tasks, |ws, (j, s)| one(x, ws, plan, jobs[*j].0, jobs[*j].1, *s));
     let decoders = x.net.autoencoder().map_or(1, |a| a.config.decoders.len());
     let mut out = vec![Scores { sums: vec![vec![[0.0; 3]; x.labels.len()]; decoders] }; jobs.len()];
     for ((j, _), part) in tasks.iter().zip(parts) {

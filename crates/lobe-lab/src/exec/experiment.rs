@@ -7,10 +7,12 @@ use lobe_core::{FORGET, Key, LabelId, LabelSet, Region, RouteTable, Selection, U
 use lobe_data::{Dataset, Labelling, Labels, Mix, Stream, StreamConfig};
 use lobe_engine::ops::distance::Distance;
 use lobe_engine::{Layout, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
-use lobe_methods::{Context, LOCALIZE, TrainsOn};
+use lobe_methods::localize::with_kinds;
+use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
 use lobe_nets::{Autoencoder, Gpt, Net, Penalties};
 use serde_json::Value;
 
+use super::feed::Asks;
 use super::settings::{self, DataSection, ModelSection, Objective, in_recipe};
 use crate::error::LabError;
 use crate::recipe::{self, Arm, ArmData, PathError, Recipe, Train};
@@ -35,6 +37,8 @@ pub struct ArmPlan {
     pub label_weight: Vec<f32>,
     /// Autoencoders: penalties on the code.
     pub penalties: Penalties,
+    /// What its method asks of training beside the routes.
+    pub asks: Asks,
 }
 
 /// A resolved recipe with its data, network and arms.
@@ -107,6 +111,7 @@ impl Experiment {
             test_truth,
             train_truth,
         };
+        out.name_kinds()?;
         for arm in &recipe.arms {
             let plan = out.compile(arm, &objective)?;
             out.arms.push(plan);
@@ -131,13 +136,23 @@ impl Experiment {
         resolved.map_err(|e| LabError::setting(&PathError::new(&format!("regions.{name}"), e.to_string())))
     }
 
+    /// Adds the labels of the kinds of steps that the arms' methods have.
+    fn name_kinds(&mut self) -> Result<(), LabError> {
+        let mut all = self.labels.clone();
+        for arm in self.recipe.arms.iter().filter(|a| a.from.is_none()) {
+            let kinds = localize(arm)?.0.kinds(&self.labels).map_err(|e| in_recipe(&e));
+            all = with_kinds(&all, &at(kinds, &["arms", &arm.name])?);
+        }
+        self.labels = all;
+        Ok(())
+    }
+
     fn compile(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
         let path = ["arms", arm.name.as_str()];
-        let entry = LOCALIZE.iter().find(|e| e.about.name == arm.method);
-        let Some(entry) = entry else { return Err(LabError::other(format!("no method {:?}", arm.method))) };
-        let mut own = arm.params.clone();
-        let over = own.remove("objective");
-        let (method, _) = at((entry.build)(&Value::Object(own)).map_err(|e| in_recipe(&e)), &path)?;
+        if arm.from.is_some() {
+            return self.compile_post_hoc(arm, objective);
+        }
+        let (method, over) = localize(arm)?;
         let (few, most) = method.regions();
         if arm.regions.len() < few || arm.regions.len() > most {
             let what = format!("{} takes {few} to {most} regions, {} given", arm.method, arm.regions.len());
@@ -165,16 +180,46 @@ impl Experiment {
             }
         }
         let penalties = self.penalties(&objective)?;
+        let region = regions.into_iter().reduce(|a, b| a.union(&b));
+        let asks = Asks::new(method.as_ref(), &self.labels, region.as_ref());
+        let asks = at(asks.map_err(|e| in_recipe(&e)), &path)?;
+        if !asks.l1.is_empty() && self.net.gpt().is_none() {
+            let what = "needs a language model; a code is penalised by [model.objective]";
+            return at(Err(PathError::new("l1", what)), &path);
+        }
         Ok(ArmPlan {
             arm: arm.clone(),
             plan,
             table,
-            region: regions.into_iter().reduce(|a, b| a.union(&b)),
+            region,
             labelling,
             trains_on: method.trains_on(),
             objective,
             label_weight,
             penalties,
+            asks,
+        })
+    }
+
+    /// A post-hoc arm trains plainly on its method's terms; only its labels are its own.
+    fn compile_post_hoc(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
+        let path = ["arms", arm.name.as_str()];
+        if !arm.regions.is_empty() {
+            let what = "a post-hoc method works on the whole network; it takes no region";
+            return at(Err(PathError::new("region", what)), &path);
+        }
+        let rules = at(at_labels(self.section.rules(&arm.labels)), &path)?;
+        Ok(ArmPlan {
+            arm: arm.clone(),
+            plan: Plan::plain(self.layout()),
+            table: RouteTable::plain(),
+            region: None,
+            labelling: Labelling::new(&rules, &self.data, &mut self.labels.clone())?,
+            trains_on: TrainsOn::All,
+            objective: objective.clone(),
+            label_weight: vec![1.0; self.labels.len()],
+            penalties: Penalties::default(),
+            asks: Asks::default(),
         })
     }
 
@@ -211,6 +256,13 @@ impl Experiment {
                 }
                 self.check_cuts(stage, &ablate.region, &path)?;
             }
+            if stage.does == "unlearn" {
+                for name in &stage.arms {
+                    if let Some(i) = self.arms.iter().position(|a| a.arm.name == *name) {
+                        crate::stage::check_post_hoc(self, i)?;
+                    }
+                }
+            }
             if let Some(built) = settings::attack(&stage.does, &stage.value()) {
                 let (attack, _) = at(built.map_err(|e| in_recipe(&e)), &path)?;
                 let known = self.labels.names().iter().map(String::as_str);
@@ -220,6 +272,10 @@ impl Experiment {
                         Err(PathError::new("do", format!("{} needs a language model", stage.does))),
                         &path,
                     );
+                }
+                if attack.needs_original() && crate::store::Reference::of(&self.recipe).baseline.is_none() {
+                    let what = format!("{} needs an arm that trains plainly on everything", stage.does);
+                    return at(Err(PathError::new("do", what)), &path);
                 }
                 let label = self.labels.find(attack.label()).unwrap_or(FORGET);
                 if !self.train_truth.contains(&label) || !self.test_truth.contains(&label) {
@@ -279,6 +335,7 @@ impl Experiment {
             ArmData::All => true,
             ArmData::RetainOnly => truth != FORGET,
             ArmData::ForgetOnly => truth == FORGET,
+            ArmData::Nothing => false,
         };
         by_data && a.trains_on != TrainsOn::Without(label)
     }
@@ -296,6 +353,7 @@ impl Experiment {
             ArmData::All => about.to_owned(),
             ArmData::RetainOnly => format!("{about}, but without any forget data"),
             ArmData::ForgetOnly => format!("{about}, on forget data only"),
+            ArmData::Nothing => "a network as it was drawn, never trained".to_owned(),
         }
     }
 
@@ -324,6 +382,16 @@ impl Experiment {
         }
         out
     }
+}
+
+/// An arm's localisation method, and what the arm overrides of the objective.
+fn localize(arm: &Arm) -> Result<(Box<dyn Localize>, Option<Value>), LabError> {
+    let entry = LOCALIZE.iter().find(|e| e.about.name == arm.method);
+    let Some(entry) = entry else { return Err(LabError::other(format!("no method {:?}", arm.method))) };
+    let mut own = arm.params.clone();
+    let over = own.remove("objective");
+    let built = (entry.build)(&Value::Object(own)).map_err(|e| in_recipe(&e));
+    Ok((at(built, &["arms", &arm.name])?.0, over))
 }
 
 fn at_labels<T>(r: Result<T, PathError>) -> Result<T, PathError> {

@@ -1,12 +1,46 @@
 //! What a member sees at each step: the shared stream, under the arm's labels and filters.
 
-use lobe_core::LabelId;
+use lobe_core::{LabelId, LabelSet, Selection};
 use lobe_data::{Labels, Payload, Stream};
 use lobe_engine::Program;
-use lobe_nets::{ImageBatch, LanguageModelling, Net, Reconstruction, TokenBatch};
+use lobe_engine::ops::head::IGNORE;
+use lobe_methods::localize::assign;
+use lobe_methods::{Localize, ParamError, TrainsOn};
+use lobe_nets::{ImageBatch, LanguageModelling, Net, Penalised, Reconstruction, TokenBatch};
 
 use super::experiment::{Experiment, distance};
 use crate::error::LabError;
+
+/// What an arm's method asks of training beside its routes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Asks {
+    /// Kinds of steps: (label, label of the kind, share).
+    pub kinds: Vec<(LabelId, LabelId, f64)>,
+    /// Units whose out-going weights start at zero.
+    pub silent: Option<Selection>,
+    /// L1 penalties of a language model: units and λ.
+    pub l1: Vec<(Selection, f32)>,
+}
+
+impl Asks {
+    /// What `method` asks of an arm whose regions come to `region`; `labels` includes its kinds.
+    ///
+    /// # Errors
+    /// If a parameter of the method is out of range.
+    pub fn new(
+        method: &dyn Localize,
+        labels: &LabelSet,
+        region: Option<&Selection>,
+    ) -> Result<Asks, ParamError> {
+        let of = |k: &lobe_methods::Kind| k.id(labels).map(|id| (k.of, id, k.share));
+        let l1 = region.filter(|_| method.l1() != 0.0).map(|r| (r.clone(), method.l1()));
+        Ok(Asks {
+            kinds: method.kinds(labels)?.iter().filter_map(of).collect(),
+            silent: region.filter(|_| method.zero_start()).cloned(),
+            l1: l1.into_iter().collect(),
+        })
+    }
+}
 
 /// A batch of either kind.
 #[derive(Debug)]
@@ -25,6 +59,9 @@ pub struct Feed {
     stream: Stream,
     indices: Vec<u32>,
     strength: Vec<f32>,
+    targets: Vec<u32>,
+    /// The label each step is routed under, where the method has kinds of steps.
+    kinds: Vec<LabelId>,
     /// The batch of the step last asked for.
     pub step: Step,
 }
@@ -39,7 +76,46 @@ impl Feed {
         let labels = x.labels_of(arm, seed)?;
         let stream = x.stream(seed, train.batch)?;
         let step = empty(x, train.batch, train.lanes, train.rows_per_shard);
-        Ok(Feed { arm, seed, labels, stream, indices: Vec::new(), strength: Vec::new(), step })
+        let mut out = Feed {
+            arm,
+            seed,
+            labels,
+            stream,
+            indices: Vec::new(),
+            strength: Vec::new(),
+            targets: Vec::new(),
+            kinds: Vec::new(),
+            step,
+        };
+        out.kinds = out.plan(x, train.steps)?;
+        Ok(out)
+    }
+
+    /// The label of every step with the method's kinds in it; empty if it has none.
+    fn plan(&mut self, x: &Experiment, steps: u64) -> Result<Vec<LabelId>, LabError> {
+        let kinds = &x.arms[self.arm].asks.kinds;
+        let mut out = Vec::new();
+        if kinds.is_empty() {
+            return Ok(out);
+        }
+        for step in 0..steps {
+            let (class, _) = self.stream.batch_into(step, &mut self.indices);
+            out.extend(self.label_of_step(x, step, class)?);
+        }
+        assign(&mut out, kinds, Experiment::key(self.seed).child("kinds"));
+        Ok(out)
+    }
+
+    /// With one class per step the whole step carries one label, as in SGTM.
+    fn label_of_step(
+        &self,
+        x: &Experiment,
+        step: u64,
+        class: Option<u16>,
+    ) -> Result<Option<LabelId>, LabError> {
+        let Some(c) = class else { return Ok(None) };
+        let key = Experiment::key(self.seed).child("labels");
+        Ok(Some(x.arms[self.arm].labelling.label_of_group(step, LabelId(c as u8), key)?))
     }
 
     /// Fills [`Feed::step`] with the batch of `step`; it may be empty when the arm skips it.
@@ -48,14 +124,9 @@ impl Feed {
     /// If a labelling rule cannot label whole steps.
     pub fn load(&mut self, x: &Experiment, step: u64) -> Result<(), LabError> {
         let (class, _) = self.stream.batch_into(step, &mut self.indices);
-        // With one class per step the whole step carries one label, as in SGTM.
-        let of_step = match class {
-            Some(c) => {
-                let key = Experiment::key(self.seed).child("labels");
-                Some(x.arms[self.arm].labelling.label_of_group(step, LabelId(c as u8), key)?)
-            }
-            None => None,
-        };
+        let of_step = self.label_of_step(x, step, class)?;
+        let kind = self.kinds.get(step as usize).copied();
+        let trains_on = x.arms[self.arm].trains_on;
         match &mut self.step {
             Step::Tokens(b) => b.clear(),
             Step::Images(b) => b.clear(),
@@ -66,6 +137,7 @@ impl Feed {
             if !x.keeps(self.arm, x.train_truth[i], label) {
                 continue;
             }
+            let routed = kind.unwrap_or(label);
             match &mut self.step {
                 Step::Tokens(b) => {
                     let tokens = x.data.train.row(i);
@@ -74,9 +146,24 @@ impl Feed {
                     if let Some(s) = weighted {
                         s.row_into(&x.data.train, i, label, &mut self.strength);
                     }
-                    b.push(tokens, label, weighted.map(|_| &self.strength[..]));
+                    let TrainsOn::Context(..) = trains_on else {
+                        b.push(tokens, routed, weighted.map(|_| &self.strength[..]));
+                        continue;
+                    };
+                    let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
+                    self.targets.clear();
+                    self.targets.extend(
+                        tokens[1..]
+                            .iter()
+                            .zip(strengths)
+                            .map(|(t, s)| if trains_on.counts(label, s) { *t } else { IGNORE }),
+                    );
+                    if self.targets.iter().any(|t| *t != IGNORE) {
+                        b.push_pair(&tokens[..tokens.len() - 1], &self.targets, routed, None);
+                    }
                 }
-                Step::Images(b) => b.push(x.data.train.image(i), label),
+                Step::Images(b) if trains_on.counts(label, 1.0) => b.push(x.data.train.image(i), routed),
+                Step::Images(_) => {}
             }
         }
         Ok(())
@@ -94,7 +181,9 @@ impl Feed {
     pub fn program<'a>(&'a self, x: &'a Experiment) -> Box<dyn Program + 'a> {
         let arm = &x.arms[self.arm];
         match (&self.step, &x.net) {
-            (Step::Tokens(batch), Net::Gpt(net)) => Box::new(LanguageModelling { net, batch }),
+            (Step::Tokens(batch), Net::Gpt(net)) => {
+                Box::new(Penalised { base: LanguageModelling { net, batch }, l1: &arm.asks.l1 })
+            }
             (Step::Images(batch), Net::Autoencoder(net)) => Box::new(Reconstruction::new(
                 net,
                 batch,

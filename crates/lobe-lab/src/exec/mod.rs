@@ -19,10 +19,10 @@ pub use feed::{Feed, Step};
 pub use settings::{DataSection, ModelSection, Objective, callbacks};
 pub use training::{Source, Spec, Trainee};
 
-pub(crate) use evaluate::evaluate;
+pub(crate) use evaluate::{evaluate, evaluate_under};
 pub(crate) use experiment::optimiser;
 pub(crate) use feed::{empty, push_train};
-pub(crate) use settings::attack;
+pub(crate) use settings::{attack, in_recipe, unlearn};
 pub(crate) use training::train;
 
 use crate::error::LabError;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use lobe_core::LabelSet;
 use lobe_data::{DataConfig, Last, Mix, RuleConfig};
-use lobe_methods::{ATTACKS, Ablate, Attack, LOCALIZE, ParamError};
+use lobe_methods::{ATTACKS, Ablate, Attack, LOCALIZE, ParamError, UNLEARN, Unlearn};
 use lobe_nets::{AutoencoderConfig, GptConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::recipe::{Callbacks, PathError, StageInfo, completed, one_of, path_error, typed};
-use crate::stage::Measure;
+use crate::stage::{Cohere, Measure, UnlearnStage};
 
 /// `[data]`: a source, the labelling rules, and how steps are drawn.
 #[derive(Debug, Clone)]
@@ -217,7 +217,11 @@ pub(crate) fn in_recipe(e: &ParamError) -> PathError {
 
 /// Method parameters; `objective` belongs to the arm, not to the method.
 fn method(name: &str, rest: &Value) -> Result<Value, PathError> {
-    one_of("method", "method", name, LOCALIZE.iter().map(|e| e.about.name))?;
+    let known = LOCALIZE.iter().map(|e| e.about.name).chain(UNLEARN.iter().map(|e| e.about.name));
+    one_of("method", "method", name, known)?;
+    if let Some(entry) = UNLEARN.iter().find(|e| e.about.name == name) {
+        return (entry.build)(rest).map(|(_, full)| full).map_err(|e| in_recipe(&e));
+    }
     let entry = LOCALIZE.iter().find(|e| e.about.name == name).unwrap_or(&LOCALIZE[0]);
     let mut own = rest.as_object().cloned().unwrap_or_default();
     let objective = own.remove("objective");
@@ -237,9 +241,18 @@ pub(crate) fn attack(name: &str, params: &Value) -> Option<Result<(Box<dyn Attac
     Some((entry.build)(params))
 }
 
+/// Builds a post-hoc method by name.
+pub(crate) fn unlearn(
+    name: &str,
+    params: &Value,
+) -> Option<Result<(Box<dyn Unlearn>, Value), ParamError>> {
+    let entry = UNLEARN.iter().find(|e| e.about.name == name)?;
+    Some((entry.build)(params))
+}
+
 /// Names of everything a stage can do.
 pub(crate) fn stage_names() -> Vec<&'static str> {
-    let mut out = vec!["train", "ablate", "measure"];
+    let mut out = vec!["train", "ablate", "unlearn", "cohere", "measure"];
     out.extend(ATTACKS.iter().map(|e| e.about.name));
     out
 }
@@ -252,6 +265,8 @@ fn stage(does: &str, rest: &Value) -> Result<StageInfo, PathError> {
             (serde_json::to_value(params).unwrap_or_default(), true, false)
         }
         "ablate" => (Ablate::read(rest).map_err(|e| in_recipe(&e))?.1, true, true),
+        "unlearn" => (completed::<UnlearnStage>(rest)?.1, true, true),
+        "cohere" => (completed::<Cohere>(rest)?.1, true, true),
         "measure" => (completed::<Measure>(rest)?.1, false, true),
         other => {
             let built = attack(other, rest).transpose().map_err(|e| in_recipe(&e))?;
@@ -272,6 +287,7 @@ pub fn callbacks() -> Callbacks<'static> {
         data: &|kind, rest| DataSection::read(kind, rest).map(|(_, full)| full),
         model: &|kind, rest| ModelSection::read(kind, rest).map(|(_, full)| full),
         method: &method,
+        post_hoc: &|name| UNLEARN.iter().any(|e| e.about.name == name),
         labels: &|data, labels| {
             let kind = data.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             let mut rest = data.as_object().cloned().unwrap_or_default();

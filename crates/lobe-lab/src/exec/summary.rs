@@ -2,10 +2,12 @@
 
 use std::fs;
 
-use lobe_methods::measure::{gap::gap_closed, steps::steps_to};
+use lobe_methods::ATTACKS;
+use lobe_methods::measure::{gap::gap_closed, recovery::recovery, steps::steps_to};
 
 use super::Context;
 use crate::error::LabError;
+use crate::recipe::Stage;
 use crate::stage::{ActivityFile, Timing, members};
 use crate::store::{Metric, Reference, ResultRow, TimingRow};
 
@@ -83,22 +85,55 @@ fn compare(c: &Context<'_>, rows: &[ResultRow]) -> Vec<ResultRow> {
                     .zip(control)
                     .and_then(|((cut, b), o)| gap_closed(cut, b, o));
                 add(&stage.name, arm, seed, "gap_closed", closed, "fraction");
-            } else if !matches!(stage.does.as_str(), "train" | "measure") {
-                let metric = format!("{}_loss", stage.does);
-                let mut curve: Vec<(u64, f64)> = rows
-                    .iter()
-                    .filter(|r| {
-                        r.stage == stage.name && r.arm == *arm && r.seed == seed && r.metric == metric
-                    })
-                    .filter_map(|r| Some((r.step?, r.value)))
-                    .collect();
-                curve.sort_by_key(|p| p.0);
-                let steps = baseline.and_then(|b| steps_to(&curve, b));
-                add(&stage.name, arm, seed, "steps_to_baseline", steps, "steps");
+            } else if ATTACKS.iter().any(|e| e.about.name == stage.does) {
+                let here = |arm: &str, metric: &str| found(rows, &stage.name, arm, seed, metric);
+                // The axis of a curve is steps only where something was trained.
+                if here(arm, "steps_budget").is_some() {
+                    let curve = curve(rows, stage, arm, seed);
+                    let steps = baseline.and_then(|b| steps_to(&curve, b));
+                    add(&stage.name, arm, seed, "steps_to_baseline", steps, "steps");
+                }
+                // Before the attack, on the very examples it is judged by, where the arm takes part.
+                let start = |name: &Option<String>, measured: Option<f64>| {
+                    name.as_ref().and_then(|a| here(a, "attack_start")).or(measured)
+                };
+                let low = start(&reference.baseline, baseline);
+                let high = start(&reference.control, control);
+                let back = here(arm, "attack_best").zip(low).zip(high);
+                let back = back.and_then(|((best, low), high)| recovery(best, low, high));
+                add(&stage.name, arm, seed, "recovery", back, "fraction");
+                for (variant, best) in variants(rows, &stage.name, arm, seed) {
+                    let back = low.zip(high).and_then(|(low, high)| recovery(best, low, high));
+                    add(&stage.name, arm, seed, &format!("recovery@{variant}"), back, "fraction");
+                }
             }
         }
     }
     out
+}
+
+/// A number of a member about its attack's target.
+fn found(rows: &[ResultRow], stage: &str, arm: &str, seed: u64, metric: &str) -> Option<f64> {
+    let hit = |r: &&ResultRow| {
+        r.stage == stage && r.arm == arm && r.seed == seed && r.metric == metric && r.label == "forget"
+    };
+    rows.iter().find(hit).map(|r| r.value)
+}
+
+/// An attack's worst case by step.
+fn curve(rows: &[ResultRow], stage: &Stage, arm: &str, seed: u64) -> Vec<(u64, f64)> {
+    let metric = format!("{}_loss", stage.does);
+    let of =
+        |r: &&ResultRow| r.stage == stage.name && r.arm == arm && r.seed == seed && r.metric == metric;
+    let mut curve: Vec<(u64, f64)> = rows.iter().filter(of).filter_map(|r| Some((r.step?, r.value))).collect();
+    curve.sort_by_key(|p| p.0);
+    curve
+}
+
+/// What each variant of an attack reached.
+fn variants<'a>(rows: &'a [ResultRow], stage: &str, arm: &str, seed: u64) -> Vec<(&'a str, f64)> {
+    let of = rows.iter().filter(|r| r.stage == stage && r.arm == arm && r.seed == seed);
+    of.filter_map(|r| Some((r.metric.strip_prefix("attack_best@")?, r.value))).collect()
 }
 
 /// Collects the members' `activity.json`.

@@ -65,6 +65,8 @@ pub struct Trainee<'a> {
     pub key: String,
     /// What is evaluated along the way.
     pub eval: Option<&'a EvalSet>,
+    /// Examples whose mean loss is taken as well, as `watched_loss`.
+    pub watch: Option<&'a EvalSet>,
     /// Evaluations, (step, label index, loss), when there is no directory.
     pub curve: Vec<Metric>,
     /// Counted targets so far.
@@ -97,6 +99,7 @@ impl<'a> Trainee<'a> {
             dir,
             key,
             eval,
+            watch: None,
             curve: Vec::new(),
             targets: 0,
             next: 0,
@@ -234,11 +237,15 @@ fn restore(m: &mut Member, bytes: &[u8]) -> Option<Restored> {
     Some(Restored { step, targets, log_len, sums })
 }
 
-/// Trains all `trainees` to their last step, side by side.
+/// Trains all `trainees` to their last step, side by side; `tell` hears how many member steps are done.
 ///
 /// # Errors
 /// [`LabError::Interrupted`] after saving, when asked to stop; otherwise what went wrong.
-pub(crate) fn train(c: &Context<'_>, trainees: &mut [Trainee<'_>], base: u64) -> Result<(), LabError> {
+pub(crate) fn train(
+    c: &Context<'_>,
+    trainees: &mut [Trainee<'_>],
+    tell: &dyn Fn(u64, &str),
+) -> Result<(), LabError> {
     let x = c.experiment;
     let total: u64 = trainees.iter().map(|t| t.spec.steps).sum();
     let mut done: u64 = trainees.iter().map(|t| t.next).sum();
@@ -262,7 +269,7 @@ pub(crate) fn train(c: &Context<'_>, trainees: &mut [Trainee<'_>], base: u64) ->
             log_loss(x, t, step)?;
         }
         evaluate(c, trainees, step)?;
-        c.options.progress.advance(base + done, &format!("step {step}/{last}, {done}/{total} member steps"));
+        tell(done, &format!("step {step}/{last}, {done}/{total} member steps"));
         let stop = c.options.check_stop();
         let due = |t: &Trainee<'_>| t.spec.checkpoint_secs.is_some_and(|s| saved.elapsed().as_secs() >= s);
         if stop.is_err() || trainees.iter().any(due) {
@@ -342,6 +349,30 @@ fn evaluate(c: &Context<'_>, trainees: &mut [Trainee<'_>], step: u64) -> Result<
     for (t, s) in trainees.iter_mut().filter(|t| due(t)).zip(scores) {
         for m in s.metrics(x, Some(step)) {
             t.note(m)?;
+        }
+    }
+    watched(c, trainees, step, &due)
+}
+
+/// The watched examples of the members that are due.
+fn watched(
+    c: &Context<'_>,
+    trainees: &mut [Trainee<'_>],
+    step: u64,
+    due: &dyn Fn(&Trainee<'_>) -> bool,
+) -> Result<(), LabError> {
+    for t in trainees.iter_mut().filter(|t| due(t)) {
+        let Some(set) = t.watch else { continue };
+        let scores = super::evaluate::evaluate(c.experiment, c.runner, &[(&t.member.params, set)])?;
+        let sum = scores[0].sums[0].iter().fold([0.0; 2], |a, s| [a[0] + s[0], a[1] + s[2]]);
+        if sum[1] > 0.0 {
+            t.note(Metric {
+                step: Some(step),
+                label: "all".into(),
+                metric: "watched_loss".into(),
+                value: sum[0] / sum[1],
+                unit: "nat".into(),
+            })?;
         }
     }
     Ok(())

@@ -16,8 +16,8 @@ use super::tree::{Node, Tree};
 use super::typed::typed;
 
 /// The keys of an arm that are not its method's parameters.
-const KEYS: [&str; 9] =
-    ["method", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
+const KEYS: [&str; 10] =
+    ["method", "from", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
 /// Most arms of one recipe.
 const MAX_ARMS: usize = 256;
 
@@ -26,6 +26,7 @@ pub(super) fn arms(
     regions: &[NamedRegion],
     data: &Section,
     base: &Train,
+    after: &Train,
     scale: Scale,
     callbacks: &Callbacks,
     derived: &mut Vec<Derived>,
@@ -37,8 +38,9 @@ pub(super) fn arms(
     }
     let mut out = Vec::with_capacity(entries.len());
     for (key, node) in entries {
-        let all = Around { root, regions, data, base, scale, callbacks };
-        out.push(arm(key, node, &all, derived).map_err(|e| e.within(&["arms", key]))?);
+        let all = Around { root, regions, data, base, after, scale, callbacks };
+        let next = arm(key, node, &all, derived).and_then(|a| from(node, &out, a, callbacks));
+        out.push(next.map_err(|e| e.within(&["arms", key]))?);
     }
     Ok(out)
 }
@@ -49,6 +51,8 @@ struct Around<'a> {
     regions: &'a [NamedRegion],
     data: &'a Section,
     base: &'a Train,
+    /// `[unlearn]`: how post-hoc arms are trained.
+    after: &'a Train,
     scale: Scale,
     callbacks: &'a Callbacks<'a>,
 }
@@ -60,6 +64,7 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     let rest = Value::Object(node.to_map(&KEYS));
     let params = complete((all.callbacks.method)(&method, &rest)?, &KEYS)?;
     let data = optional(node, "data")?.unwrap_or_default();
+    let post_hoc = (all.callbacks.post_hoc)(&method);
     let control = optional(node, "control")?.unwrap_or_else(|| {
         if data == ArmData::RetainOnly {
             let rule = "trains on \"retain only\"".to_owned();
@@ -70,15 +75,36 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     Ok(Arm {
         name: key.to_owned(),
         about: about(node).map_err(|e| e.within(&["about"]))?,
+        from: optional(node, "from")?,
         method,
         regions: region_names(node, all.regions)?,
         data,
         labels: labels(node, all)?,
         control,
         loss_weight: loss_weight(node)?,
-        train: own_train(key, node, all, derived)?,
+        train: own_train(key, node, all, post_hoc, derived)?,
         params,
     })
+}
+
+/// A post-hoc arm names an arm before it to start from; any other arm starts from scratch.
+fn from(node: &Node, before: &[Arm], arm: Arm, callbacks: &Callbacks) -> Result<Arm, PathError> {
+    let at = if node.get("from").is_some() { "from" } else { "" };
+    match (&arm.from, (callbacks.post_hoc)(&arm.method)) {
+        (Some(from), true) => {
+            let names = before.iter().map(|a| a.name.as_str());
+            one_of("from", "earlier arm", from, names).map(|()| arm)
+        }
+        (None, true) => {
+            let what = format!("{} goes on from a trained model: say which arm's with `from`", arm.method);
+            Err(PathError::new(at, what))
+        }
+        (Some(_), false) => {
+            let what = format!("{} trains from scratch; only post-hoc methods take `from`", arm.method);
+            Err(PathError::new(at, what))
+        }
+        (None, false) => Ok(arm),
+    }
 }
 
 fn optional<T: serde::de::DeserializeOwned>(table: &Node, key: &str) -> Result<Option<T>, PathError> {
@@ -129,6 +155,7 @@ fn own_train(
     key: &str,
     node: &Node,
     all: &Around,
+    post_hoc: bool,
     derived: &mut Vec<Derived>,
 ) -> Result<Option<Train>, PathError> {
     let over = node.get("train");
@@ -136,12 +163,14 @@ fn own_train(
     if let (Some(_), Some(_)) = (masked, over.and_then(|o| o.get("masked"))) {
         return Err(PathError::new("masked", "stands here and in the arm's train table; keep one"));
     }
-    let Some(first) = over.or(masked) else { return Ok(None) };
+    let (table_name, base) = if post_hoc { ("unlearn", all.after) } else { ("train", all.base) };
+    let none = || post_hoc.then(|| base.clone());
+    let Some(first) = over.or(masked) else { return Ok(none()) };
     if let Some(over) = over {
         over.entries(&["train"])?;
     }
     let empty = Node { origin: first.origin.clone(), tree: Tree::Table(Vec::new()) };
-    let mut table = all.root.get("train").cloned().unwrap_or_else(|| empty.clone());
+    let mut table = all.root.get(table_name).cloned().unwrap_or_else(|| empty.clone());
     if let Some(over) = over {
         merge(&mut table, over)?;
     }
@@ -154,8 +183,8 @@ fn own_train(
     let mut own = Vec::new();
     let train = train(Some(&table), all.scale, &format!("arms.{key}.train"), &mut own);
     let train = train.map_err(|e| e.within(&["train"]))?;
-    if train == *all.base {
-        return Ok(None);
+    if train == *base {
+        return Ok(none());
     }
     derived.extend(own);
     Ok(Some(train))

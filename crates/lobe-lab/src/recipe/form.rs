@@ -71,6 +71,9 @@ pub enum ArmData {
     /// Only data whose true class is forget.
     #[serde(rename = "forget only")]
     ForgetOnly,
+    /// No data at all: the network stays as it was drawn.
+    #[serde(rename = "nothing")]
+    Nothing,
 }
 
 /// One treatment.
@@ -81,8 +84,11 @@ pub struct Arm {
     /// What it is, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// The localisation method.
+    /// The localisation method, or the post-hoc method.
     pub method: String,
+    /// The arm whose model a post-hoc method starts from; absent for arms that train from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Names of the regions the method works on, in its order.
     #[serde(rename = "region", default)]
     pub regions: Vec<String>,
@@ -138,6 +144,11 @@ impl Stage {
     }
 }
 
+/// Whether a stage leaves models that later stages can start from.
+pub fn makes_model(does: &str) -> bool {
+    matches!(does, "train" | "ablate" | "unlearn" | "cohere")
+}
+
 /// A setting nobody wrote, and the rule that gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Derived {
@@ -158,6 +169,15 @@ impl Recipe {
     /// The arm called `name`.
     pub fn arm(&self, name: &str) -> Option<&Arm> {
         self.arms.iter().find(|a| a.name == name)
+    }
+
+    /// The stage whose model of `arm` the stage `at` works on: the one it names if that has the
+    /// arm, else the last before it that does.
+    pub fn source_of(&self, at: &Stage, arm: &str) -> Option<&Stage> {
+        let has = |s: &&Stage| s.arms.iter().any(|a| a == arm);
+        let named = at.from.as_ref().and_then(|f| self.stage(f)).filter(has);
+        let before = self.stages.iter().take_while(|s| s.name != at.name);
+        named.or_else(|| before.filter(|s| makes_model(&s.does)).filter(has).last())
     }
 
     /// The stage called `name`.

@@ -13,12 +13,13 @@ use super::error::PathError;
 use super::form::{Derived, NamedRegion, Recipe, Section};
 use super::scale::{Scale, train};
 use super::stages::stages;
+use super::train::Train;
 use super::tree::{Node, Tree};
 use super::typed::typed;
 
 /// The keys of a recipe, in the order they are usually written.
-pub(super) const KEYS: [&str; 10] =
-    ["name", "about", "seeds", "scale", "data", "model", "regions", "arms", "train", "stage"];
+pub(super) const KEYS: [&str; 11] =
+    ["name", "about", "seeds", "scale", "data", "model", "regions", "arms", "train", "unlearn", "stage"];
 /// Most seeds of one recipe.
 const MAX_SEEDS: usize = 1000;
 /// Largest seed: every JSON reader holds it exactly.
@@ -51,7 +52,8 @@ pub(super) fn resolve(root: &Node, callbacks: &Callbacks) -> Result<(Recipe, Vec
     let model = section(root, "model", callbacks.model)?;
     let regions = regions(root)?;
     let train = train(root.get("train"), scale, "train", &mut derived).map_err(|e| e.within(&["train"]))?;
-    let arms = arms(root, &regions, &data, &train, scale, callbacks, &mut derived)?;
+    let after = after(root, scale, &mut derived).map_err(|e| e.within(&["unlearn"]))?;
+    let arms = arms(root, &regions, &data, &train, &after, scale, callbacks, &mut derived)?;
     if arms.len() * seeds.len() > MAX_MEMBERS {
         let message =
             format!("{} arms × {} seeds are more than {MAX_MEMBERS} networks", arms.len(), seeds.len());
@@ -59,6 +61,15 @@ pub(super) fn resolve(root: &Node, callbacks: &Callbacks) -> Result<(Recipe, Vec
     }
     let stages = stages(root, &regions, &arms, scale, callbacks, &mut derived)?;
     Ok((Recipe { name: title, about, seeds, data, model, regions, train, arms, stages }, derived))
+}
+
+/// `[unlearn]`: how post-hoc arms are trained. The keys of `[train]`.
+fn after(root: &Node, scale: Scale, derived: &mut Vec<Derived>) -> Result<Train, PathError> {
+    match root.get("unlearn") {
+        Some(node) => train(Some(node), scale, "unlearn", derived),
+        // Nothing is derived from a table that nobody wrote and nothing uses.
+        None => train(None, scale, "unlearn", &mut Vec::new()),
+    }
 }
 
 /// A value that has no default.

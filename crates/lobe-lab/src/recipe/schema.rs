@@ -35,6 +35,8 @@ struct RecipeFile {
     arms: BTreeMap<String, ArmFile>,
     /// How networks are trained.
     train: Option<Train>,
+    /// How post-hoc arms are trained.
+    unlearn: Option<Train>,
     /// The steps of the experiment, in order.
     #[schemars(length(min = 1, max = 256))]
     stage: Vec<StageFile>,

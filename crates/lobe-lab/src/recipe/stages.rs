@@ -83,8 +83,7 @@ fn stage(
     }
     region_names(node, regions)?;
     let from = from(node, title, info.needs_model, done, derived)?;
-    let source = from.as_ref().and_then(|f| done.iter().find(|d| d.stage.name == *f));
-    let arms = subset(node, arms, source.map(|d| &d.stage))?;
+    let arms = subset(node, &does, arms, info.needs_model.then_some(done))?;
     let stage = Stage { does, name: title.to_owned(), from, arms, params };
     Ok(Earlier { stage, makes_model: info.makes_model })
 }
@@ -130,12 +129,24 @@ fn from(
     Ok(Some(last.to_owned()))
 }
 
-/// The arms of a stage in the recipe's order: those written, or all that its source has.
-fn subset(node: &Node, all: &[Arm], source: Option<&Stage>) -> Result<Vec<String>, PathError> {
-    let possible: Vec<&str> = match source {
-        Some(stage) => stage.arms.iter().map(String::as_str).collect(),
-        None => all.iter().map(|a| a.name.as_str()).collect(),
+/// The arms of a stage in the recipe's order: those written, or all that it can work on. Arms that
+/// go on from another arm's model have none of their own before `unlearn`.
+fn subset(
+    node: &Node,
+    does: &str,
+    all: &[Arm],
+    sources: Option<&[Earlier]>,
+) -> Result<Vec<String>, PathError> {
+    let fits = |a: &&Arm| match (does, sources) {
+        ("unlearn", _) => a.from.is_some(),
+        (_, None) => a.from.is_none(),
+        (_, Some(done)) => done.iter().any(|d| d.makes_model && d.stage.arms.contains(&a.name)),
     };
+    let possible: Vec<&str> = all.iter().filter(fits).map(|a| a.name.as_str()).collect();
+    if possible.is_empty() {
+        let why = if does == "unlearn" { "no arm has a post-hoc method" } else { "no arm has a model here" };
+        return Err(PathError::new("do", format!("{why}, so {does:?} would do nothing")));
+    }
     let Some(written) = node.get("arms") else {
         return Ok(possible.into_iter().map(String::from).collect());
     };
@@ -149,8 +160,13 @@ fn subset(node: &Node, all: &[Arm], source: Option<&Stage>) -> Result<Vec<String
         if names[..i].contains(arm) {
             return Err(PathError::new(&path, format!("the arm {arm:?} stands twice")));
         }
-        if let Some(stage) = source.filter(|s| !s.arms.contains(arm)) {
-            return Err(PathError::new(&path, format!("the stage {:?} has no arm {arm:?}", stage.name)));
+        if !possible.contains(&arm.as_str()) {
+            let why = match does {
+                "unlearn" => "has no post-hoc method",
+                _ if sources.is_none() => "goes on from another arm and is not trained from scratch",
+                _ => "has no model at this point",
+            };
+            return Err(PathError::new(&path, format!("the arm {arm:?} {why}")));
         }
     }
     Ok(possible.into_iter().filter(|p| names.iter().any(|n| n == p)).map(String::from).collect())

@@ -15,7 +15,7 @@ use crate::recipe::Stage;
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
     let start = Instant::now();
     let x = c.experiment;
-    let mut params = work.parent(c, stage.from.as_deref().unwrap_or_default())?;
+    let mut params = work.parent(c, stage)?;
     if let Some(region) = region(x, stage, work.arm)? {
         match parameters(stage).how {
             How::Zero => ablate::zero(x.layout(), &mut params, &region),

@@ -4,10 +4,16 @@
 mod ablate;
 mod activity;
 mod attack;
+mod bench;
 mod calibrate;
+mod cohere;
+mod loot;
+mod lora;
 mod measure;
 mod probes;
 mod train;
+mod tune;
+mod unlearn;
 
 use std::time::Instant;
 
@@ -17,16 +23,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub(crate) use activity::ActivityFile;
+pub use cohere::Cohere;
 pub use measure::Measure;
 pub use train::TrainStage;
+pub use unlearn::UnlearnStage;
 
 use crate::error::LabError;
 use crate::exec::{Context, ModelRef};
-use crate::recipe::{Stage, canonical};
+use crate::recipe::{Stage, canonical, makes_model};
 use crate::store::MemberDir;
 
 /// Part of every cache key; raise it when the meaning of results changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a stage did.
 pub(crate) struct Done {
@@ -52,10 +60,17 @@ pub(crate) fn run(c: &Context<'_>, i: usize) -> Result<Done, LabError> {
     c.options.check_stop()?;
     match stage.does.as_str() {
         "train" => train::run(c, stage),
-        "ablate" => each(c, stage, |_| Ok(1), ablate::run),
-        "measure" => each(c, stage, |_| Ok(1), measure::run),
-        _ => each(c, stage, |arm| attack::size(c, stage, arm), attack::run),
+        "ablate" => each(c, stage, ablate::run),
+        "unlearn" => each(c, stage, unlearn::run),
+        "cohere" => each(c, stage, cohere::run),
+        "measure" => each(c, stage, measure::run),
+        _ => each(c, stage, attack::run),
     }
+}
+
+/// Checks a post-hoc arm against the network, before anything is trained.
+pub(crate) fn check_post_hoc(x: &crate::exec::Experiment, arm: usize) -> Result<(), LabError> {
+    unlearn::method(x, arm).map(drop)
 }
 
 /// Arms and seeds of a stage, as (arm index, seed), in order.
@@ -76,44 +91,70 @@ pub(crate) fn key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Stri
         .filter_map(|n| r.regions.iter().find(|g| g.name == *n))
         .map(|g| g.text.as_str())
         .collect();
-    let parent = stage.from.as_ref().and_then(|f| r.stage(f)).map(|p| key(c, p, arm, seed));
+    let parent = parent(c, stage, arm).map(|(p, arm)| key(c, r.stage(p).unwrap_or(stage), arm, seed));
     // How often a checkpoint is written changes no result.
     let train = crate::recipe::Train { checkpoint_secs: 0, ..r.train_of(a).clone() };
     let named: Vec<&str> = r.regions.iter().map(|g| g.text.as_str()).collect();
     let value = json!({
         "format": FORMAT, "data": r.data, "fingerprint": x.data.fingerprint.to_string(), "model": r.model,
         "method": a.method, "params": a.params, "regions": regions, "arm_data": a.data, "labels": a.labels,
-        "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params,
+        "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
         "named": if stage.does == "ablate" { named } else { Vec::new() }, "parent": parent,
         "models": if stage.does == "measure" { sources(c, stage) } else { Vec::new() },
     });
     blake3::hash(canonical(&value).as_bytes()).to_hex().to_string()
 }
 
+/// An attack may use the baseline's model: its key is part of the attack's.
+fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
+    let x = c.experiment;
+    let first = x.recipe.stages.first().filter(|s| s.does == "train")?;
+    if makes_model(&stage.does) || stage.does == "measure" {
+        return None;
+    }
+    let baseline = crate::store::Reference::of(&x.recipe).baseline.filter(|b| first.arms.contains(b))?;
+    let arm = x.arms.iter().position(|a| a.arm.name == baseline)?;
+    Some(key(c, first, arm, seed))
+}
+
 /// Names of the model-making stages before `stage`, in order.
 pub(crate) fn sources(c: &Context<'_>, stage: &Stage) -> Vec<String> {
     let before = c.experiment.recipe.stages.iter().take_while(|s| s.name != stage.name);
-    before.filter(|s| matches!(s.does.as_str(), "train" | "ablate")).map(|s| s.name.clone()).collect()
+    before.filter(|s| makes_model(&s.does)).map(|s| s.name.clone()).collect()
 }
 
-/// Runs `f` for every member whose work is not there yet; `size` is an arm's number of steps.
+/// The model that (stage, arm) starts from, as (stage, arm); `None` where it starts from nothing.
+pub(crate) fn parent<'a>(c: &'a Context<'_>, stage: &'a Stage, arm: usize) -> Option<(&'a str, usize)> {
+    let x = c.experiment;
+    if stage.does == "train" {
+        return None;
+    }
+    let from = x.arms[arm].arm.from.as_ref().filter(|_| stage.does == "unlearn");
+    let Some(from) = from else {
+        return Some((&x.recipe.source_of(stage, &x.arms[arm].arm.name)?.name, arm));
+    };
+    let other = x.arms.iter().position(|a| a.arm.name == *from)?;
+    // A post-hoc arm that goes on from another one finds it in the same stage.
+    let same = stage.arms.contains(from).then_some(stage);
+    Some((&same.or_else(|| x.recipe.source_of(stage, from))?.name, other))
+}
+
+/// Runs `f` for every member whose work is not there yet.
 fn each(
     c: &Context<'_>,
     stage: &Stage,
-    size: impl Fn(usize) -> Result<u64, LabError>,
     f: impl Fn(&Context<'_>, &Stage, &Work) -> Result<(), LabError>,
 ) -> Result<Done, LabError> {
     let all = members(c, stage);
-    let sizes: Vec<u64> = all.iter().map(|(arm, _)| size(*arm)).collect::<Result<_, _>>()?;
-    c.options.progress.stage(&stage.name, sizes.iter().sum());
-    let (mut cached, mut base) = (0, 0);
-    for ((arm, seed), size) in all.iter().zip(sizes) {
+    c.options.progress.stage(&stage.name, all.len() as u64);
+    let mut cached = 0;
+    for (base, (arm, seed)) in all.iter().enumerate() {
         c.options.check_stop()?;
         let name = &c.experiment.arms[*arm].arm.name;
         let work = Work {
             arm: *arm,
             seed: *seed,
-            base,
+            base: base as u64,
             dir: c.run.member(&stage.name, name, *seed)?,
             key: key(c, stage, *arm, *seed),
         };
@@ -123,8 +164,7 @@ fn each(
             work.dir.reset()?;
             f(c, stage, &work)?;
         }
-        base += size;
-        c.options.progress.advance(base, &format!("{name}, seed {seed}"));
+        c.options.progress.advance(base as u64 + 1, &format!("{name}, seed {seed}"));
     }
     Ok(Done { members: all.len(), cached, resumed: cached > 0 })
 }
@@ -133,16 +173,19 @@ fn each(
 pub(crate) struct Work {
     pub arm: usize,
     pub seed: u64,
-    /// Steps of the members before this one.
+    /// Members before this one.
     pub base: u64,
     pub dir: MemberDir,
     pub key: String,
 }
 
 impl Work {
-    /// The parameters that stage `from` left for this member.
-    pub(crate) fn parent(&self, c: &Context<'_>, from: &str) -> Result<Buf, LabError> {
-        let model = ModelRef { stage: from, arm: &c.experiment.arms[self.arm].arm.name, seed: self.seed };
+    /// The parameters this member's work starts from.
+    pub(crate) fn parent(&self, c: &Context<'_>, stage: &Stage) -> Result<Buf, LabError> {
+        let Some((from, arm)) = parent(c, stage, self.arm) else {
+            return Err(LabError::other(format!("{}: no model to start from", stage.name)));
+        };
+        let model = ModelRef { stage: from, arm: &c.experiment.arms[arm].arm.name, seed: self.seed };
         read_model(c, &model)
     }
 

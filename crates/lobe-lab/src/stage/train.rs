@@ -57,13 +57,17 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
                 eval_every: t.eval_every,
                 checkpoint_secs: Some(t.checkpoint_secs),
             };
-            let params = x.layout().init(Experiment::key(seed).child("weights"));
+            let mut params = x.layout().init(Experiment::key(seed).child("weights"));
+            if let Some(region) = &a.asks.silent {
+                lobe_methods::localize::silence(x.layout(), &mut params, region);
+            }
             let feed = Box::new(Feed::new(x, arm, seed)?);
             trainees.push(Trainee::new(params, a.plan.clone(), feed, spec, Some(dir), key, Some(&eval))?);
         }
         resumed |= trainees.iter().any(|t| t.done() > 0);
         let before: u64 = trainees.iter().map(|t| t.targets).sum();
-        let result = train(c, &mut trainees, base);
+        let tell = |done: u64, note: &str| c.options.progress.advance(base + done, note);
+        let result = train(c, &mut trainees, &tell);
         // Side by side, each member took its share of the wall time.
         let seconds = start.elapsed().as_secs_f64() / trainees.len().max(1) as f64;
         result?;

@@ -60,6 +60,12 @@ pub struct ManifestArm {
     pub note: String,
     /// Whether it never saw what the others are to forget.
     pub control: bool,
+    /// The arm whose model it goes on from, for post-hoc methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// "control", "training-time" or "post-hoc".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
 }
 
 /// One step of the experiment.
@@ -87,6 +93,9 @@ pub struct Reference {
     /// Ordinary training on filtered data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// A network as it was drawn: what an attack can teach from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<String>,
 }
 
 impl Reference {
@@ -102,19 +111,34 @@ impl Reference {
             baseline: find("baseline", &plain),
             control: find("oracle", &|a| a.control),
             filter: find("filter", &|a| a.method == "filter"),
+            fresh: find("fresh", &|a| a.data == ArmData::Nothing),
         }
+    }
+}
+
+/// What sort of treatment an arm is.
+fn kind(a: &Arm, reference: &Reference) -> &'static str {
+    if a.control || [&reference.baseline, &reference.fresh].into_iter().flatten().any(|n| *n == a.name) {
+        "control"
+    } else if a.from.is_some() {
+        "post-hoc"
+    } else {
+        "training-time"
     }
 }
 
 impl Manifest {
     /// The manifest of a run that starts. `note` is one line about an arm that has no `about`.
     pub fn new(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> String) -> Manifest {
+        let reference = Reference::of(recipe);
         let arm = |a: &Arm| ManifestArm {
             name: a.name.clone(),
             method: a.method.clone(),
             region: (!a.regions.is_empty()).then(|| a.regions.join(", ")),
             note: a.about.clone().unwrap_or_else(|| note(a)),
             control: a.control,
+            from: a.from.clone(),
+            kind: Some(kind(a, &reference).to_owned()),
         };
         let stage = |s: &crate::recipe::Stage| ManifestStage {
             name: s.name.clone(),
@@ -131,7 +155,7 @@ impl Manifest {
             arms: recipe.arms.iter().map(arm).collect(),
             labels: lobe_core::LabelSet::default().names().to_vec(),
             stages: recipe.stages.iter().map(stage).collect(),
-            reference: Reference::of(recipe),
+            reference: reference.clone(),
             derived: derived.to_vec(),
             notes: Vec::new(),
         }

@@ -1,0 +1,269 @@
+//! The attacker's workbench over a member of a run: data, evaluation, gradients, fine-tuning.
+
+use lobe_core::{Key, LabelId, Selection};
+use lobe_engine::ops::head::{IGNORE, RowWeights};
+use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape};
+use lobe_methods::{Bench, BenchError, Loot, Losses, Trial, Variant};
+use lobe_nets::{Gpt, LanguageModelling, TokenBatch};
+
+use super::{Work, attack, loot, tune};
+use crate::error::LabError;
+use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
+use crate::recipe::Stage;
+use crate::store::Reference;
+
+/// Held-out examples per label that are evaluated along the way.
+const EVALUATED: usize = 200;
+/// Gradient lanes of an attack.
+pub(super) const LANES: usize = 2;
+
+/// One attacked model with everything around it.
+pub(super) struct Desk<'a> {
+    pub(super) c: &'a Context<'a>,
+    net: &'a Gpt,
+    /// The label whose capability is brought back.
+    pub(super) label: LabelId,
+    pub(super) seed: u64,
+    victim: Buf,
+    original: Option<Buf>,
+    cut: Option<Selection>,
+    pub(super) eval: EvalSet,
+    /// Takes gradients; made when first needed.
+    member: Option<Member>,
+    base: u64,
+    name: String,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(c: &'a Context<'a>, stage: &Stage, work: &Work, label: &str) -> Result<Self, LabError> {
+        let x = c.experiment;
+        let Some(net) = x.net.gpt() else {
+            return Err(LabError::other(format!("{}: needs a language model", stage.does)));
+        };
+        let arm = &x.arms[work.arm].arm.name;
+        let original = match (Reference::of(&x.recipe).baseline, x.recipe.stages.first()) {
+            (Some(b), Some(first)) if first.arms.contains(&b) => {
+                let model = ModelRef { stage: &first.name, arm: &b, seed: work.seed };
+                Some(super::read_model(c, &model)?)
+            }
+            _ => None,
+        };
+        Ok(Desk {
+            c,
+            net,
+            label: x.labels.find(label).unwrap_or(lobe_core::FORGET),
+            seed: work.seed,
+            victim: work.parent(c, stage)?,
+            original,
+            cut: attack::cut(x, stage, work.arm)?,
+            eval: EvalSet::new(x, |_| true, EVALUATED),
+            member: None,
+            base: work.base,
+            name: format!("{arm}, seed {}", work.seed),
+        })
+    }
+
+    fn scores(&self, params: &[f32], plan: &Plan, set: &EvalSet) -> Result<Losses, BenchError> {
+        let x = self.c.experiment;
+        let scores = evaluate_under(x, self.c.runner, plan, &[(params, set)]).map_err(other)?.remove(0);
+        Ok((0..x.labels.len()).map(|l| scores.loss(LabelId(l as u8))).collect())
+    }
+
+    /// A [`BenchError`] if somebody asked to stop.
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        self.c.options.check_stop().map_err(|_| BenchError::Interrupted)
+    }
+
+    /// Tells the user what is going on.
+    pub(super) fn say(&self, what: &str) {
+        self.c.options.progress.advance(self.base, &format!("{}: {what}", self.name));
+    }
+}
+
+/// An error of the lab on its way through an attack.
+pub(super) fn other(e: LabError) -> BenchError {
+    match e {
+        LabError::Engine(e) => BenchError::Engine(e),
+        LabError::Interrupted => BenchError::Interrupted,
+        e => BenchError::Other(e.to_string()),
+    }
+}
+
+impl Bench for Desk<'_> {
+    fn net(&self) -> &Gpt {
+        self.net
+    }
+    fn victim(&self) -> &[f32] {
+        &self.victim
+    }
+    fn original(&self) -> Option<&[f32]> {
+        self.original.as_deref()
+    }
+    fn cut(&self) -> Option<&Selection> {
+        self.cut.as_ref()
+    }
+    fn key(&self) -> Key {
+        loot::key(self.seed)
+    }
+    fn labels(&self) -> &[String] {
+        self.c.experiment.labels.names()
+    }
+    fn target(&self) -> usize {
+        self.label.index()
+    }
+
+    fn examples(&mut self, which: Loot, n: usize) -> Result<TokenBatch, BenchError> {
+        let x = self.c.experiment;
+        let pool = loot::pool(x, self.label, which, self.seed);
+        let batch = loot::batch(x, &pool, n).filter(|b| !b.is_empty());
+        batch.ok_or_else(|| BenchError::Missing(format!("no training examples ({which:?})")))
+    }
+
+    fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError> {
+        match EvalSet::new(self.c.experiment, |l| l.index() == label, n) {
+            EvalSet::Tokens(b) if !b.is_empty() => Ok(b),
+            _ => Err(BenchError::Missing(format!("no held-out examples of {:?}", self.labels()[label]))),
+        }
+    }
+
+    fn fine_tune(&mut self, variants: &[Variant]) -> Result<Vec<Trial>, BenchError> {
+        tune::run(self, variants)
+    }
+
+    fn losses(&mut self, params: &[f32], plan: &Plan) -> Result<Losses, BenchError> {
+        self.check()?;
+        self.scores(params, plan, &self.eval)
+    }
+
+    fn losses_after(&mut self, params: &[f32], prefix: &[u32]) -> Result<Losses, BenchError> {
+        self.check()?;
+        let EvalSet::Tokens(all) = &self.eval else {
+            return Err(BenchError::Missing("no held-out text".into()));
+        };
+        let most = self.net.config.context;
+        if prefix.len() >= most {
+            return Err(BenchError::Missing(format!("a prefix of {} tokens fills the context", prefix.len())));
+        }
+        let longest = (0..all.shards()).map(|s| all.tokens(s).2).max().unwrap_or(1);
+        let seq = (prefix.len() + longest).min(most);
+        let mut batch = TokenBatch::new(seq, 1);
+        for s in 0..all.shards() {
+            let (inputs, targets, _) = all.tokens(s);
+            let mut before = prefix.to_vec();
+            let mut after = vec![IGNORE; prefix.len()];
+            before.extend_from_slice(inputs);
+            after.extend_from_slice(targets);
+            before.resize(seq, 0);
+            after.resize(seq, IGNORE);
+            batch.push_pair(&before, &after, all.row_label(s, 0), None);
+        }
+        let plan = Plan::plain(&self.net.layout);
+        self.scores(params, &plan, &EvalSet::Tokens(batch))
+    }
+
+    fn activations(
+        &mut self,
+        params: &[f32],
+        batch: &TokenBatch,
+        sites: &[SiteId],
+    ) -> Result<Vec<Vec<f32>>, BenchError> {
+        self.check()?;
+        let plan = Plan::plain(&self.net.layout);
+        let shards: Vec<usize> = (0..batch.shards()).collect();
+        let parts = self.c.runner.map(&shards, |ws, s| -> Result<Vec<Vec<f32>>, BenchError> {
+            let mut tape = Tape::new(ws, &self.net.layout, params, None, &plan, batch.rows(*s));
+            let (inputs, targets, seq) = batch.tokens(*s);
+            self.net.hidden(&mut tape, inputs, seq)?;
+            let of = |site: &SiteId| {
+                let v = tape.at_site(*site).ok_or_else(|| BenchError::Missing("no such site".into()))?;
+                let cols = tape.shape(v).1;
+                let rows = tape.value(v).chunks_exact(cols).zip(targets);
+                Ok(rows.filter(|(_, t)| **t != IGNORE).flat_map(|(r, _)| r.iter().copied()).collect())
+            };
+            sites.iter().map(of).collect()
+        });
+        let mut out = vec![Vec::new(); sites.len()];
+        for part in parts {
+            for (all, one) in out.iter_mut().zip(part?) {
+                all.extend(one);
+            }
+        }
+        Ok(out)
+    }
+
+    fn gradient(
+        &mut self,
+        params: &[f32],
+        batch: &TokenBatch,
+        plan: &Plan,
+    ) -> Result<(f64, Vec<f32>), BenchError> {
+        self.check()?;
+        let layout = &self.net.layout;
+        if self.member.is_none() {
+            let state = OptimiserState::new(layout.len(), OptimiserKind::Sgd { momentum: 0.0 });
+            self.member = Some(Member::new(Buf::from_slice(params), plan.clone(), state, LANES)?);
+        }
+        let Some(member) = &mut self.member else { unreachable!("made above") };
+        member.params.copy_from_slice(params);
+        member.plan = plan.clone();
+        let program = LanguageModelling { net: self.net, batch };
+        let report = self.c.runner.gradients(layout, member, &program)?;
+        let gradient = member.gradient();
+        member.clear();
+        Ok((report.objective, gradient))
+    }
+
+    fn loss_on(&mut self, params: &[f32], batch: &TokenBatch) -> Result<f64, BenchError> {
+        self.check()?;
+        let plan = Plan::plain(&self.net.layout);
+        let shards: Vec<usize> = (0..batch.shards()).collect();
+        let weight = 1.0 / batch.targets().max(1) as f32;
+        let parts = self.c.runner.map(&shards, |ws, s| -> Result<f64, BenchError> {
+            let mut tape = Tape::new(ws, &self.net.layout, params, None, &plan, batch.rows(*s));
+            let (inputs, targets, seq) = batch.tokens(*s);
+            let h = self.net.hidden(&mut tape, inputs, seq)?;
+            tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
+            Ok(tape.objective())
+        });
+        parts.into_iter().sum()
+    }
+
+    fn site_gradient(
+        &mut self,
+        params: &[f32],
+        batch: &TokenBatch,
+        site: SiteId,
+    ) -> Result<(f64, Vec<f32>), BenchError> {
+        self.check()?;
+        let layout = &self.net.layout;
+        // Gradients must flow down to the site, but no weight needs one.
+        let tokens = self.net.token_embedding();
+        let plan = Plan::plain(layout).train_only(|p| p == tokens);
+        let shards: Vec<usize> = (0..batch.shards()).collect();
+        let weight = 1.0 / batch.targets().max(1) as f32;
+        let parts = self.c.runner.map(&shards, |ws, s| -> Result<(f64, Vec<f32>), BenchError> {
+            let mut unused = vec![0.0; layout.len()];
+            let mut tape = Tape::new(ws, layout, params, Some(&mut unused), &plan, batch.rows(*s));
+            tape.watch(site);
+            let (inputs, targets, seq) = batch.tokens(*s);
+            let h = self.net.hidden(&mut tape, inputs, seq)?;
+            tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
+            tape.backward(*s)?;
+            let g = tape.watched(site).ok_or_else(|| BenchError::Missing("no gradient at the site".into()))?;
+            Ok((tape.objective(), g.to_vec()))
+        });
+        let (mut loss, mut out) = (0.0, Vec::new());
+        for part in parts {
+            let (l, g) = part?;
+            loss += l;
+            out.extend(g);
+        }
+        Ok((loss, out))
+    }
+
+    fn progress(&mut self, share: f64) -> Result<(), BenchError> {
+        self.check()?;
+        self.say(&format!("{:.0} %", 100.0 * share.clamp(0.0, 1.0)));
+        Ok(())
+    }
+}

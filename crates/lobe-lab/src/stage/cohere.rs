@@ -1,0 +1,82 @@
+//! Coherence training: a few steps on retain data after a cut, so that what is left fits together again
+//! (the last step of expand–route–ablate, Cloud et al. 2024, §4.2).
+
+use std::time::Instant;
+
+use lobe_methods::{Bench, Loot, Start, Variant};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bench::{Desk, LANES};
+use super::loot::Draw;
+use super::{Work, tune, write_model};
+use crate::error::LabError;
+use crate::exec::{Context, Trainee, train};
+use crate::recipe::{Stage, typed};
+
+/// `do = "cohere"`: ordinary training on retain data; what was cut stays cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cohere {
+    /// Optimiser steps.
+    #[schemars(range(min = 1))]
+    pub steps: u64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Examples per step.
+    #[schemars(range(min = 1))]
+    pub batch: usize,
+    /// How many different retain examples there are; 0 is all.
+    pub examples: usize,
+    /// Evaluate every so many steps.
+    #[schemars(range(min = 1))]
+    pub eval_every: u64,
+}
+
+impl Default for Cohere {
+    fn default() -> Self {
+        Cohere { steps: 40, lr: 5e-4, batch: 16, examples: 0, eval_every: 10 }
+    }
+}
+
+pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
+    let start = Instant::now();
+    let x = c.experiment;
+    let s: Cohere = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
+    if s.steps == 0 || s.batch == 0 || s.eval_every == 0 || !(s.lr > 0.0) {
+        return Err(LabError::other(format!("{}: steps, batch, lr and eval_every are above 0", stage.name)));
+    }
+    let desk = Desk::new(c, stage, work, "forget")?;
+    let variant = Variant {
+        name: "cohere".into(),
+        start: Start::AsIs,
+        lr: s.lr,
+        steps: s.steps,
+        warmup: 0,
+        batch: s.batch,
+        weight_decay: 0.0,
+        loot: Loot::Retain,
+        retain_share: 0.0,
+        examples: (s.examples > 0).then_some(s.examples),
+        rank: None,
+        watch: None,
+        eval_every: s.eval_every,
+    };
+    let source = Box::new(Draw::new(x, desk.label, &variant, work.seed, LANES)?);
+    let plan = lobe_engine::Plan::plain(x.layout());
+    let model = lobe_engine::Buf::from_slice(desk.victim());
+    let mut all = [Trainee::new(model, plan, source, tune::spec(&variant), None, String::new(), Some(&desk.eval))?];
+    train(c, &mut all, &|_, note| desk.say(note))?;
+    let [mut done] = all;
+    // Zeroed units have no gradient, but what is zero by decision is kept so by force.
+    if let Some(region) = desk.cut() {
+        lobe_methods::remove::ablate::zero(x.layout(), &mut done.member.params, region);
+    }
+    let mut log = work.dir.metrics()?;
+    for m in &done.curve {
+        log.append(m)?;
+    }
+    log.sync()?;
+    write_model(c, &work.dir, &done.member.params, &work.key)?;
+    work.finish(start, done.targets as f64, "tokens/s")
+}

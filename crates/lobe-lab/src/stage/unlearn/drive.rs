@@ -1,0 +1,188 @@
+//! How a step is made of the terms' gradients: at once, at sharpened weights, under an adversary in the
+//! residual stream, or at weights a simulated attacker reached.
+
+use lobe_engine::ops::head::RowWeights;
+use lobe_engine::{
+    EngineError, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Program, Schedule, ShardRows, SiteId,
+    Tape, Var,
+};
+use lobe_methods::unlearn::{Drive, Side};
+
+use super::program::Terms;
+use crate::error::LabError;
+use crate::exec::Context;
+
+pub(super) struct Driver<'a> {
+    c: &'a Context<'a>,
+    drive: Drive,
+    optimiser: Optimiser,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(c: &'a Context<'a>, drive: Drive, optimiser: Optimiser) -> Driver<'a> {
+        Driver { c, drive, optimiser }
+    }
+
+    /// One update; returns the objective where the gradient was taken.
+    pub(super) fn step(&self, m: &mut Member, mut program: Terms<'_>, step: u64) -> Result<f64, LabError> {
+        let value = match self.drive {
+            Drive::Plain => self.gradients(m, &program)?,
+            Drive::Sam { rho } => self.sharpened(m, &program, rho)?,
+            Drive::Lat { layer, eps, steps, lr } => {
+                self.adversary(m, &mut program, layer, eps, steps, lr)?;
+                self.gradients(m, &program)?
+            }
+            Drive::Tar { steps, lr, every } => self.attacked(m, &program, steps, lr, every)?,
+        };
+        m.update(self.c.experiment.layout(), &self.optimiser, step);
+        Ok(value)
+    }
+
+    fn gradients(&self, m: &mut Member, program: &dyn Program) -> Result<f64, LabError> {
+        if program.shards() == 0 {
+            return Ok(0.0);
+        }
+        Ok(self.c.runner.gradients(self.c.experiment.layout(), m, program)?.objective)
+    }
+
+    /// Forget gradient at θ + ρ g/|g|, retain gradient at θ.
+    fn sharpened(&self, m: &mut Member, program: &Terms<'_>, rho: f32) -> Result<f64, LabError> {
+        let forget = program.only(Side::Forget);
+        self.gradients(m, &forget)?;
+        let g = m.gradient();
+        m.clear();
+        let norm = g.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() as f32;
+        let here = m.params.clone();
+        if norm > 0.0 {
+            m.params.iter_mut().zip(&g).for_each(|(p, g)| *p += rho * g / norm);
+        }
+        let value = self.gradients(m, &forget);
+        m.params.copy_from_slice(&here);
+        Ok(value? + self.gradients(m, &program.only(Side::Retain))?)
+    }
+
+    /// Trains a perturbation of the forget examples' residual stream that undoes the removal: it
+    /// ascends the forget terms, each row's norm at most `eps`.
+    fn adversary(
+        &self,
+        m: &Member,
+        program: &mut Terms<'_>,
+        layer: usize,
+        eps: f32,
+        steps: usize,
+        lr: f32,
+    ) -> Result<(), LabError> {
+        let x = self.c.experiment;
+        let (Some(net), forget) = (x.net.gpt(), program.only(Side::Forget)) else { return Ok(()) };
+        let Some(site) = net.residual_site(layer) else {
+            return Err(LabError::other(format!("unlearn: the network has no block {layer} to perturb")));
+        };
+        let width = net.config.width;
+        let mut rows: Vec<Vec<f32>> =
+            (0..forget.shards()).map(|s| vec![0.0; forget.rows(s).rows * width]).collect();
+        for _ in 0..steps {
+            let mut attack = program.only(Side::Forget);
+            attack.added = Some((site, rows));
+            let gradients = self.site_gradients(&m.params, &attack, site)?;
+            rows = attack.added.map(|(_, rows)| rows).unwrap_or_default();
+            for (delta, g) in rows.iter_mut().zip(gradients) {
+                for (d, g) in delta.chunks_exact_mut(width).zip(g.chunks_exact(width)) {
+                    let norm = g.iter().map(|g| g * g).sum::<f32>().sqrt();
+                    if norm > 0.0 {
+                        d.iter_mut().zip(g).for_each(|(d, g)| *d += lr * g / norm);
+                    }
+                    let size = d.iter().map(|d| d * d).sum::<f32>().sqrt();
+                    if size > eps {
+                        d.iter_mut().for_each(|d| *d *= eps / size);
+                    }
+                }
+            }
+        }
+        // The retain examples, which come after, are left alone.
+        let all = (0..program.shards()).map(|s| match rows.get(s) {
+            Some(r) => r.clone(),
+            None => vec![0.0; program.rows(s).rows * width],
+        });
+        program.added = Some((site, all.collect()));
+        Ok(())
+    }
+
+    /// dL/d(what leaves `site`) for each shard.
+    fn site_gradients(
+        &self,
+        params: &[f32],
+        program: &Terms<'_>,
+        site: SiteId,
+    ) -> Result<Vec<Vec<f32>>, LabError> {
+        let x = self.c.experiment;
+        let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
+        let tokens = net.token_embedding();
+        let plan = Plan::plain(x.layout()).train_only(|p| p == tokens);
+        let shards: Vec<usize> = (0..program.shards()).collect();
+        let parts = self.c.runner.map(&shards, |ws, s| -> Result<Vec<f32>, EngineError> {
+            let mut unused = vec![0.0; x.layout().len()];
+            let mut tape = Tape::new(ws, x.layout(), params, Some(&mut unused), &plan, program.rows(*s));
+            tape.watch(site);
+            program.forward(*s, &mut tape)?;
+            tape.backward(*s)?;
+            let none = || EngineError::Invalid("no term reads above the perturbed block".into());
+            tape.watched(site).map(<[f32]>::to_vec).ok_or_else(none)
+        });
+        Ok(parts.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Forget gradient averaged over the way of an attacker who fine-tunes on the same forget
+    /// examples (first order), retain gradient at θ.
+    fn attacked(
+        &self,
+        m: &mut Member,
+        program: &Terms<'_>,
+        steps: usize,
+        lr: f32,
+        every: usize,
+    ) -> Result<f64, LabError> {
+        let x = self.c.experiment;
+        let forget = program.only(Side::Forget);
+        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let optimiser = Optimiser { kind, schedule: Schedule::constant(lr), weight_decay: 0.0, ..self.optimiser };
+        let state = OptimiserState::new(m.params.len(), kind);
+        let mut attacker = Member::new(m.params.clone(), Plan::plain(x.layout()), state, super::super::bench::LANES)?;
+        let here = m.params.clone();
+        let stops = (steps / every.max(1)).max(1) as f32;
+        let mut value = 0.0;
+        for step in 1..=steps {
+            self.gradients(&mut attacker, &FineTune { forget: &forget, net: x.net.gpt() })?;
+            attacker.update(x.layout(), &optimiser, step as u64 - 1);
+            if step % every.max(1) == 0 {
+                m.params.copy_from_slice(&attacker.params);
+                value = self.gradients(m, &forget)?;
+            }
+        }
+        m.params.copy_from_slice(&here);
+        m.scale(1.0 / stops);
+        Ok(value + self.gradients(m, &program.only(Side::Retain))?)
+    }
+}
+
+/// Ordinary fine-tuning on the forget examples of a step: what the simulated attacker does.
+struct FineTune<'a> {
+    forget: &'a Terms<'a>,
+    net: Option<&'a lobe_nets::Gpt>,
+}
+
+impl Program for FineTune<'_> {
+    fn shards(&self) -> usize {
+        self.forget.shards()
+    }
+    fn rows(&self, shard: usize) -> ShardRows<'_> {
+        self.forget.rows(shard)
+    }
+    fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
+        let Some(net) = self.net else { return Ok(None) };
+        let (inputs, targets, seq) = self.forget.tokens(shard);
+        let h = net.hidden(tape, inputs, seq)?;
+        let weight = 1.0 / self.forget.targets().max(1) as f32;
+        tape.cross_entropy(h, net.head(), targets, RowWeights::One(weight))?;
+        Ok(None)
+    }
+}

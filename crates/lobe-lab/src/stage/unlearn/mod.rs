@@ -1,0 +1,186 @@
+//! Post-hoc removal: goes on training an arm's model with a method's terms.
+
+mod drive;
+mod pool;
+mod program;
+
+use std::time::Instant;
+
+use lobe_engine::{Buf, Layout, Member, OptimiserState, ParamId, Plan};
+use lobe_methods::Unlearn;
+use lobe_methods::unlearn::{Moves, Reads, Shape, Side, Term};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Work, write_model};
+use crate::error::LabError;
+use crate::exec::{Context, EvalSet, Experiment, Scores, evaluate, optimiser, unlearn};
+use crate::recipe::{Stage, typed};
+use crate::store::Metric;
+use drive::Driver;
+use pool::Pool;
+use program::Terms;
+
+/// `do = "unlearn"`: every arm with a post-hoc method goes on from the arm it names. Steps, rate and
+/// batch stand in `[unlearn]` or in the arm's `train`; a step sees `batch` forget and `batch` retain examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnlearnStage {
+    /// How many different forget examples there are to unlearn from; 0 is all that are labelled.
+    pub forget_examples: usize,
+    /// How many different retain examples there are; 0 is all that are labelled.
+    pub retain_examples: usize,
+}
+
+impl Default for UnlearnStage {
+    fn default() -> Self {
+        UnlearnStage { forget_examples: 256, retain_examples: 512 }
+    }
+}
+
+/// Held-out examples per label that are evaluated along the way.
+const EVALUATED: usize = 100;
+
+pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
+    let start = Instant::now();
+    let x = c.experiment;
+    let settings: UnlearnStage = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
+    let arm = &x.arms[work.arm].arm;
+    let train = x.recipe.train_of(arm);
+    let (method, terms) = method(x, work.arm)?;
+    let reference = work.parent(c, stage)?;
+    let key = Experiment::key(work.seed).child("unlearn");
+    let labels = x.labels_of(work.arm, work.seed)?;
+    let pool = |side, most| Pool::new(c, &reference, side, &labels, most, key, &terms);
+    let pools = [pool(Side::Forget, settings.forget_examples)?, pool(Side::Retain, settings.retain_examples)?];
+    let first = method.start(x.layout(), &reference, key.child("start"));
+    let params = first.map_or_else(|| reference.clone(), |p| Buf::from_slice(&p));
+    let plan = plan(x, &*method, &terms);
+    let state = OptimiserState::new(params.len(), optimiser(train).kind);
+    let mut member = Member::new(params, plan, state, train.lanes)?;
+    let driver = Driver::new(c, method.drive(), optimiser(train));
+    let eval = EvalSet::new(x, |_| true, EVALUATED);
+    let goal = match method.stop_within() {
+        Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),
+        None => None,
+    };
+    let mut log = work.dir.metrics()?;
+    let (mut tokens, mut steps) = (0u64, 0);
+    for step in 0..train.steps {
+        c.options.check_stop()?;
+        if step == 0 {
+            append(x, &mut log, 0, &scores(c, &member.params, &eval)?)?;
+        }
+        let program = Terms::new(x, &pools, &terms, train.batch, step, train.steps, key);
+        tokens += program.targets() as u64;
+        let value = driver.step(&mut member, program, step)?;
+        steps = step + 1;
+        if steps.is_multiple_of(train.log_every) || steps == train.steps {
+            log.append(&number(Some(steps), "all", "objective", value, "nat"))?;
+        }
+        if steps.is_multiple_of(train.eval_every) || steps == train.steps {
+            let s = scores(c, &member.params, &eval)?;
+            append(x, &mut log, steps, &s)?;
+            let note = format!("{}, seed {}: step {steps}/{}", arm.name, work.seed, train.steps);
+            c.options.progress.advance(work.base, &note);
+            if let Some((l, goal)) = kept(x, &s).zip(goal)
+                && l <= goal
+            {
+                break;
+            }
+        }
+    }
+    log.append(&number(None, "all", "removal_steps", steps as f64, "steps"))?;
+    log.append(&number(None, "all", "removal_tokens", tokens as f64, "tokens"))?;
+    log.sync()?;
+    write_model(c, &work.dir, &member.params, &work.key)?;
+    work.finish(start, tokens as f64, "tokens/s")
+}
+
+/// Builds an arm's method and its terms; also run before anything is trained.
+pub(crate) fn method(x: &Experiment, arm: usize) -> Result<(Box<dyn Unlearn>, Vec<Term>), LabError> {
+    let a = &x.arms[arm].arm;
+    let refuse = |e: &lobe_methods::ParamError| {
+        LabError::setting(&crate::exec::in_recipe(e).within(&["arms", a.name.as_str()]))
+    };
+    let Some(built) = unlearn(&a.method, &a.value()) else {
+        return Err(LabError::other(format!("arms.{}: {:?} is not a post-hoc method", a.name, a.method)));
+    };
+    let (method, _) = built.map_err(|e| refuse(&e))?;
+    let Some(net) = x.net.gpt() else {
+        return Err(LabError::other(format!("arms.{}: {} needs a language model", a.name, a.method)));
+    };
+    let shape = Shape { layers: net.config.layers, width: net.config.width, vocab: net.config.vocab };
+    let terms = method.terms(shape, Experiment::key(0).child("unlearn")).map_err(|e| refuse(&e))?;
+    for t in &terms {
+        if let Reads::Hidden { layer } = t.objective.reads()
+            && layer >= shape.layers
+        {
+            let what = format!("layer {layer}, but the network has {} blocks", shape.layers);
+            return Err(LabError::other(format!("arms.{}: {what}", a.name)));
+        }
+    }
+    Ok((method, terms))
+}
+
+/// What may move: the method's choice, and nothing that no term reaches.
+fn plan(x: &Experiment, method: &dyn Unlearn, terms: &[Term]) -> Plan {
+    let layout = x.layout();
+    let Some(net) = x.net.gpt() else { return Plan::plain(layout) };
+    let shape = Shape { layers: net.config.layers, width: net.config.width, vocab: net.config.vocab };
+    let deepest = terms.iter().map(|t| depth(&t.objective.reads(), shape.layers)).max().unwrap_or(0);
+    let moves = method.moves(shape);
+    Plan::plain(layout).train_only(|p| match &moves {
+        Moves::All => reached(layout, p, deepest, shape.layers),
+        Moves::MlpOut(blocks) => blocks.clone().filter_map(|b| net.mlp_out(b)).any(|(w, b)| w == p || b == Some(p)),
+    })
+}
+
+/// How many blocks a term needs; one more than there are for the read-out.
+pub(super) fn depth(reads: &Reads, layers: usize) -> usize {
+    match reads {
+        Reads::Hidden { layer } => layer + 1,
+        _ => layers + 1,
+    }
+}
+
+/// Whether a gradient from `deepest` blocks up reaches a tensor.
+fn reached(layout: &Layout, p: ParamId, deepest: usize, layers: usize) -> bool {
+    let name = &layout.get(p).name;
+    let block = name.strip_prefix("blocks.").and_then(|n| n.split('.').next()?.parse::<usize>().ok());
+    match block {
+        Some(b) => b < deepest,
+        None => name.starts_with("embed") || deepest > layers,
+    }
+}
+
+fn scores(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Scores, LabError> {
+    Ok(evaluate(c.experiment, c.runner, &[(params, eval)])?.remove(0))
+}
+
+fn loss(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Option<f64>, LabError> {
+    Ok(kept(c.experiment, &scores(c, params, eval)?))
+}
+
+/// Mean loss over everything that is not to be forgotten.
+fn kept(x: &Experiment, s: &Scores) -> Option<f64> {
+    let of = x.test_labels().into_iter().filter(|l| *l != lobe_core::FORGET).filter_map(|l| s.loss(l));
+    let all: Vec<f64> = of.collect();
+    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+}
+
+fn append(
+    x: &Experiment,
+    log: &mut crate::store::MetricsLog,
+    step: u64,
+    scores: &Scores,
+) -> Result<(), LabError> {
+    for m in scores.metrics(x, Some(step)) {
+        log.append(&m)?;
+    }
+    Ok(())
+}
+
+fn number(step: Option<u64>, label: &str, metric: &str, value: f64, unit: &str) -> Metric {
+    Metric { step, label: label.into(), metric: metric.into(), value, unit: unit.into() }
+}

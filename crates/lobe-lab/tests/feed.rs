@@ -1,0 +1,166 @@
+//! What arms see: kinds of steps in exact counts, and filtering by document and by token.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::atomic::AtomicBool;
+
+use lobe_core::{FORGET, LabelId, RETAIN};
+use lobe_lab::exec::{Experiment, Feed, Options, Silent, Step, resolve, run};
+use lobe_lab::recipe::Written;
+
+const STEPS: u64 = 60;
+
+fn recipe(data: &str, arms: &str) -> Written {
+    let text = format!(
+        r#"
+name = "feed"
+seeds = 1
+[data]
+kind = "bilingual"
+stories = 120
+test_stories = 8
+{data}
+[model]
+kind = "gpt"
+layers = 2
+width = 16
+heads = 2
+[regions]
+module = "blocks.*.mlp.post[-8..]"
+[train]
+steps = {STEPS}
+batch = 4
+{arms}
+[[stage]]
+do = "train"
+"#
+    );
+    Written::from_str("feed.toml", &text).unwrap()
+}
+
+fn open(written: &Written) -> Experiment {
+    Experiment::open(&resolve(written).unwrap().0).unwrap()
+}
+
+fn feed(x: &Experiment, arm: &str) -> Feed {
+    let n = x.arms.iter().position(|a| a.arm.name == arm).unwrap();
+    Feed::new(x, n, 0).unwrap()
+}
+
+/// (label of the first row, sequences, targets) of a step.
+fn step(x: &Experiment, feed: &mut Feed, step: u64) -> (LabelId, usize, usize) {
+    feed.load(x, step).unwrap();
+    let Step::Tokens(batch) = &feed.step else { unreachable!() };
+    let label = if batch.is_empty() { FORGET } else { batch.row_label(0, 0) };
+    (label, batch.len(), batch.targets())
+}
+
+const ONE_CLASS: &str = r#"
+batches = "one-class"
+class_weights = [0.5, 0.5, 0]
+forget = { language = "es" }
+retain = { language = "en" }"#;
+
+#[test]
+fn kinds_of_steps_come_in_exact_counts_and_in_any_order() {
+    let x = open(&recipe(
+        ONE_CLASS,
+        "[arms.plain]\nmethod = \"none\"\n[arms.modular]\nmethod = \"modular\"\nregion = \"module\"",
+    ));
+    let (spread, robust) = (x.labels.find("forget:spread").unwrap(), x.labels.find("retain:robust").unwrap());
+    let (mut plain, mut modular) = (feed(&x, "plain"), feed(&x, "modular"));
+    let labels: Vec<LabelId> = (0..STEPS).map(|s| step(&x, &mut modular, s).0).collect();
+    let truth: Vec<LabelId> = (0..STEPS).map(|s| step(&x, &mut plain, s).0).collect();
+    let count = |all: &[LabelId], l| all.iter().filter(|x| **x == l).count();
+    let (forget, retain) = (count(&truth, FORGET), count(&truth, RETAIN));
+    assert_eq!(forget + retain, STEPS as usize);
+    assert_eq!(count(&labels, spread), (0.5 * forget as f64).round() as usize);
+    assert_eq!(count(&labels, robust), (0.2 * retain as f64).round() as usize);
+    for (kind, truth) in labels.iter().zip(&truth) {
+        assert_eq!([FORGET, spread].contains(kind), *truth == FORGET, "a kind keeps its label's data");
+    }
+    let mut again = feed(&x, "modular");
+    for s in [40, 3, 59] {
+        assert_eq!(step(&x, &mut again, s).0, labels[s as usize], "step {s}");
+    }
+}
+
+const MIXED: &str = r#"
+retain = { language = "en" }"#;
+const FILTERS: &str = r#"
+[arms.plain]
+method = "none"
+[arms.document]
+method = "filter"
+[arms.token]
+method = "filter"
+level = "token""#;
+
+#[test]
+fn without_token_weights_both_levels_of_filtering_are_one() {
+    let data = format!("{MIXED}\nforget = {{ language = \"es\" }}");
+    let x = open(&recipe(&data, FILTERS));
+    let (mut document, mut token) = (feed(&x, "document"), feed(&x, "token"));
+    for s in 0..STEPS {
+        assert_eq!(step(&x, &mut document, s), step(&x, &mut token, s), "step {s}");
+    }
+}
+
+#[test]
+fn filtered_tokens_stay_as_context_and_weak_ones_as_targets() {
+    // Names and full stops are in both languages.
+    let data = format!("{MIXED}\nforget = {{ language = \"es\", tokens = {{}} }}");
+    let x = open(&recipe(&data, FILTERS));
+    let [mut plain, mut document, mut token] = ["plain", "document", "token"].map(|a| feed(&x, a));
+    let mut sums = [0; 3];
+    for s in 0..STEPS {
+        let all = [&mut plain, &mut document, &mut token].map(|f| step(&x, f, s));
+        assert_eq!(all[0].1, all[2].1, "every story is there, at least for its names");
+        sums.iter_mut().zip(all).for_each(|(sum, step)| *sum += step.2);
+    }
+    assert!(sums[1] < sums[2] && sums[2] < sums[0], "{sums:?}");
+    feedback(&x, &mut token);
+}
+
+/// Inputs are whole where targets are not.
+fn feedback(x: &Experiment, feed: &mut Feed) {
+    for s in 0..STEPS {
+        feed.load(x, s).unwrap();
+        let Step::Tokens(batch) = &feed.step else { unreachable!() };
+        for shard in 0..batch.shards() {
+            let (inputs, targets, _) = batch.tokens(shard);
+            if batch.row_label(shard, 0) != FORGET {
+                continue;
+            }
+            for (next, target) in inputs[1..].iter().zip(targets) {
+                assert!(*target == lobe_engine::ops::head::IGNORE || next == target);
+            }
+            let ignored = targets.iter().filter(|t| **t == lobe_engine::ops::head::IGNORE).count();
+            assert!(ignored > 0 && inputs.iter().any(|t| *t != 0));
+            return;
+        }
+    }
+    unreachable!("no forget data");
+}
+
+#[test]
+fn modular_profiles_and_era_train() {
+    let arms = r#"
+[arms.modular]
+method = "modular"
+region = "module"
+train = { steps = 8 }
+[arms.era]
+method = "era"
+region = "module"
+train = { steps = 4 }"#;
+    let written = recipe(ONE_CLASS, arms);
+    let (recipe, derived) = resolve(&written).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let options =
+        Options { threads: 1, stop: &stop, progress: &Silent, command: String::new(), build: String::new() };
+    let out = dir.path().join("run");
+    run(&written, &recipe, &derived, &out, &options).unwrap();
+    let results = std::fs::read_to_string(out.join("results.csv")).unwrap();
+    assert!(results.contains("forget:spread") || results.contains("retain:robust"), "{results}");
+}
