@@ -7,6 +7,7 @@ use lobe_core::Key;
 use serde::Deserialize;
 
 use crate::manifest::{Arm, Manifest, text, texts};
+use crate::matrix::Matrix;
 use crate::stats::{self, Summary};
 
 /// What was measured: a column of `results.csv` once arm, seed and step are set aside.
@@ -136,7 +137,11 @@ pub struct RunData {
     /// What was left out while reading, for the reader of the report.
     pub warnings: Vec<String>,
     index: OnceLock<Index>,
+    matrix: OnceLock<Option<Matrix>>,
 }
+
+/// Stages whose own losses are no attack's.
+const NO_ATTACKS: [&str; 6] = ["train", "ablate", "unlearn", "distill", "cohere", "measure"];
 
 /// What is asked again and again, worked out at the first question.
 #[derive(Debug, Clone, Default)]
@@ -149,7 +154,13 @@ struct Index {
 impl Index {
     fn of(run: &RunData) -> Index {
         let named = run.manifest.stages.iter().filter(|s| s.does == "relearn").map(|s| s.name.clone());
-        let measured = run.results.keys().filter(|q| q.metric.starts_with("relearn_loss"));
+        let attack = |q: &&Quantity| {
+            let does = run.does(&q.stage);
+            let base = q.metric.split('@').next().unwrap_or_default();
+            matches!(base, "relearn_loss" | "attack_best" | "recovery")
+                || (base.strip_suffix("_loss") == Some(does) && !NO_ATTACKS.contains(&does))
+        };
+        let measured = run.results.keys().filter(attack);
         let attacks: BTreeSet<String> = named.chain(measured.map(|q| q.stage.clone())).collect();
         let mut models: BTreeMap<String, BTreeMap<String, (String, String)>> = BTreeMap::new();
         for stage in run.stages().filter(|s| !attacks.contains(*s)) {
@@ -193,14 +204,24 @@ impl RunData {
         self.known(self.manifest.reference.filter.as_deref())
     }
 
+    /// The network that was never trained.
+    pub fn fresh(&self) -> Option<&str> {
+        self.known(self.manifest.reference.fresh.as_deref())
+    }
+
     fn known<'a>(&'a self, name: Option<&'a str>) -> Option<&'a str> {
         name.filter(|n| self.arms().iter().any(|a| a.name == *n))
     }
 
-    /// Baseline, control and filter are shown as they were trained; every other arm as the last
-    /// stage left it.
+    /// Baseline, control, filter and the untrained network are shown as they were made; every other
+    /// arm as the last stage left it.
     pub fn is_reference(&self, arm: &str) -> bool {
-        [self.baseline(), self.control(), self.filter()].contains(&Some(arm))
+        [self.baseline(), self.control(), self.filter(), self.fresh()].contains(&Some(arm))
+    }
+
+    /// An arm by its name.
+    pub fn arm(&self, name: &str) -> Option<&Arm> {
+        self.arms().iter().find(|a| a.name == name)
     }
 
     /// Stages that tried to bring a capability back, in order.
@@ -214,6 +235,39 @@ impl RunData {
 
     fn index(&self) -> &Index {
         self.index.get_or_init(|| Index::of(self))
+    }
+
+    /// Every arm under every attack, if an attack was measured.
+    pub(crate) fn matrix(&self) -> Option<&Matrix> {
+        self.matrix.get_or_init(|| Matrix::of(self)).as_ref()
+    }
+
+    /// What a stage does; empty if the manifest does not say.
+    pub fn does(&self, stage: &str) -> &str {
+        self.manifest.stages.iter().find(|s| s.name == stage).map_or("", |s| s.does.as_str())
+    }
+
+    /// Metric of an attack's loss over its steps.
+    pub(crate) fn attack_metric(&self, stage: &str) -> String {
+        let own = format!("{}_loss", self.does(stage));
+        if self.of(stage, &own).next().is_some() { own } else { "relearn_loss".to_owned() }
+    }
+
+    /// A metric of a stage, label by label.
+    pub(crate) fn of<'a, 'b>(
+        &'a self,
+        stage: &'b str,
+        metric: &'b str,
+    ) -> impl Iterator<Item = (&'a Quantity, &'a Measured)> + use<'a, 'b> {
+        let from = Quantity { stage: stage.to_owned(), metric: metric.to_owned(), label: String::new() };
+        self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric == metric)
+    }
+
+    /// The label whose capability an attack tries to bring back: `forget`, or the first it measured
+    /// `metric` for.
+    pub(crate) fn target(&self, stage: &str, metric: &str) -> Option<&str> {
+        let place = |l: &str| (l != "forget", self.manifest.labels.iter().position(|k| k == l));
+        self.of(stage, metric).map(|(q, _)| q.label.as_str()).min_by_key(|l| place(l))
     }
 
     /// Stage names, in order.
@@ -239,10 +293,30 @@ impl RunData {
         Some((first, if self.is_reference(arm) { first } else { last }))
     }
 
+    /// The arm and the stage whose model `arm` was before anything was removed from it. A post-hoc
+    /// arm starts from the newest model that its `from` has up to the stage of its own first one.
+    fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
+        let (first, _) = self.before_after(arm, metric)?;
+        let from = self.known(self.arm(arm)?.from.as_deref()).filter(|f| *f != arm);
+        let Some(from) = from.filter(|_| !self.is_reference(arm) && self.does(first) != "train") else {
+            return Some((arm, first));
+        };
+        let until = self.stages().position(|s| s == first).unwrap_or(0);
+        let older = self.stages().take(until + 1).filter(|s| !self.is_attack(s));
+        let made = |s: &&str| self.of(s, metric).any(|(_, m)| m.by_arm.contains_key(from));
+        Some(older.filter(made).last().map_or((arm, first), |stage| (from, stage)))
+    }
+
+    /// Whether something was done to the arm's model between two measurements of `metric`.
+    pub fn changed(&self, arm: &str, metric: &str) -> bool {
+        let last = self.before_after(arm, metric).map(|(_, last)| (arm, last));
+        last.is_some() && last != self.origin(arm, metric)
+    }
+
     /// Final numbers of an arm before anything was cut, by seed.
     pub fn before(&self, arm: &str, metric: &str, label: &str) -> Vec<(u64, f64)> {
-        let stage = self.before_after(arm, metric).map(|(first, _)| first);
-        stage.and_then(|s| self.measured(s, metric, label)).map_or_else(Vec::new, |m| m.finals(arm))
+        let Some((origin, stage)) = self.origin(arm, metric) else { return Vec::new() };
+        self.measured(stage, metric, label).map_or_else(Vec::new, |m| m.finals(origin))
     }
 
     /// Final numbers of an arm after everything that was cut, by seed.
@@ -278,13 +352,16 @@ impl RunData {
 
 /// Reading order of the metrics every run has; others follow by name.
 fn metric_rank(metric: &str) -> usize {
-    const ORDER: [&str; 13] = [
+    const ORDER: [&str; 16] = [
         "loss",
         "calibrated_loss",
         "accuracy",
         "probe_accuracy",
         "probe_chance",
         "gap_closed",
+        "recovery",
+        "attack_best",
+        "attack_retain",
         "relearn_loss",
         "steps_to_baseline",
         "steps_budget",

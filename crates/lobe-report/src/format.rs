@@ -48,6 +48,23 @@ pub(crate) fn percent_interval(s: &Summary) -> String {
     }
 }
 
+/// A share with two decimals, as a matrix of them is read.
+pub(crate) fn share(v: f64) -> String {
+    if v.abs() >= 1000.0 {
+        return number(v);
+    }
+    let text = format!("{:.2}", v.abs());
+    if v < 0.0 && text != "0.00" { format!("−{text}") } else { text }
+}
+
+/// [`interval`] of a share.
+pub(crate) fn share_interval(s: &Summary) -> String {
+    match s.interval {
+        Some((low, high)) => format!("{} [{}, {}]", share(s.mean), share(low), share(high)),
+        None => share(s.mean),
+    }
+}
+
 fn spread(s: &Summary) -> String {
     let Some((low, high)) = s.interval else { return number(s.mean) };
     let (width, size) = (high - low, low.abs().max(high.abs()));

@@ -20,13 +20,18 @@ mod format;
 pub mod html;
 mod load;
 mod manifest;
+mod matrix;
 mod palette;
+mod ranking;
+pub mod record;
 pub mod stats;
 mod svg;
 mod tables;
+mod targets;
 pub mod terminal;
 pub mod verdict;
 
 pub use data::{Activity, Measured, Point, Quantity, RunData, Timing};
 pub use error::ReportError;
 pub use manifest::{Arm, Derived, Manifest, Reference, Stage};
+pub use targets::{Target, Targets};

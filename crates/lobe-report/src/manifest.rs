@@ -61,6 +61,12 @@ pub struct Arm {
     /// True for an arm that never had the capability.
     #[serde(default)]
     pub control: bool,
+    /// The arm whose model a post-hoc method started from.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub from: Option<String>,
+    /// `training-time`, `post-hoc` or `control`.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub kind: Option<String>,
 }
 
 /// One step of the experiment.
@@ -89,6 +95,9 @@ pub struct Reference {
     /// Ordinary training on filtered data.
     #[serde(default, deserialize_with = "maybe_text")]
     pub filter: Option<String>,
+    /// A network that was never trained.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub fresh: Option<String>,
 }
 
 /// A setting that the recipe did not state.

@@ -44,7 +44,7 @@ impl Table {
     }
 
     /// Without the columns in which nothing is known.
-    fn known(&self) -> Table {
+    pub(crate) fn known(&self) -> Table {
         let has = |i: &usize| *i < self.heads || self.rows.iter().any(|r| r[*i].main != MISSING);
         self.pick(&(0..self.header.len()).filter(has).collect::<Vec<_>>())
     }
@@ -161,14 +161,22 @@ pub(crate) fn arms(run: &RunData) -> Table {
             () if Some(name) == run.baseline() => "baseline",
             () if Some(name) == run.control() || a.control => "control",
             () if Some(name) == run.filter() => "filter",
+            () if Some(name) == run.fresh() => "untrained",
             () => "",
         };
         let region = a.region.clone().unwrap_or_else(|| MISSING.to_owned());
-        [a.name.clone(), a.method.clone(), region, role.to_owned(), a.note.clone()].map(Cell::from).to_vec()
+        let from = a.from.clone().unwrap_or_else(|| MISSING.to_owned());
+        let kind = a.kind.clone().unwrap_or_else(|| MISSING.to_owned());
+        [a.name.clone(), a.method.clone(), from, kind, region, role.to_owned(), a.note.clone()]
+            .map(Cell::from)
+            .to_vec()
     };
-    Table {
-        header: ["arm", "method", "region", "role", "note"].map(String::from).to_vec(),
+    let all = Table {
+        header: ["arm", "method", "starts from", "kind", "region", "role", "note"].map(String::from).to_vec(),
         heads: 1,
         rows: run.arms().iter().map(row).collect(),
-    }
+    };
+    // Older runs know neither of the two.
+    let has = |i: usize| all.rows.iter().any(|r| r[i].main != MISSING);
+    all.pick(&(0..7).filter(|i| !matches!(i, 2 | 3) || has(*i)).collect::<Vec<_>>())
 }

@@ -4,7 +4,9 @@ use comfy_table::{ContentArrangement, LineStyle, TableStyle};
 
 use crate::RunData;
 use crate::figures;
-use crate::format::{number, shorten};
+use crate::format::{MISSING, number, share, shorten};
+use crate::matrix::{Matrix, RETAIN_TOLERANCE};
+use crate::ranking;
 use crate::stats::mean;
 use crate::tables::{self, Table};
 use crate::verdict::{forgotten, verdict};
@@ -18,13 +20,22 @@ pub enum Style {
     Ascii,
 }
 
+/// Arms with a verdict in words where a matrix shows all of them.
+const SPOKEN: usize = 6;
+
 /// The report as text, at most `width` characters wide where words allow it.
 pub fn render(run: &RunData, width: usize, style: Style) -> String {
     let width = width.clamp(40, 400);
     let m = &run.manifest;
     let mut out = format!("{}\n{} arms, {} seeds, {}\n\n", m.name, m.arms.len(), m.seeds.len(), m.state);
     let verdict = verdict(run);
-    for arm in &verdict.arms {
+    let matrix = run.matrix().filter(|m| m.attacks.len() > 1);
+    let spoken = if matrix.is_some() { SPOKEN } else { verdict.arms.len() };
+    if !verdict.summary.is_empty() {
+        out.push_str(&wrap(&verdict.summary.join(" "), width));
+        out.push('\n');
+    }
+    for arm in verdict.arms.iter().take(spoken) {
         let text = format!("{}: {} {}", arm.arm, arm.sentences.join(" "), arm.conclusion);
         out.push_str(&wrap(text.trim_end(), width));
         out.push('\n');
@@ -32,10 +43,23 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
     for line in verdict.caveats.iter().chain(&run.warnings) {
         out.push_str(&wrap(line, width));
     }
-    for stage in run.attack_stages() {
-        relearning(&mut out, run, stage, width, style);
+    // With a matrix the numbers of single attacks are left to the page.
+    let attacks = run.attack_stages();
+    if let Some(m) = matrix {
+        if verdict.arms.len() > spoken {
+            out.push_str(&wrap(
+                &format!("Words about {} more arms are in the page.", verdict.arms.len() - spoken),
+                width,
+            ));
+        }
+        recoveries(&mut out, m, width, style);
+        ranked(&mut out, run, m, width, style);
+    } else {
+        for stage in &attacks {
+            relearning(&mut out, run, stage, width, style);
+        }
     }
-    for stage in run.stages() {
+    for stage in run.stages().filter(|s| matrix.is_none() || !attacks.contains(s)) {
         let mut table = tables::finals(run, stage).0;
         // Differences are left to the page: a terminal is too narrow.
         table.rows.iter_mut().flat_map(|r| r.iter_mut().skip(table.heads)).for_each(|c| c.sub.clear());
@@ -61,6 +85,56 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
     }
 }
 
+/// Arms × attacks, as many attacks at a time as fit.
+fn recoveries(out: &mut String, m: &Matrix, width: usize, style: Style) {
+    const COLUMN: usize = 11;
+    let columns: Vec<usize> = (0..=m.attacks.len()).collect();
+    let fit = (width.saturating_sub(24) / (COLUMN + 3)).max(1);
+    for part in columns.chunks(fit) {
+        let mut header = vec!["arm".to_owned()];
+        header.extend(part.iter().map(|i| shorten(m.column(*i), COLUMN)));
+        let row = |r: &crate::matrix::Row| {
+            let mark = if r.damaged { " !" } else { "" };
+            let cell = |i: &usize| {
+                let cell = r.cells.get(*i).and_then(Option::as_ref);
+                tables::Cell::from(cell.map_or_else(|| MISSING.to_owned(), |c| share(c.recovery.mean)))
+            };
+            let name = tables::Cell::from(shorten(&r.arm, 18) + mark);
+            std::iter::once(name).chain(part.iter().map(cell)).collect()
+        };
+        let table = Table { header, heads: 1, rows: m.rows.iter().map(row).collect() };
+        section(
+            out,
+            "Recovery: 0 as ignorant as the control, 1 as able as the baseline",
+            &table,
+            width,
+            style,
+        );
+    }
+    if m.rows.iter().any(|r| r.damaged) {
+        let text = format!(
+            "!: retain loss more than {:.0} % above the control's, so low recovery may be a broken model.",
+            RETAIN_TOLERANCE * 100.0
+        );
+        out.push_str(&wrap(&text, width));
+    }
+}
+
+fn ranked(out: &mut String, run: &RunData, m: &Matrix, width: usize, style: Style) {
+    let mut table = ranking::worst_cases(run, m);
+    for cell in table.rows.iter_mut().flatten() {
+        cell.sub.clear();
+    }
+    // As many of the leading columns as fit.
+    let keep: Vec<usize> = (0..table.header.len().min((width.saturating_sub(12) / 17).max(3))).collect();
+    section(out, "Worst case of each arm, the most robust first", &table.pick(&keep), width, style);
+    let mut costs = ranking::attack_costs(run, m);
+    for cell in costs.rows.iter_mut().flatten() {
+        cell.sub.clear();
+    }
+    section(out, "What the attacks cost, means over arms and seeds", &costs, width, style);
+}
+
 fn relearning(out: &mut String, run: &RunData, stage: &str, width: usize, style: Style) {
     let steps = tables::steps(run, stage);
     if steps.rows.is_empty() {
@@ -68,7 +142,7 @@ fn relearning(out: &mut String, run: &RunData, stage: &str, width: usize, style:
     }
     let mut table = steps.clone();
     table.header.push("loss during the attack".into());
-    let measured = forgotten(run, stage, "relearn_loss");
+    let measured = forgotten(run, stage, &run.attack_metric(stage));
     let room = width.saturating_sub(62).clamp(8, 40);
     let curves: Vec<Vec<f64>> = (table.rows.iter())
         .map(|row| measured.map_or_else(Vec::new, |m| resampled(&m.curves(&row[0].main), room)))

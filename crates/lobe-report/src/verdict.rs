@@ -5,12 +5,15 @@
 
 use crate::RunData;
 use crate::data::{Measured, paired_summary, summary};
-use crate::format::{difference, interval, number, percent_interval};
+use crate::format::{difference, interval, number, percent_interval, share_interval};
+use crate::matrix::{Group, Matrix, RETAIN_TOLERANCE, Standing, Worst, standing};
 use crate::stats::Summary;
 
 /// The result of a run in plain language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
+    /// All arms under all attacks, where there are several attacks.
+    pub summary: Vec<String>,
     /// One entry per arm that something was cut from.
     pub arms: Vec<ArmVerdict>,
     /// What limits all of it.
@@ -41,17 +44,18 @@ pub(crate) struct Return {
 
 impl Return {
     pub(crate) fn of(run: &RunData, stage: &str, arm: &str) -> Option<Return> {
+        let loss = run.attack_metric(stage);
         let label = |metric| forgotten(run, stage, metric);
         let seeds = |m: Option<&Measured>| m.map_or_else(Vec::new, |m| m.finals(arm));
         let reached = seeds(label("steps_to_baseline"));
         let budget = seeds(label("steps_budget"));
-        let curves = seeds(label("relearn_loss"));
+        let curves = seeds(label(&loss));
         let mut attacked: Vec<u64> = reached.iter().chain(&budget).chain(&curves).map(|(s, _)| *s).collect();
         attacked.sort_unstable();
         attacked.dedup();
         let budget = budget.iter().map(|(_, v)| *v).reduce(f64::max);
         let last_step = || {
-            let curves = label("relearn_loss")?.curves(arm);
+            let curves = label(&loss)?.curves(arm);
             curves.iter().filter_map(|(_, c)| Some(c.last()?.0)).reduce(f64::max)
         };
         (!attacked.is_empty()).then(|| Return { reached, attacked, budget: budget.or_else(last_step) })
@@ -91,19 +95,69 @@ impl Return {
 
 /// A quantity of an attack stage: of the label `forget`, or of whatever label it has.
 pub(crate) fn forgotten<'a>(run: &'a RunData, stage: &str, metric: &str) -> Option<&'a Measured> {
-    let mut found = run.ordered().into_iter().filter(|(q, _)| q.stage == stage && q.metric == metric);
-    run.measured(stage, metric, "forget").or_else(|| found.next().map(|(_, m)| m))
+    run.measured(stage, metric, run.target(stage, metric)?)
 }
 
 /// Puts the run into words.
 pub fn verdict(run: &RunData) -> Verdict {
-    // An arm that no later stage has measured was not cut (yet): nothing can be said about a cut.
-    let cut = |a: &&crate::Arm| {
-        let changed = run.before_after(&a.name, "loss").is_some_and(|(first, last)| first != last);
-        changed && !run.is_reference(&a.name) && !a.control
+    let matrix = matrix(run);
+    // An arm that no later stage has measured was not cut (yet): nothing can be said about a cut,
+    // unless it met several attacks.
+    let attacked = |a: &crate::Arm| {
+        matrix.and_then(|m| m.row(&a.name)).is_some_and(|r| r.attacks() > 0 && r.group != Group::Reference)
     };
-    let arms: Vec<ArmVerdict> = run.arms().iter().filter(cut).filter_map(|a| arm(run, &a.name)).collect();
-    Verdict { caveats: caveats(run, arms.is_empty()), arms }
+    let cut = |a: &&crate::Arm| {
+        (run.changed(&a.name, "loss") || attacked(a)) && !run.is_reference(&a.name) && !a.control
+    };
+    let mut arms: Vec<ArmVerdict> = run.arms().iter().filter(cut).filter_map(|a| arm(run, &a.name)).collect();
+    if let Some(m) = matrix {
+        let order: Vec<&str> = m.ranked().into_iter().map(|(r, _)| r.arm.as_str()).collect();
+        arms.sort_by_key(|a| order.iter().position(|n| *n == a.arm).unwrap_or(order.len()));
+    }
+    let summary = matrix.map_or_else(Vec::new, |m| overview(run, m));
+    Verdict { summary, caveats: caveats(run, arms.is_empty()), arms }
+}
+
+/// The matrix, where several attacks make one.
+fn matrix(run: &RunData) -> Option<&Matrix> {
+    run.matrix().filter(|m| m.attacks.len() > 1)
+}
+
+/// All arms under all attacks in a few sentences.
+fn overview(run: &RunData, m: &Matrix) -> Vec<String> {
+    let ranked: Vec<_> = m.ranked().into_iter().filter(|(r, _)| r.group != Group::Reference).collect();
+    let Some((best, worst)) = ranked.iter().find(|(r, _)| !r.damaged) else { return Vec::new() };
+    let arms = if ranked.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", ranked.len()) };
+    let mut out = vec![format!(
+        "{arms} met {} attacks. The most robust is {}: at worst ({}) its recovery is {}.",
+        m.attacks.len(),
+        best.arm,
+        m.column(worst.column),
+        share_interval(&worst.recovery)
+    )];
+    let broken = ranked.iter().filter(|(r, _)| r.damaged).count();
+    if let Some(control) = run.control() {
+        let judged = |s| {
+            let same = |r: &&(&crate::matrix::Row, Worst)| {
+                !r.0.damaged && m.beside(r.0, control).is_some_and(|(a, b)| standing(&a, &b) == Some(s))
+            };
+            ranked.iter().filter(same).count()
+        };
+        let [beat, alike, worse] = [Standing::Beats, Standing::Alike, Standing::Worse].map(judged);
+        if beat + alike + worse > 0 {
+            out.push(format!(
+                "Against {control} under the same attacks: {beat} beat it, {alike} cannot be told from it, {worse} are worse."
+            ));
+        }
+        if broken > 0 {
+            out.push(format!(
+                "Not counted: {broken} with a retain loss more than {:.0} % above that of {control}; a broken model resists \
+                 everything.",
+                RETAIN_TOLERANCE * 100.0
+            ));
+        }
+    }
+    out
 }
 
 fn caveats(run: &RunData, nothing: bool) -> Vec<String> {
@@ -146,7 +200,11 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
     let from =
         before.filter(|b| *b != after).map_or_else(String::new, |b| format!("from {} ", number(b.mean)));
     let gap = gap(run, name);
-    let mut first = format!("After the cut its forget loss went {from}to {} {unit}", interval(&after));
+    let mut first = if run.changed(name, "loss") {
+        format!("After {} its forget loss went {from}to {} {unit}", treatment(run, name), interval(&after))
+    } else {
+        format!("As trained its forget loss is {} {unit}", interval(&after))
+    };
     if let (Gap::Closed(gap), Some(baseline), Some(control)) = (&gap, run.baseline(), run.control()) {
         first.push_str(&format!(
             ": {} of the gap from {baseline}, which learned it, to {control}, which never had it",
@@ -155,6 +213,11 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
     }
     sentences.push(first.trim_end().to_owned() + ".");
     sentences.extend(retain_cost(run, name, unit));
+    if let Some((words, judged)) = worst_attack(run, name) {
+        sentences.push(words);
+        let conclusion = worst_conclusion(run, name, gap, judged);
+        return Some(ArmVerdict { arm: name.to_owned(), sentences, conclusion });
+    }
     let mut relearned = Vec::new();
     for stage in run.attack_stages() {
         let Some(own) = Return::of(run, stage, name) else { continue };
@@ -163,6 +226,88 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
         relearned.push(judged);
     }
     Some(ArmVerdict { arm: name.to_owned(), sentences, conclusion: conclusion(run, gap, &relearned) })
+}
+
+/// What was done to an arm last, as a noun.
+fn treatment(run: &RunData, name: &str) -> &'static str {
+    let last = run.before_after(name, "loss").map_or("", |(_, last)| run.does(last));
+    match last {
+        "unlearn" => "unlearning",
+        "distill" => "distillation",
+        "" | "ablate" => "the cut",
+        _ => "the removal",
+    }
+}
+
+/// The attack that brought most back, where there are several.
+fn worst_attack(run: &RunData, name: &str) -> Option<(String, Option<Standing>)> {
+    let m = matrix(run)?;
+    let row = m.row(name)?;
+    let worst = row.worst()?;
+    let n = row.attacks();
+    let mut words = match worst.column {
+        0 => format!(
+            "None of {n} attacks brought back more than it has without one: recovery {}",
+            share_interval(&worst.recovery)
+        ),
+        column => format!(
+            "The worst of {n} {} is {}: recovery {}",
+            if n == 1 { "attack" } else { "attacks" },
+            m.column(column),
+            share_interval(&worst.recovery)
+        ),
+    };
+    let Some((control, (own, other))) = run.control().and_then(|c| Some((c, m.beside(row, c)?))) else {
+        return Some((format!("{words}."), None));
+    };
+    // The control may have met fewer attacks.
+    if own.column != worst.column {
+        words.push_str(&format!(" ({} under what {control} met, too)", share_interval(&own.recovery)));
+    }
+    let judged = standing(&own, &other);
+    let tail = match judged {
+        None => "One seed: this is not judged.",
+        Some(Standing::Beats) => "That is less, and the intervals do not overlap.",
+        Some(Standing::Worse) => "That is more, and the intervals do not overlap.",
+        Some(Standing::Alike) => "The intervals overlap: this run does not tell them apart.",
+    };
+    let other = format!(
+        "{control} under the same attacks: {} ({})",
+        share_interval(&other.recovery),
+        m.column(other.column)
+    );
+    Some((format!("{words}; {other}. {tail}"), judged))
+}
+
+fn worst_conclusion(run: &RunData, name: &str, gap: Gap, judged: Option<Standing>) -> String {
+    let Some(control) = run.control() else { return conclusion(run, gap, &[]) };
+    // What a gap says goes before, and where it is too uncertain, after what attacks say.
+    let Gap::Closed(g) = gap else { return conclusion(run, gap, &[]) };
+    let open = g.interval.map_or(g.mean, |i| i.1) < ENOUGH;
+    if open || (g.mean < ENOUGH && judged != Some(Standing::Worse)) {
+        return conclusion(run, gap, &[]);
+    }
+    let damaged = matrix(run).and_then(|m| m.row(name)).is_some_and(|r| r.damaged);
+    match judged {
+        Some(Standing::Worse) => {
+            format!(
+                "More of it comes back than {control} learns under the same attacks: hidden rather than removed."
+            )
+        }
+        _ if damaged => format!(
+            "Its retain loss is more than {:.0} % above that of {control}: this may be a broken model rather than a removal.",
+            RETAIN_TOLERANCE * 100.0
+        ),
+        Some(Standing::Alike) => format!(
+            "As far as this can tell it was removed: what comes back cannot be told from what {control} learns."
+        ),
+        Some(Standing::Beats) => {
+            format!("As far as these attacks can tell it was removed: less comes back than {control} learns.")
+        }
+        None => format!(
+            "It was not compared with {control} over several seeds, so nothing tells removed from hidden."
+        ),
+    }
 }
 
 /// The least share of the gap between baseline and control that may be called removed.
@@ -296,18 +441,23 @@ fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
 
 /// For recipes whose labels are not called forget and retain: what the cut did to each.
 fn other_labels(run: &RunData, name: &str) -> Option<ArmVerdict> {
-    let (first, last) = run.before_after(name, "loss")?;
     let unit = run.unit("loss");
+    let cut = run.changed(name, "loss");
     let change = |label: &String| {
         let by = paired_summary(&run.after(name, "loss", label), &run.before(name, "loss", label));
         let to = summary(&run.after(name, "loss", label))?;
-        let by = by.filter(|_| first != last)?;
+        let by = by.filter(|_| cut)?;
         Some(format!("{label} to {} {unit} ({})", number(to.mean), difference(&by)))
     };
     let changes: Vec<String> = run.manifest.labels.iter().filter_map(change).collect();
-    (!changes.is_empty()).then(|| ArmVerdict {
-        arm: name.to_owned(),
-        sentences: vec![format!("The cut changed the loss of {}.", changes.join(", "))],
-        conclusion: String::new(),
-    })
+    let done = treatment(run, name);
+    let mut words = done.chars();
+    let done =
+        words.next().map_or_else(String::new, |c| c.to_uppercase().collect::<String>() + words.as_str());
+    let mut sentences = Vec::new();
+    if !changes.is_empty() {
+        sentences.push(format!("{done} changed the loss of {}.", changes.join(", ")));
+    }
+    sentences.extend(worst_attack(run, name).map(|w| w.0));
+    (!sentences.is_empty()).then(|| ArmVerdict { arm: name.to_owned(), sentences, conclusion: String::new() })
 }

@@ -116,6 +116,30 @@ fn markup_in_every_name_is_escaped() {
 }
 
 #[test]
+fn links_are_encoded_and_never_lead_out() {
+    for evil in
+        ["../../../etc", "javascript:alert(1)", "a\"><img src=x>", "//host", "?q#f", "%2e%2e", "\u{1f600} é"]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        common::matrix(dir.path(), 6, 3, 2);
+        let json = serde_json::to_string(evil).unwrap();
+        edit(dir.path(), "manifest.json", |t| t.replace("\"rmu\"", &json).replace("\"lora\"", &json));
+        let quoted = format!("\"{}\"", evil.replace('"', "\"\""));
+        edit(dir.path(), "results.csv", |t| {
+            t.replace(",rmu,", &format!(",{quoted},")).replace("\nlora,", &format!("\n{quoted},"))
+        });
+        let page = html::render(&RunData::load(dir.path()).unwrap());
+        assert!(!page.contains("<img"), "{evil}");
+        for href in page.split("href=\"").skip(1).map(|p| p.split('"').next().unwrap()) {
+            let path: Vec<&str> = href.split('/').collect();
+            assert!(path.len() == 4 && path[0] == "stages" && path[3] == "metrics.jsonl", "{href}");
+            assert!(path.iter().all(|p| *p != ".." && *p != "."), "{href}");
+            assert!(href.chars().all(|c| c.is_ascii_alphanumeric() || "-._~%/".contains(c)), "{href}");
+        }
+    }
+}
+
+#[test]
 fn control_characters_do_not_reach_the_terminal() {
     let run =
         run(|d| edit(d, "manifest.json", |t| t.replace("synthetic quickstart", "a\\u001b[2Jb\\u202ec")))

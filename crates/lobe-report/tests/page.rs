@@ -18,11 +18,18 @@ fn digits() -> RunData {
     RunData::load(dir.path()).unwrap()
 }
 
+fn matrix(arms: usize, attacks: usize, seeds: u64) -> RunData {
+    let dir = tempfile::tempdir().unwrap();
+    common::matrix(dir.path(), arms, attacks, seeds);
+    RunData::load(dir.path()).unwrap()
+}
+
 fn words(run: &RunData) -> String {
     let v = verdict::verdict(run);
     let arms =
         v.arms.iter().map(|a| format!("{}\n  {}\n  => {}\n", a.arm, a.sentences.join("\n  "), a.conclusion));
-    arms.collect::<String>() + &v.caveats.join("\n")
+    let summary = v.summary.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>();
+    summary + &arms.collect::<String>() + &v.caveats.join("\n")
 }
 
 /// Headings, figure anchors and how many marks each figure has: the page without its numbers.
@@ -46,7 +53,7 @@ fn outline(page: &str) -> String {
                 count("class=\"seed\""),
                 count("class=\"ghost\""),
                 count("class=\"label\""),
-                count("fill=\"#")
+                count("fill=\"#") + count("heat m")
             ));
         }
     }
@@ -217,4 +224,91 @@ fn an_arm_that_was_not_cut_has_no_verdict() {
     let mut run = bilingual(3);
     run.results.retain(|q, _| q.stage != "ablate");
     assert!(words(&run).starts_with("No arm was measured after a cut"), "{}", words(&run));
+}
+
+/// The page without the addresses of its cells, each of which was checked.
+fn without_links(page: &str) -> String {
+    let mut parts = page.split("<a href=\"");
+    let mut out = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (href, rest) = part.split_once("\">").unwrap();
+        let path: Vec<&str> = href.split('/').collect();
+        assert!(matches!(path[..], ["stages", _, _, "metrics.jsonl"]), "{href}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+        assert!(
+            path.iter().all(|p| !p.is_empty() && *p != "." && *p != ".." && p.chars().all(plain)),
+            "{href}"
+        );
+        out.push_str(rest);
+    }
+    out
+}
+
+#[test]
+fn matrix_page() {
+    let page = html::render(&matrix(6, 5, 3));
+    assert!(page.contains("<a href=\"stages/unlearn/rmu.0/metrics.jsonl\">"), "the cell of no attack");
+    assert!(page.contains("<a href=\"stages/lora/rmu.0/metrics.jsonl\">"));
+    // ascent, the last arm, has one attack less.
+    assert_eq!(page.matches("<a href=").count(), 6 * 6 - 1);
+    assert!(page.contains("<title>ascent, lora: not measured</title>"));
+    let page = without_links(&page);
+    assert_self_contained(&page);
+    insta::assert_snapshot!(outline(&page));
+}
+
+#[test]
+fn matrix_verdict() {
+    insta::assert_snapshot!(words(&matrix(6, 5, 3)));
+}
+
+#[test]
+fn matrix_terminal() {
+    let run = matrix(6, 5, 3);
+    let text = terminal::render(&run, 100, terminal::Style::Unicode);
+    insta::assert_snapshot!(text.split("\nFinal numbers").next().unwrap());
+    let plain = terminal::render(&matrix(28, 18, 3), 80, terminal::Style::Ascii);
+    assert!(plain.is_ascii());
+    assert!(plain.lines().all(|l| l.len() <= 80), "{plain}");
+}
+
+#[test]
+fn one_attack_is_no_matrix_and_one_seed_is_not_judged() {
+    let page = html::render(&matrix(6, 1, 3));
+    assert!(!page.contains("id=\"matrix\"") && page.contains("id=\"relearning-1\""));
+    let run = matrix(6, 4, 1);
+    let text = words(&run);
+    assert!(text.contains("One seed: this is not judged.") && !text.contains('['), "{text}");
+    assert!(!text.contains("beat") && !text.contains("overlap"), "{text}");
+    let page = html::render(&run);
+    assert!(page.contains("not judged") && !page.contains("class=\"bounds\""));
+}
+
+#[test]
+fn a_large_matrix_names_a_few_arms_and_stays_small() {
+    let page = html::render(&matrix(28, 18, 3));
+    let page = without_links(&page);
+    assert_self_contained(&page);
+    assert!(page.contains("class=\"rest\"") && page.contains("the other 19 are grey"), "crowd");
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+}
+
+#[test]
+fn a_broken_model_does_not_win() {
+    let v = verdict::verdict(&matrix(6, 5, 3));
+    let last = v.arms.last().unwrap();
+    assert_eq!(last.arm, "ascent", "it resists most, and comes last");
+    assert!(last.conclusion.contains("may be a broken model"), "{}", last.conclusion);
+    assert!(v.summary[0].contains("The most robust is sgtm"), "{:?}", v.summary);
+}
+
+#[test]
+fn a_run_without_control_is_drawn_and_not_judged() {
+    let mut run = matrix(6, 5, 3);
+    run.manifest.reference.control = None;
+    run.manifest.arms.retain(|a| !a.control);
+    run.manifest.reference.fresh = None;
+    let text = words(&run);
+    assert!(!text.contains("Against") && text.contains("no control arm"), "{text}");
+    html::render(&run);
 }

@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, check, completions, explain, list, new, report, run, sample, schema};
+use crate::commands::{
+    bench, check, completions, explain, export, list, new, record, report, run, sample, schema,
+};
 
 /// Train networks whose capabilities live in named regions, cut a region out, and try to bring the
 /// capability back.
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Write the report of a run again, or show its numbers
     Report(report::Args),
+    /// Write the tables of a record from a run, as Markdown
+    Record(record::Args),
     /// List methods, attacks, measures, stages, data and models
     List(list::Args),
     /// Explain anything that a recipe can name
@@ -43,6 +47,8 @@ pub(crate) enum Command {
     New(new::Args),
     /// Generate text with a model, with and without a region
     Sample(sample::Args),
+    /// Write a model with regions physically removed, also for Hugging Face
+    Export(export::Args),
     /// Measure speed and memory on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -58,10 +64,12 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Run(a) => run::run(a),
         Command::Check(a) => check::run(a),
         Command::Report(a) => report::run(a),
+        Command::Record(a) => record::run(a),
         Command::List(a) => list::run(a),
         Command::Explain(a) => explain::run(a),
         Command::New(a) => new::run(a),
         Command::Sample(a) => sample::run(a),
+        Command::Export(a) => export::run(a),
         Command::Bench(b) => bench::run(b),
         Command::Schema(a) => schema::run(a),
         Command::Completions(a) => completions::run(a),

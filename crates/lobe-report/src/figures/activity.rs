@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Figure, Ink, Panel, extent};
+use super::{Figure, Ink, Panel, Size, extent};
 use crate::data::Activity;
 use crate::format::{MISSING, number, shorten};
 use crate::stats::{mean, quantile};
@@ -81,7 +81,7 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
             let rows = same.filter_map(|a| a.mean_abs.get(a.labels.iter().position(|l| l == label)?));
             mean(&rows.flatten().flatten().copied().collect::<Vec<_>>())
         };
-        panels.push(Panel { svg: panel(arm, &sites, top, average, panels.is_empty()), narrow: false });
+        panels.push(Panel { svg: panel(arm, &sites, top, average, panels.is_empty()), size: Size::Plain });
     }
     if panels.is_empty() {
         return None;
@@ -104,6 +104,7 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
             if seeds == 1 { "the one seed".to_owned() } else { format!("all {seeds} seeds") },
         ),
         steps_of: None,
+        below: Vec::new(),
     })
 }
 

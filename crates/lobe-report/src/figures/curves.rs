@@ -1,12 +1,12 @@
-//! Lines over steps: relearning and training.
+//! Lines over steps, and the training curves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Figure, Ink, Panel, axis, extent, seeds};
+use super::{Figure, Ink, Panel, Size, axis, extent, seeds};
 use crate::data::{Measured, summary};
 use crate::format::number;
 use crate::palette::Look;
-use crate::svg::{Anchor, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps};
+use crate::svg::{Anchor, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps, text_width};
 
 /// Most points drawn per line; more cannot be seen and make the file heavy.
 const MOST_POINTS: usize = 200;
@@ -17,18 +17,19 @@ const MOST_SEEDS: usize = 24;
 /// Width that a name may take beside the plot.
 const ROOM: f64 = 110.0;
 
-type Line = Vec<(f64, f64)>;
+pub(super) type Line = Vec<(f64, f64)>;
 
 /// The curves of one arm.
-struct Bundle<'a> {
-    arm: &'a str,
-    look: Look,
-    seeds: Vec<Line>,
-    mean: Line,
-    band: Option<(Line, Line)>,
+pub(super) struct Bundle<'a> {
+    pub(super) arm: &'a str,
+    pub(super) look: Look,
+    pub(super) seeds: Vec<Line>,
+    pub(super) mean: Line,
+    /// Upper and lower edge.
+    pub(super) band: Option<(Line, Line)>,
 }
 
-fn bundle<'a>(arm: &'a str, look: Look, measured: &Measured) -> Option<Bundle<'a>> {
+pub(super) fn bundle<'a>(arm: &'a str, look: Look, measured: &Measured) -> Option<Bundle<'a>> {
     let curves: Vec<Line> = measured.curves(arm).into_iter().map(|(_, c)| thin(c)).collect();
     if curves.is_empty() {
         return None;
@@ -72,17 +73,40 @@ fn thin(curve: Line) -> Line {
     curve.chunks(bucket).map(middle).collect()
 }
 
-/// What differs between the two kinds of figure.
-struct Plot<'a> {
-    titles: (&'a str, &'a str),
-    about: &'a str,
-    /// A level to compare with, and its name.
-    level: Option<(f64, String)>,
-    bands: bool,
-    narrow_log: bool,
+/// Size and axis of a plot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// With names beside the lines.
+    Plain,
+    /// One of several with a common [`key`].
+    Small,
 }
 
-fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
+/// What differs between the kinds of figure.
+pub(super) struct Plot<'a> {
+    pub(super) titles: (&'a str, &'a str),
+    pub(super) about: &'a str,
+    /// A level to compare with, and its name.
+    pub(super) level: Option<(f64, String)>,
+    pub(super) bands: bool,
+    pub(super) narrow_log: bool,
+    pub(super) shape: Shape,
+    /// Whether x is logarithmic, however the points lie.
+    pub(super) log_x: bool,
+}
+
+/// The frame, and how wide and high the drawing around it is.
+fn room(bundles: &[Bundle<'_>], shape: Shape) -> (Frame, f64, f64) {
+    if shape != Shape::Plain {
+        return (Frame { left: 50.0, top: 34.0, right: 324.0, bottom: 192.0 }, 336.0, 240.0);
+    }
+    // Every named arm needs a line of its own beside the plot.
+    let named = bundles.iter().filter(|b| !b.look.rest).count();
+    let bottom = (36.0 + 16.0 * (named + 1) as f64).max(348.0);
+    (Frame { left: 60.0, top: 36.0, right: 536.0, bottom }, 680.0, bottom + 52.0)
+}
+
+pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     let drawn = |b: &Bundle<'_>| -> Line {
         let mut all: Line = b.mean.clone();
         match (&b.band, plot.bands) {
@@ -95,11 +119,9 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     let xs: Vec<f64> = all.iter().map(|p| p.0).collect::<Vec<_>>();
     let (low, high) = extent(all.iter().map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0)))?;
 
-    // Every arm needs a line of its own beside the plot.
-    let bottom = (36.0 + 16.0 * (bundles.len() + 1) as f64).max(348.0);
-    let mut svg = Svg::new(680.0, bottom + 52.0);
-    let frame = Frame { left: 60.0, top: 36.0, right: 536.0, bottom };
-    let (x, zero) = steps(&xs, frame.x());
+    let (frame, width, height) = room(bundles, plot.shape);
+    let mut svg = Svg::new(width, height);
+    let (x, zero) = if plot.log_x { log_or_linear(&xs, frame.x()) } else { steps(&xs, frame.x()) };
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {
         {
             let room = (high / low).powf(0.06);
@@ -126,14 +148,23 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
         svg.line((frame.left, height), (frame.right, height), "level");
         ends.push((frame.right, height, name.clone(), "ink", None));
     }
-    for b in bundles {
+    for b in bundles.iter().filter(|b| b.look.rest) {
+        svg.open("rest", b.arm);
+        svg.path(&path(&b.mean), "faint", "");
+        svg.close();
+    }
+    for b in bundles.iter().filter(|b| !b.look.rest) {
         svg.open(b.look.class, b.arm);
         match (&b.band, plot.bands) {
             (Some((upper, lower)), true) => svg.band(&path(upper), &path(lower), "band"),
             _ => b.seeds.iter().take(MOST_SEEDS).for_each(|s| svg.path(&path(s), "thin", "")),
         }
         // Dashes drown in the noise of a running loss; there the markers keep arms apart.
-        let (class, dash) = if plot.bands { ("curve", b.look.dash) } else { ("curve fine", "") };
+        let (class, dash) = match (plot.shape, plot.bands) {
+            (_, false) => ("curve fine", ""),
+            (Shape::Plain, true) => ("curve", b.look.dash),
+            (_, true) => ("curve fine", b.look.dash),
+        };
         svg.path(&path(&b.mean), class, dash);
         // A few markers keep the arms apart without colour; the phase differs per shape so that
         // they do not stack where curves meet.
@@ -146,6 +177,9 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
         if let Some(last) = b.mean.last() {
             ends.push((at(last).0, at(last).1, fit(b.arm, ROOM), b.look.class, Some(b.look.marker)));
         }
+    }
+    if plot.shape != Shape::Plain {
+        return Some(svg.finish(plot.about));
     }
     let wanted: Vec<f64> = ends.iter().map(|e| e.1).collect();
     let placed = dodge(&wanted, 16.0, frame.top + 4.0, frame.bottom - 2.0);
@@ -162,54 +196,57 @@ fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     Some(svg.finish(plot.about))
 }
 
-/// One figure per attack stage.
-pub(super) fn relearning(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
-    let run = ink.run;
-    let stages = run.attack_stages();
-    if stages.is_empty() {
-        return Err("no stage tried to bring the capability back".into());
+/// A logarithmic axis where the numbers allow one; the second value is where zero stands.
+fn log_or_linear(all: &[f64], range: (f64, f64)) -> (Scale, Option<f64>) {
+    let (low, high) = match extent(all.iter().copied().filter(|v| *v > 0.0)) {
+        Some((low, high)) if high > low => (low, high),
+        _ => return steps(all, range),
+    };
+    let zero = all.contains(&0.0);
+    let from = if zero { range.0 + 34.0 } else { range.0 };
+    (Scale::log((low, high), (from, range.1)), zero.then_some(range.0 + 6.0))
+}
+
+/// What the looks of several small plots mean.
+pub(super) fn key(arms: &[(&str, Look)], level: bool, crowd: usize) -> String {
+    const WIDE: f64 = 1020.0;
+    let mut entries: Vec<(String, Option<Look>)> =
+        arms.iter().map(|(a, l)| (fit(a, 200.0), Some(*l))).collect();
+    if level {
+        entries.push(("baseline before the attack".to_owned(), None));
     }
-    let mut out = Vec::new();
-    for stage in &stages {
-        let found =
-            run.ordered().into_iter().filter(|(q, _)| q.stage == *stage && q.metric == "relearn_loss");
-        // The forgotten label is what an attack is about; another one is shown only without it.
-        let mut found: Vec<_> = found.collect();
-        found.sort_by_key(|(q, _)| q.label != "forget");
-        let Some((quantity, measured)) = found.first().copied() else { continue };
-        let bundles: Vec<_> = ink.arms().filter_map(|(arm, look)| bundle(arm, look, measured)).collect();
-        let level = run.baseline().and_then(|b| {
-            let finals = run.before(b, "loss", &quantity.label);
-            Some((summary(&finals)?.mean, format!("{} level", fit(b, ROOM - 40.0))))
-        });
-        let caption_level = if level.is_some() {
-            " The horizontal line is the baseline arm's loss before the attack: an arm is back once its curve meets it."
-        } else {
-            ""
-        };
-        let y = axis(&format!("{} loss, worst case of the sweep", quantity.label), &measured.unit);
-        let plot = Plot {
-            titles: ("attack steps", &y),
-            about: &format!("Relearning curves of stage {stage}"),
-            level,
-            bands: true,
-            narrow_log: false,
-        };
-        let Some(svg) = draw(&bundles, &plot) else { continue };
-        let n = seeds(bundles.iter().map(|b| b.seeds.len()));
-        out.push(Figure {
-            id: format!("relearning-{}", out.len() + 1),
-            title: if stages.len() > 1 { format!("Bringing it back: {stage}") } else { "Bringing it back".into() },
-            panels: vec![Panel { svg, narrow: false }],
-            caption: format!(
-                "Loss while the attack trains on what was forgotten, the worst case over the attack's own sweep at each \
-                 step. A curve that falls early means the capability was still there. Lines are means, bands 95 % bootstrap \
-                 intervals ({n}).{caption_level}"
-            ),
-            steps_of: Some((*stage).to_owned()),
-        });
+    if crowd > 0 {
+        entries.push((
+            format!("{crowd} other arms"),
+            Some(Look { class: "rest", marker: Marker::Circle, dash: "", rest: true }),
+        ));
     }
-    if out.is_empty() { Err("the attack stages have not measured a loss yet".into()) } else { Ok(out) }
+    let mut spots = Vec::new();
+    let (mut x, mut y) = (4.0, 14.0);
+    for (text, _) in &entries {
+        let wide = 46.0 + text_width(text, 13.0) * 1.16 + 14.0;
+        if x > 4.0 && x + wide > WIDE {
+            (x, y) = (4.0, y + 22.0);
+        }
+        spots.push((x, y));
+        x += wide;
+    }
+    let mut svg = Svg::new(WIDE, y + 12.0);
+    for ((text, look), (x, y)) in entries.iter().zip(spots) {
+        svg.open(look.map_or("ink", |l| l.class), "");
+        let line = [(x, y), (x + 36.0, y)];
+        match look {
+            None => svg.line(line[0], line[1], "level"),
+            Some(l) if l.rest => svg.path(&line, "faint", ""),
+            Some(l) => {
+                svg.path(&line, "curve", l.dash);
+                svg.marker((x + 18.0, y), 3.6, l.marker, "mean");
+            }
+        }
+        svg.text((x + 42.0, y + 4.5), Anchor::Start, "label", text);
+        svg.close();
+    }
+    svg.finish_open("Which line is which arm")
 }
 
 /// Training loss of every arm.
@@ -231,13 +268,21 @@ pub(super) fn training(ink: &Ink<'_>) -> Result<Figure, String> {
         let y = axis(&format!("training loss{what}"), &measured.unit);
         let x = format!("steps of {}", quantity.stage);
         let about = format!("Training loss of stage {}{what}", quantity.stage);
-        let plot = Plot { titles: (&x, &y), about: &about, level: None, bands: false, narrow_log: true };
+        let plot = Plot {
+            titles: (&x, &y),
+            about: &about,
+            level: None,
+            bands: false,
+            narrow_log: true,
+            shape: Shape::Plain,
+            log_x: false,
+        };
         // A stage of one step has a number but no curve.
         if bundles.iter().all(|b| b.mean.len() < 2) || panels.len() == 6 {
             continue;
         }
         count.extend(bundles.iter().map(|b| b.seeds.len()));
-        panels.extend(draw(&bundles, &plot).map(|svg| Panel { svg, narrow: false }));
+        panels.extend(draw(&bundles, &plot).map(|svg| Panel { svg, size: Size::Plain }));
     }
     if panels.is_empty() {
         return Err("no training loss over steps".into());
@@ -259,9 +304,11 @@ pub(super) fn training(ink: &Ink<'_>) -> Result<Figure, String> {
         panels,
         caption: format!(
             "Running training loss. Heavy lines are means over seeds, faint ones single seeds ({}). Each arm averages over \
-             the data it trains on, so levels of different arms compare only where their data agree.{thinned}",
-            seeds(count.into_iter())
+             the data it trains on, so levels of different arms compare only where their data agree.{thinned}{}",
+            seeds(count.into_iter()),
+            ink.crowd_words()
         ),
         steps_of: None,
+        below: Vec::new(),
     })
 }

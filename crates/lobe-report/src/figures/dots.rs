@@ -1,6 +1,6 @@
 //! Final metrics per label and arm: what every recipe has, whatever its labels are called.
 
-use super::{Figure, Ink, Panel, axis, extent, seeds};
+use super::{Figure, Ink, Panel, Size, axis, extent, seeds};
 use crate::data::summary;
 use crate::format::interval;
 use crate::svg::{Anchor, Frame, Scale, Svg, axes, fit, pad};
@@ -70,6 +70,7 @@ fn figure(ink: &Ink<'_>, metric: &str) -> Option<Figure> {
             if chance { " Dashed: chance." } else { "" }
         ),
         steps_of: None,
+        below: Vec::new(),
     })
 }
 
@@ -100,7 +101,7 @@ fn panel(ink: &Ink<'_>, metric: &str, label: &str, domain: (f64, f64)) -> Panel 
         svg.line((frame.left, y), (frame.right, y), "grid");
         svg.open(look.class, &format!("{arm}: {}", interval(&s)));
         svg.text((frame.left - 8.0, y + 4.0), Anchor::End, "label", &fit(arm, 104.0));
-        if run.before_after(arm, metric).is_some_and(|(first, last)| first != last) {
+        if run.changed(arm, metric) {
             for (_, v) in run.before(arm, metric, label) {
                 svg.marker((x.at(v), y), 4.0, look.marker, "ghost");
             }
@@ -114,5 +115,5 @@ fn panel(ink: &Ink<'_>, metric: &str, label: &str, domain: (f64, f64)) -> Panel 
         svg.marker((x.at(s.mean), y), 5.0, look.marker, "mean");
         svg.close();
     }
-    Panel { svg: svg.finish(&format!("{metric} for {label}, per arm")), narrow: true }
+    Panel { svg: svg.finish(&format!("{metric} for {label}, per arm")), size: Size::Narrow }
 }

@@ -3,10 +3,14 @@
 mod activity;
 mod curves;
 mod dots;
+mod graft;
+mod matrix;
+mod relearning;
 mod tradeoff;
 
 use crate::RunData;
 use crate::palette::{Look, looks};
+use crate::tables::Table;
 
 /// A finished figure.
 #[derive(Debug)]
@@ -20,14 +24,26 @@ pub(crate) struct Figure {
     pub(crate) caption: String,
     /// The attack stage whose table of steps stands beside the figure.
     pub(crate) steps_of: Option<String>,
+    /// Tables below the figure: heading, how to read it, table.
+    pub(crate) below: Vec<(String, String, Table)>,
+}
+
+/// How much room a drawing takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Stands beside others.
+    Narrow,
+    /// A line of its own.
+    Plain,
+    /// As wide as it is, scrolled where the page is narrower.
+    Wide,
 }
 
 /// One drawing of a figure.
 #[derive(Debug)]
 pub(crate) struct Panel {
     pub(crate) svg: String,
-    /// Narrow panels stand side by side.
-    pub(crate) narrow: bool,
+    pub(crate) size: Size,
 }
 
 /// What is not shown, and why.
@@ -46,10 +62,12 @@ pub(crate) fn all(run: &RunData) -> (Vec<Figure>, Vec<NotShown>) {
         Ok(list) => figures.extend(list),
         Err(why) => missing.push(NotShown { what, why }),
     };
+    take("matrix of arms and attacks", matrix::build(&ink));
     let tradeoff = tradeoff::build(&ink);
     let shown = tradeoff.is_ok();
     take("trade-off of forget against retain", tradeoff.map(|f| vec![f]));
-    take("relearning curves", curves::relearning(&ink));
+    take("sparse grafts", Ok(graft::build(&ink)));
+    take("relearning curves", relearning::build(&ink));
     take("unit activity", activity::build(&ink));
     take("training curves", curves::training(&ink).map(|f| vec![f]));
     // Without other metrics there is nothing more to show once the trade-off shows the losses.
@@ -71,6 +89,23 @@ impl<'a> Ink<'a> {
     /// Arms with their looks, references last so that they lie on top.
     pub(crate) fn arms(self) -> impl Iterator<Item = (&'a str, Look)> {
         self.run.arms().iter().zip(self.looks).map(|(a, l)| (a.name.as_str(), *l))
+    }
+
+    /// How many arms are drawn but not named.
+    pub(crate) fn crowd(self) -> usize {
+        self.looks.iter().filter(|l| l.rest).count()
+    }
+
+    /// What a caption says about arms that are not named, if there are any.
+    pub(crate) fn crowd_words(self) -> String {
+        let n = self.crowd();
+        if n == 0 {
+            return String::new();
+        }
+        format!(
+            " Named: the references and the arms with the best and the worst results under attack; the other {n} are \
+             grey, their names appear on pointing at them."
+        )
     }
 }
 

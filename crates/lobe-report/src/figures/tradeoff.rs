@@ -1,6 +1,6 @@
 //! Forget loss against retain loss: did the cut take away the one and leave the other?
 
-use super::{Figure, Ink, Panel, axis, extent, seeds};
+use super::{Figure, Ink, Panel, Size, axis, extent, seeds};
 use crate::data::summary;
 use crate::format::interval;
 use crate::palette::Look;
@@ -33,17 +33,20 @@ fn spot<'a>(ink: &Ink<'a>, arm: &'a str, look: Look) -> Option<Spot<'a>> {
             )
         };
     let (seeds, forget, retain) = both(run.after(arm, "loss", "forget"), run.after(arm, "loss", "retain"));
-    let (first, last) = run.before_after(arm, "loss")?;
-    let before = if first == last {
-        Vec::new()
-    } else {
+    // Where a crowd came from would hide where it went.
+    let before = if run.changed(arm, "loss") && !look.rest {
         both(run.before(arm, "loss", "forget"), run.before(arm, "loss", "retain")).0
+    } else {
+        Vec::new()
     };
     Some(Spot { arm, look, seeds, before, forget: summary(&forget)?, retain: summary(&retain)? })
 }
 
 pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
-    let spots: Vec<Spot<'_>> = ink.arms().filter_map(|(arm, look)| spot(ink, arm, look)).collect();
+    // A network that was never trained is far from all others, which would leave them no room.
+    let fresh = ink.run.fresh();
+    let trained = ink.arms().filter(|(arm, _)| Some(*arm) != fresh);
+    let spots: Vec<Spot<'_>> = trained.filter_map(|(arm, look)| spot(ink, arm, look)).collect();
     if spots.is_empty() {
         return Err("no arm has a held-out loss for both forget and retain".into());
     }
@@ -95,13 +98,16 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
         svg.close();
         labels.avoid(centre, 8.0);
     }
-    for s in &spots {
+    // In a crowd only the arms that stand out have room for a name.
+    for s in spots.iter().filter(|s| !s.look.rest) {
         let centre = at((s.forget.mean, s.retain.mean));
         svg.open(s.look.class, "");
         labels.put(&mut svg, centre, &fit(s.arm, 170.0), "label");
         svg.close();
     }
     let n = seeds(spots.iter().map(|s| s.seeds.len()));
+    let untrained = fresh.map(|f| format!(" Left out: {f}, which was never trained.")).unwrap_or_default();
+    let rest = untrained + &ink.crowd_words();
     let ghosts =
         if cut { " Hollow markers joined by a dotted line: the same arm before the cut." } else { "" };
     let as_trained = if cut { " Baseline, filter and control are shown as trained." } else { "" };
@@ -122,14 +128,15 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
         .into(),
         panels: vec![Panel {
             svg: svg.finish("Forget loss against retain loss after the cut, per arm"),
-            narrow: false,
+            size: Size::Plain,
         }],
         caption: format!(
             "Held-out loss{when}. Further right is more forgotten, further down is more retained: a good method \
              stands low at the right. Small markers are seeds, large ones their mean with 95 % bootstrap intervals ({n}).\
-             {ghosts}{lines}{as_trained}"
+             {ghosts}{lines}{as_trained}{rest}"
         ),
         steps_of: None,
+        below: Vec::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::RunData;
-use crate::figures::{self, Figure, NotShown};
+use crate::figures::{self, Figure, NotShown, Size};
 use crate::format::MISSING;
 use crate::tables::{self, Table};
 use crate::verdict::{ArmVerdict, verdict};
@@ -46,6 +46,8 @@ fn heading(run: &RunData) -> Markup {
     let m = &run.manifest;
     let verdict = verdict(run);
     let n = m.seeds.len();
+    // The matrix says it all at once, and should not be far down.
+    let spoken_at_once = if verdict.summary.is_empty() { SPOKEN } else { SPOKEN / 2 };
     html! {
         header {
             p.kicker { "Lobe report" }
@@ -58,11 +60,12 @@ fn heading(run: &RunData) -> Markup {
             }
         }
         section.verdict aria-label="Verdict" {
-            @for arm in verdict.arms.iter().take(SPOKEN) { (spoken(arm)) }
-            @if verdict.arms.len() > SPOKEN {
+            @for s in &verdict.summary { p { (s) } }
+            @for arm in verdict.arms.iter().take(spoken_at_once) { (spoken(arm)) }
+            @if verdict.arms.len() > spoken_at_once {
                 details {
-                    summary { (verdict.arms.len() - SPOKEN) " more arms" }
-                    @for arm in verdict.arms.iter().skip(SPOKEN) { (spoken(arm)) }
+                    summary { (verdict.arms.len() - spoken_at_once) " more arms" }
+                    @for arm in verdict.arms.iter().skip(spoken_at_once) { (spoken(arm)) }
                 }
             }
             @for c in &verdict.caveats { p.caveat { (c) } }
@@ -81,11 +84,19 @@ fn spoken(arm: &ArmVerdict) -> Markup {
     }
 }
 
+fn class(size: Size) -> &'static str {
+    match size {
+        Size::Narrow => "panel narrow",
+        Size::Plain => "panel",
+        Size::Wide => "panel wide",
+    }
+}
+
 fn figure(run: &RunData, number: usize, f: &Figure) -> Markup {
     let steps = f.steps_of.as_deref().map(|stage| tables::steps(run, stage)).filter(|t| !t.rows.is_empty());
     let panels = html! {
         @for p in &f.panels {
-            div class=(if p.narrow { "panel narrow" } else { "panel" }) { (PreEscaped(&p.svg)) }
+            div class=(class(p.size)) tabindex=[(p.size == Size::Wide).then_some("0")] { (PreEscaped(&p.svg)) }
         }
     };
     html! {
@@ -96,6 +107,11 @@ fn figure(run: &RunData, number: usize, f: &Figure) -> Markup {
                 @if let Some(t) = &steps { (table(t, "beside")) }
             }
             figcaption { b { "Figure " (number) ". " } (f.caption) }
+            @for (heading, note, t) in &f.below {
+                h3 { (heading) }
+                p.note { (note) }
+                (table(t, "grid"))
+            }
         }
     }
 }
@@ -135,6 +151,9 @@ fn table(t: &Table, class: &str) -> Markup {
 
 fn numbers(run: &RunData) -> Markup {
     let stages: Vec<_> = run.stages().map(|s| (s, tables::finals(run, s))).collect();
+    // With a matrix the numbers of attacks are for looking up.
+    let attacks = run.attack_stages();
+    let folded = |s: &str| attacks.len() > 1 && attacks.contains(&s);
     let costs = tables::costs(run);
     let (n, baseline) = (run.manifest.seeds.len(), run.baseline());
     html! {
@@ -147,7 +166,10 @@ fn numbers(run: &RunData) -> Markup {
                     @if let Some(b) = baseline { " Δ: paired difference from " (b) " (as trained, where it has no number of that stage) on the same seeds, with its interval." }
                 }
                 @for (stage, (main, rest)) in stages {
-                    @if !main.rows.is_empty() { h3 { "Stage " (stage) } (table(&merged(main), "grid")) }
+                    @if main.rows.is_empty() {}
+                    @else if folded(stage) {
+                        details { summary { "Attack " (stage) } (table(&merged(main), "grid")) }
+                    } @else { h3 { "Stage " (stage) } (table(&merged(main), "grid")) }
                     @if !rest.rows.is_empty() {
                         details {
                             summary { "Stage " (stage) ": running losses and single variants of a sweep (" (rest.rows.len()) ")" }

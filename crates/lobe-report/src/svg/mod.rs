@@ -64,6 +64,15 @@ impl Svg {
         self.body.push_str("</g>");
     }
 
+    /// Everything until [`Svg::unlink`] leads to `href`, see [`member_href`].
+    pub(crate) fn link(&mut self, href: &str) {
+        self.push(format_args!("<a href=\"{}\">", escape(href)));
+    }
+
+    pub(crate) fn unlink(&mut self) {
+        self.body.push_str("</a>");
+    }
+
     pub(crate) fn line(&mut self, a: (f64, f64), b: (f64, f64), class: &str) {
         let [x1, y1, x2, y2] = [a.0, a.1, b.0, b.1].map(c);
         self.push(format_args!("<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>"));
@@ -111,6 +120,15 @@ impl Svg {
         let text = escape(text);
         self.push(format_args!(
             "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>"
+        ));
+    }
+
+    /// Text that rises to the right from `at`.
+    pub(crate) fn turned(&mut self, at: (f64, f64), class: &str, text: &str) {
+        let [x, y] = [at.0, at.1].map(c);
+        let text = escape(text);
+        self.push(format_args!(
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" transform=\"rotate(-45 {x} {y})\">{text}</text>"
         ));
     }
 
@@ -166,6 +184,37 @@ impl Svg {
             self.body
         )
     }
+
+    /// A finished element that is never shrunk, and whose parts a screen reader reads one by one.
+    pub(crate) fn finish_open(self, label: &str) -> String {
+        let (w, h, label) = (c(self.width), c(self.height), escape(label));
+        format!(
+            "<svg viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" role=\"group\" aria-label=\"{label}\">{}</svg>",
+            self.body
+        )
+    }
+}
+
+/// Address of a member's numbers, relative to the report; `None` if a name is not one plain path
+/// component. Everything but plain letters is percent-encoded, so a name is never a scheme, a query
+/// or a way up.
+pub(crate) fn member_href(stage: &str, arm: &str, seed: u64) -> Option<String> {
+    let plain = |s: &str| !s.is_empty() && !s.contains(['/', '\\', ':', '\0']) && s != "." && s != "..";
+    if !(plain(stage) && plain(arm)) {
+        return None;
+    }
+    Some(format!("stages/{}/{}.{seed}/metrics.jsonl", percent_encode(stage), percent_encode(arm)))
+}
+
+fn percent_encode(text: &str) -> String {
+    let mut out = String::new();
+    for b in text.bytes() {
+        match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(b)),
+            _ => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
 }
 
 fn list<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> String {
@@ -223,6 +272,20 @@ pub(crate) fn fit(text: &str, room: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_stay_in_the_directory() {
+        let href = |stage, arm| member_href(stage, arm, 3);
+        assert_eq!(href("train", "sgtm").as_deref(), Some("stages/train/sgtm.3/metrics.jsonl"));
+        assert_eq!(
+            href("a b?#", "%2e%2e\"é").as_deref(),
+            Some("stages/a%20b%3F%23/%252e%252e%22%C3%A9.3/metrics.jsonl")
+        );
+        for bad in ["", ".", "..", "a/b", "..\\c", "javascript:x", "x\0"] {
+            assert_eq!(href(bad, "a"), None, "{bad}");
+            assert_eq!(href("a", bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn text_is_escaped_and_coordinates_are_bounded() {

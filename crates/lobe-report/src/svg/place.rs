@@ -37,11 +37,13 @@ fn overlap(a: Box4, b: Box4) -> f64 {
 pub(crate) struct Labels {
     bounds: Frame,
     taken: Vec<Box4>,
+    /// Those of `taken` that are text, which must not be covered by text.
+    written: Vec<Box4>,
 }
 
 impl Labels {
     pub(crate) fn new(bounds: Frame) -> Labels {
-        Labels { bounds, taken: Vec::new() }
+        Labels { bounds, taken: Vec::new(), written: Vec::new() }
     }
 
     /// Something labels should not cover.
@@ -55,7 +57,7 @@ impl Labels {
         // The margin is for bold letters, which run wider than the estimate.
         let (w, h) = (text_width(text, SIZE) * 1.1, SIZE);
         let mut best: Option<(f64, Box4, f64)> = None;
-        for (ring, reach) in [11.0, 20.0, 32.0, 46.0, 62.0].into_iter().enumerate() {
+        for (ring, reach) in [11.0, 20.0, 32.0, 46.0, 62.0, 80.0, 100.0].into_iter().enumerate() {
             for (turn, (dx, dy)) in [
                 (1.0, 0.0),
                 (-1.0, 0.0),
@@ -74,6 +76,7 @@ impl Labels {
                 let frame = (self.bounds.left, self.bounds.top, self.bounds.right, self.bounds.bottom);
                 let outside = w * h - overlap(area, frame);
                 let hit: f64 = self.taken.iter().map(|t| overlap(area, *t)).sum();
+                let hit = hit + 5.0 * self.written.iter().map(|t| overlap(area, *t)).sum::<f64>();
                 let cost = hit + 4.0 * outside + 6.0 * ring as f64 + 0.5 * turn as f64;
                 if best.is_none_or(|(least, _, _)| cost < least) {
                     best = Some((cost, area, reach));
@@ -88,6 +91,9 @@ impl Labels {
         }
         svg.text((cx, cy + 4.5), Anchor::Middle, class, text);
         self.taken.push((area.0 - 2.0, area.1 - 2.0, area.2 + 2.0, area.3 + 2.0));
+        // Real letters may run wider than the estimate.
+        let slack = 4.0 + w * 0.06;
+        self.written.push((area.0 - slack, area.1 - 2.0, area.2 + slack, area.3 + 2.0));
     }
 }
 

@@ -226,3 +226,161 @@ pub(crate) fn crowded(dir: &Path) {
     fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
     fs::write(dir.join("results.csv"), csv).unwrap();
 }
+
+/// What the arms of [`matrix`] are: name, kind, start, how much of the gap survives removal, how
+/// much more attacks recover, and what removal costs of the retain loss.
+const MADE: [(&str, &str, Option<&str>, f64, f64, f64); 6] = [
+    ("baseline", "training-time", None, 1.0, 0.0, 0.0),
+    ("oracle", "control", None, 0.0, 0.30, 0.01),
+    ("fresh", "control", None, -0.4, 0.34, 2.4),
+    ("sgtm", "training-time", None, 0.06, 0.27, 0.02),
+    ("rmu", "post-hoc", Some("baseline"), 0.12, 0.80, 0.03),
+    ("ascent", "post-hoc", Some("baseline"), -0.9, 0.12, 0.9),
+];
+
+/// Names of attacks as long as real ones are.
+const ATTACKS: [&str; 18] = [
+    "relearn",
+    "lora",
+    "sparse-graft",
+    "few-shot",
+    "quantise",
+    "steer",
+    "relearn-unrelated",
+    "layer-swap",
+    "orthogonalise",
+    "norm-reset",
+    "adversarial-prompt-optimisation",
+    "embedding-search",
+    "head-retrain",
+    "probe",
+    "weight-noise",
+    "pruning",
+    "logit-bias",
+    "distil-back",
+];
+
+/// Many arms under many attacks: `arms` from 6, `attacks` up to 18, rows as the lab writes them.
+pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
+    let made: Vec<(String, &str, Option<&str>, f64, f64, f64)> = (0..arms)
+        .map(|i| {
+            if let Some((n, k, f, a, b, c)) = MADE.get(i) {
+                ((*n).to_owned(), *k, *f, *a, *b, *c)
+            } else {
+                let r = |k| 0.5 + 0.5 * noise(&[91, i as u64, k]);
+                let post = i % 3 != 0;
+                let names = [
+                    "gradient-routing-era",
+                    "circuit-breaker",
+                    "latent-adversarial",
+                    "undo",
+                    "npo",
+                    "modular-profile",
+                ];
+                let broken = if i % 7 == 0 { 0.4 } else { 0.03 * r(3) };
+                let from = post.then_some(if i % 5 == 0 { "sgtm" } else { "baseline" });
+                let kind = if post { "post-hoc" } else { "training-time" };
+                (format!("{}-{i}", names[i % 6]), kind, from, 0.25 * r(1) - 0.05, 0.2 + 0.7 * r(2), broken)
+            }
+        })
+        .collect();
+    let mut csv = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    let mut timings = String::from("stage,arm,seed,seconds,rate,unit\n");
+    for (a, (arm, kind, from, left, gain, cost)) in made.iter().enumerate() {
+        for seed in 0..seeds {
+            let n = |k: u64| noise(&[a as u64, seed, k]);
+            let (low, high) = (1.3 + 0.03 * noise(&[seed, 1]), 3.9 + 0.05 * noise(&[seed, 2]));
+            let loss = |recovery: f64| high - recovery * (high - low);
+            let exact = matches!(arm.as_str(), "baseline" | "oracle");
+            let start = loss(left + if exact { 0.0 } else { 0.03 * n(3) });
+            let retain = 1.2 + cost + 0.006 * n(4);
+            let stages: &[(&str, f64)] = match (*kind, from) {
+                (_, Some(_)) => &[("unlearn", 0.0)],
+                ("training-time", _) if arm != "baseline" => &[("train", -1.0), ("ablate", 0.0)],
+                _ => &[("train", 0.0)],
+            };
+            for (stage, more) in stages {
+                for (label, v) in
+                    [("forget", start + more), ("retain", retain), ("adjacent", retain + 0.4 * cost + 0.3)]
+                {
+                    writeln!(csv, "{stage},{arm},{seed},{label},loss,,{v},nat").unwrap();
+                }
+                writeln!(timings, "{stage},{arm},{seed},{},,", 8.0 + n(5)).unwrap();
+            }
+            for (s, stage) in ATTACKS.iter().take(attacks).enumerate() {
+                // One arm was not attacked everywhere.
+                if a == arms - 1 && s % 4 == 1 {
+                    continue;
+                }
+                let k = 100 + s as u64;
+                let power = (0.25 + 0.75 * (0.5 + 0.5 * noise(&[7, k]))) * (1.0 + 0.12 * n(k));
+                let back = if arm == "baseline" { 0.02 * power } else { gain * power };
+                let single = matches!(*stage, "quantise" | "probe" | "logit-bias");
+                let steps: &[u64] = if single { &[0] } else { &[0, 1, 2, 5, 10, 20, 50, 100, 200, 400] };
+                let variants: Vec<(String, f64, f64)> = if *stage == "sparse-graft" {
+                    [0u32, 4, 16, 64, 256, 1024, 4096]
+                        .iter()
+                        .map(|p| (format!("entries,k={p}"), f64::from(*p), (f64::from(*p) + 1.0).ln() / 8.5))
+                        .collect()
+                } else {
+                    vec![("lr=0.001".into(), 4e5, 0.7), ("lr=0.01".into(), 4e5, 1.0)]
+                };
+                let reach = |share: f64, step: u64| {
+                    let done = if single { 1.0 } else { step as f64 / (step as f64 + 60.0) * 460.0 / 400.0 };
+                    loss((high - start) / (high - low) + back * share * done)
+                };
+                let mut row = |label: &str, metric: &str, step: Option<u64>, v: f64, unit: &str| {
+                    let step = step.map_or_else(String::new, |s| s.to_string());
+                    writeln!(csv, "{stage},{arm},{seed},{label},\"{metric}\",{step},{v},{unit}").unwrap();
+                };
+                for step in steps {
+                    row("forget", &format!("{stage}_loss"), Some(*step), reach(1.0, *step), "nat");
+                }
+                for (name, parameters, share) in &variants {
+                    for step in steps {
+                        row(
+                            "forget",
+                            &format!("{stage}_loss@{name}"),
+                            Some(*step),
+                            reach(*share, *step),
+                            "nat",
+                        );
+                    }
+                    row("forget", &format!("attack_best@{name}"), None, reach(*share, 400), "nat");
+                    row("forget", &format!("budget_parameters@{name}"), None, *parameters, "parameters");
+                }
+                let best = reach(1.0, 400);
+                row("forget", "attack_best", None, best, "nat");
+                row("retain", "attack_retain", None, retain + 0.1, "nat");
+                row("forget", "recovery", None, (high - best) / (high - low), "fraction");
+                let trained = if single { 0.0 } else { 400.0 };
+                row("forget", "budget_steps", None, trained, "count");
+                row("forget", "budget_tokens", None, trained * 4096.0, "count");
+                row("forget", "budget_examples", None, trained * 16.0, "count");
+                row("forget", "budget_parameters", None, variants.last().unwrap().1, "count");
+                writeln!(timings, "{stage},{arm},{seed},{},,", 3.0 + n(k)).unwrap();
+            }
+        }
+    }
+    let list: Vec<Value> = made
+        .iter()
+        .map(|(name, kind, from, ..)| {
+            json!({"name": name, "method": name, "region": null, "note": "synthetic", "control": *kind == "control",
+                   "kind": kind, "from": from})
+        })
+        .collect();
+    let mut stages = vec![
+        json!({"name": "train", "do": "train"}),
+        json!({"name": "ablate", "do": "ablate"}),
+        json!({"name": "unlearn", "do": "unlearn"}),
+    ];
+    stages.extend(ATTACKS.iter().take(attacks).map(|s| json!({"name": s, "do": s})));
+    let manifest = json!({
+        "name": format!("synthetic matrix of {arms} arms and {attacks} attacks"), "state": "done",
+        "seeds": (0..seeds).collect::<Vec<_>>(), "arms": list, "labels": ["forget", "retain", "adjacent"], "stages": stages,
+        "reference": {"baseline": "baseline", "control": "oracle", "filter": null, "fresh": "fresh"}
+    });
+    fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
+    fs::write(dir.join("results.csv"), csv).unwrap();
+    fs::write(dir.join("timings.csv"), timings).unwrap();
+}

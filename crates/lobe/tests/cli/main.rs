@@ -1,9 +1,11 @@
 //! The command line as its users meet it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod exports;
 mod interrupts;
 mod process;
 mod recipes;
+mod records;
 mod runs;
 mod samples;
 mod words;

@@ -7,7 +7,7 @@ use crate::process::Place;
 #[test]
 fn every_command_helps_with_examples() {
     let place = Place::new();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &["run"],
         &["check"],
         &["report"],
@@ -15,6 +15,8 @@ fn every_command_helps_with_examples() {
         &["explain"],
         &["new"],
         &["sample"],
+        &["export"],
+        &["record"],
         &["schema"],
         &["completions"],
         &["bench", "step"],

@@ -1,7 +1,7 @@
 //! `lobe sample`: text from a model, with and without a region.
 
 mod generate;
-mod source;
+pub(crate) mod source;
 
 use std::path::PathBuf;
 

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
-use lobe_core::{Region, Selection};
+use lobe_core::{Region, Selection, SiteInfo};
 use lobe_data::Tokenizer;
 use lobe_engine::Buf;
 use lobe_lab::recipe::{Callbacks, Written};
@@ -30,18 +30,22 @@ pub(super) struct Model {
 impl Model {
     /// A named region, or one written out.
     pub(super) fn region(&self, text: &str) -> Result<Selection> {
-        let named = self.regions.iter().find(|(name, _)| name == text).map(|(_, r)| r.as_str());
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let sites = self.net.layout.sites();
-        if named.is_none() && text.chars().all(word) && !sites.iter().any(|s| s.name == text) {
-            return Err(unknown("region", text, self.regions.iter().map(|(n, _)| n.as_str())));
-        }
-        Ok(named.unwrap_or(text).parse::<Region>()?.resolve(sites)?)
+        region(&self.regions, self.net.layout.sites(), text)
     }
 }
 
+/// A region by its name in the recipe, or one written out.
+pub(crate) fn region(regions: &[(String, String)], sites: &[SiteInfo], text: &str) -> Result<Selection> {
+    let named = regions.iter().find(|(name, _)| name == text).map(|(_, r)| r.as_str());
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if named.is_none() && text.chars().all(word) && !sites.iter().any(|s| s.name == text) {
+        return Err(unknown("region", text, regions.iter().map(|(n, _)| n.as_str())));
+    }
+    Ok(named.unwrap_or(text).parse::<Region>()?.resolve(sites)?)
+}
+
 /// A file inside of `dir`, wherever links lead.
-fn inside(dir: &Path, name: &str) -> Result<PathBuf> {
+pub(crate) fn inside(dir: &Path, name: &str) -> Result<PathBuf> {
     let path = dir.join(name);
     let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
     let root = dir.canonicalize().map_err(|e| refuse(format!("{e}: {}", dir.display())))?;
@@ -76,8 +80,31 @@ pub(super) fn of_file(file: &Path, tokenizer: &Path) -> Result<Model> {
     Ok(Model { name: file.display().to_string(), net, params, tokenizer, regions: Vec::new() })
 }
 
+/// A model of a run, not loaded yet.
+pub(crate) struct Located {
+    /// `sgtm, seed 0, after train`.
+    pub name: String,
+    /// Its weights.
+    pub file: PathBuf,
+    /// Named regions of the run's recipe, with their text.
+    pub regions: Vec<(String, String)>,
+}
+
 /// The model of (arm, seed, stage) of a run.
 pub(super) fn of_run(dir: &Path, arm: Option<&str>, seed: Option<u64>, stage: Option<&str>) -> Result<Model> {
+    let found = locate(dir, arm, seed, stage)?;
+    let mut model = of_file(&found.file, &inside(dir, "tokenizer.json")?)?;
+    (model.name, model.regions) = (found.name, found.regions);
+    Ok(model)
+}
+
+/// Finds the model of (arm, seed, stage) of a run; without a name, the first of each.
+pub(crate) fn locate(
+    dir: &Path,
+    arm: Option<&str>,
+    seed: Option<u64>,
+    stage: Option<&str>,
+) -> Result<Located> {
     let run = RunData::load(dir)?;
     let m = &run.manifest;
     let arms = || m.arms.iter().map(|a| a.name.as_str());
@@ -98,10 +125,11 @@ pub(super) fn of_run(dir: &Path, arm: Option<&str>, seed: Option<u64>, stage: Op
     let file = |stage: &str| format!("stages/{stage}/{arm}.{seed}/model.safetensors");
     let made = m.stages.iter().map(|s| s.name.clone()).filter(|s| inside(dir, &file(s)).is_ok());
     let stage = pick("stage with a model of this arm and seed", stage, &mut made.into_iter())?;
-    let mut model = of_file(&inside(dir, &file(&stage))?, &inside(dir, "tokenizer.json")?)?;
-    model.name = format!("{arm}, seed {seed}, after {stage}");
     let resolved = Written::load(&inside(dir, "resolved.toml")?)?;
     let (recipe, _) = resolved.resolve(&Callbacks::permissive())?;
-    model.regions = recipe.regions.into_iter().map(|r| (r.name, r.text)).collect();
-    Ok(model)
+    Ok(Located {
+        name: format!("{arm}, seed {seed}, after {stage}"),
+        file: inside(dir, &file(&stage))?,
+        regions: recipe.regions.into_iter().map(|r| (r.name, r.text)).collect(),
+    })
 }

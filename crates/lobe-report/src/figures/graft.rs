@@ -1,0 +1,119 @@
+//! Sparse grafts: how much comes back when only a few parameters may be restored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::curves::{Bundle, Plot, Shape, draw, key};
+use super::{Figure, Ink, Panel, Size, seeds};
+use crate::data::summary;
+use crate::matrix::recovery;
+use crate::stats::mean;
+use crate::svg::fit;
+
+/// Most plots.
+const MOST: usize = 12;
+
+/// `entries,k=64` is member 64 of the family `entries`.
+fn family(variant: &str) -> Option<String> {
+    let (k, rest): (Vec<&str>, Vec<&str>) =
+        variant.split(',').map(str::trim).partition(|p| p.starts_with("k="));
+    let [k] = k[..] else { return None };
+    k[2..].parse::<f64>().is_ok().then(|| rest.join(","))
+}
+
+/// Nothing for runs without such an attack.
+pub(super) fn build(ink: &Ink<'_>) -> Vec<Figure> {
+    let run = ink.run;
+    // Per (stage, family, label) its variants.
+    let mut found: BTreeMap<(&str, String, &str), BTreeSet<&str>> = BTreeMap::new();
+    for q in run.results.keys() {
+        let Some(variant) = q.metric.strip_prefix("budget_parameters@") else { continue };
+        if let Some(family) = family(variant) {
+            found.entry((&q.stage, family, &q.label)).or_default().insert(variant);
+        }
+    }
+    found.retain(|_, variants| variants.len() > 1);
+    let (shape, size) =
+        if found.len() > 1 { (Shape::Small, Size::Narrow) } else { (Shape::Plain, Size::Plain) };
+    let (mut panels, mut names, mut counts) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for ((stage, family, label), variants) in found.iter().take(MOST) {
+        let bundles: Vec<Bundle<'_>> =
+            ink.arms().filter_map(|(arm, look)| bundle(ink, arm, look, stage, label, variants)).collect();
+        let what = if family.is_empty() { (*stage).to_owned() } else { format!("{stage}, {family}") };
+        let y = format!("recovery: {}", fit(&what, 270.0));
+        let about = format!("Recovery against the number of grafted parameters, {what}");
+        let plot = Plot {
+            titles: ("parameters changed", &y),
+            about: &about,
+            level: run.control().map(|c| (0.0, format!("{} level", fit(c, 70.0)))),
+            bands: true,
+            narrow_log: false,
+            shape,
+            log_x: true,
+        };
+        if bundles.iter().all(|b| b.mean.len() < 2) {
+            continue;
+        }
+        counts.extend(bundles.iter().map(|b| b.seeds.len()));
+        names.extend(bundles.iter().map(|b| b.arm));
+        panels.extend(draw(&bundles, &plot).map(|svg| Panel { svg, size }));
+    }
+    if panels.is_empty() {
+        return Vec::new();
+    }
+    let named: Vec<_> = ink.arms().filter(|(arm, l)| !l.rest && names.contains(arm)).collect();
+    if shape == Shape::Small {
+        panels.insert(0, Panel { svg: key(&named, false, ink.crowd()), size: Size::Wide });
+    }
+    vec![Figure {
+        id: "sparse-graft".into(),
+        title: "How few parameters bring it back".into(),
+        panels,
+        caption: format!(
+            "Recovery of the best model among those that differ from the attacked one in at most so many parameters; 0 is as \
+             ignorant as the control (dotted), 1 as able as the baseline. A curve that rises early means that the capability \
+             hangs on a few parameters. Lines are means, bands 95 % bootstrap intervals ({}).{}",
+            seeds(counts.into_iter()),
+            ink.crowd_words()
+        ),
+        steps_of: None,
+        below: Vec::new(),
+    }]
+}
+
+fn bundle<'a>(
+    ink: &Ink<'a>,
+    arm: &'a str,
+    look: crate::palette::Look,
+    stage: &str,
+    label: &str,
+    variants: &BTreeSet<&str>,
+) -> Option<Bundle<'a>> {
+    let run = ink.run;
+    let mut points = Vec::new();
+    for variant in variants {
+        let finals = |metric: &str| {
+            run.measured(stage, &format!("{metric}@{variant}"), label)
+                .map_or_else(Vec::new, |m| m.finals(arm))
+        };
+        let sizes: Vec<f64> = finals("budget_parameters").iter().map(|(_, v)| *v).collect();
+        let back = recovery(run, label, &finals("attack_best"));
+        if let (Some(x), Some(s)) = (mean(&sizes), summary(&back)) {
+            points.push((x, s, back));
+        }
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let seeds: BTreeSet<u64> = points.iter().flat_map(|p| p.2.iter().map(|v| v.0)).collect();
+    let line = |seed: &u64| {
+        let at = |p: &(f64, _, Vec<(u64, f64)>)| Some((p.0, p.2.iter().find(|v| v.0 == *seed)?.1));
+        points.iter().filter_map(at).collect()
+    };
+    let band = points.iter().map(|(x, s, _)| Some(((*x, s.interval?.1), (*x, s.interval?.0))));
+    let band = band.collect::<Option<Vec<_>>>();
+    (!points.is_empty()).then(|| Bundle {
+        arm,
+        look,
+        seeds: seeds.iter().map(line).collect(),
+        mean: points.iter().map(|(x, s, _)| (*x, s.mean)).collect(),
+        band: band.map(|b| b.into_iter().unzip()),
+    })
+}

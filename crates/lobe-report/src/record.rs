@@ -1,0 +1,383 @@
+//! The tables of a record: Markdown from a run directory, so that nothing in a record is typed.
+//!
+//! The text depends on the run and nothing else: no times, no machine, no absolute path. A number
+//! that was not measured is a dash.
+
+use std::fmt::Write as _;
+
+use crate::RunData;
+use crate::data::summary;
+use crate::format::{MISSING, difference, interval, number};
+use crate::stats::{self, Summary};
+use crate::targets::Targets;
+use crate::verdict::{Return, forgotten};
+
+/// First line of every record that [`render`] wrote.
+pub const MARK: &str = "<!-- Written by `lobe record`; do not edit. -->";
+
+/// What stands in brackets behind a mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// The smallest and the largest seed.
+    Range,
+    /// The 95 % bootstrap interval of the mean.
+    Interval,
+}
+
+impl Spread {
+    /// The range below five seeds, where bootstrap intervals are too narrow; from there on the interval.
+    pub fn of_seeds(seeds: usize) -> Spread {
+        if seeds < 5 { Spread::Range } else { Spread::Interval }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Spread::Range => "mean [smallest, largest seed]",
+            Spread::Interval => "mean [95 % bootstrap interval over seeds]",
+        }
+    }
+
+    fn of(self, values: &[(u64, f64)]) -> Option<Summary> {
+        let mut s = summary(values)?;
+        if self == Spread::Range && values.len() > 1 {
+            let each = || values.iter().map(|(_, v)| *v);
+            s.interval =
+                Some((each().fold(f64::INFINITY, f64::min), each().fold(f64::NEG_INFINITY, f64::max)));
+        }
+        Some(s)
+    }
+
+    fn difference(self, a: &[(u64, f64)], b: &[(u64, f64)]) -> Option<Summary> {
+        let pairs = stats::paired(a, b);
+        self.of(&pairs.into_iter().zip(0..).map(|(v, i)| (i, v)).collect::<Vec<_>>())
+    }
+}
+
+/// Metrics that are no outcome, or have a table of their own.
+fn apart(metric: &str) -> bool {
+    matches!(metric, "train_loss" | "gap_closed" | "region_units" | "region_params")
+}
+
+/// The record of a run.
+pub fn render(run: &RunData, spread: Spread, targets: Option<&Targets>) -> String {
+    let r = Record { run, spread, targets };
+    let mut out = String::new();
+    r.head(&mut out);
+    r.arms(&mut out);
+    r.gap(&mut out);
+    for stage in run.attack_stages() {
+        r.attack(&mut out, stage);
+    }
+    r.metrics(&mut out);
+    r.sources(&mut out);
+    out
+}
+
+struct Record<'a> {
+    run: &'a RunData,
+    spread: Spread,
+    targets: Option<&'a Targets>,
+}
+
+impl Record<'_> {
+    fn head(&self, out: &mut String) {
+        let m = &self.run.manifest;
+        let known = |s: &str| if s.is_empty() { MISSING.to_owned() } else { inline(s) };
+        let seeds: Vec<String> = m.seeds.iter().map(ToString::to_string).collect();
+        let _ = write!(
+            out,
+            "{MARK}\n\n# {}\n\n    {}\n\nRecipe hash {}. Build {}. Seeds: {}.\n\nNumbers are {}; {MISSING} was not measured.\n",
+            known(&m.name),
+            if m.command.is_empty() { MISSING.to_owned() } else { portable(&m.command) },
+            known(&m.recipe_hash),
+            known(&m.build),
+            if seeds.is_empty() { MISSING.to_owned() } else { seeds.join(", ") },
+            self.spread.words(),
+        );
+        if !matches!(m.state.as_str(), "done" | "") {
+            let _ = writeln!(out, "\n**The run is not finished (state: {}).**", inline(&m.state));
+        }
+        for note in m.notes.iter().chain(&self.run.warnings) {
+            let _ = writeln!(out, "\n* {}", inline(note));
+        }
+    }
+
+    fn arms(&self, out: &mut String) {
+        let table = crate::tables::arms(self.run);
+        let row = |r: &Vec<crate::tables::Cell>| r.iter().map(|c| c.main.clone()).collect();
+        let rows: Vec<Vec<String>> = table.rows.iter().map(row).collect();
+        section(out, "Arms", &table.header, &rows);
+    }
+
+    fn gap(&self, out: &mut String) {
+        let (Some(baseline), Some(control)) = (self.run.baseline(), self.run.control()) else { return };
+        let row = |arm: &crate::Arm| {
+            let values = self.run.gap_closed(&arm.name);
+            let s = self.spread.of(&values)?;
+            let percent = crate::format::percent_interval(&s);
+            Some(vec![arm.name.clone(), percent, each(&values, &self.run.manifest.seeds)])
+        };
+        let rows: Vec<Vec<String>> = self.run.arms().iter().filter_map(row).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let title =
+            format!("Share of the gap in forget loss from {baseline} to {control} that the cut closed");
+        section(out, &title, &["arm", "gap closed", "per seed"].map(String::from), &rows);
+    }
+
+    fn attack(&self, out: &mut String, stage: &str) {
+        let run = self.run;
+        let steps = forgotten(run, stage, "steps_to_baseline");
+        let of = |arm: &str| steps.map_or_else(Vec::new, |m| m.finals(arm));
+        let more = self.of_attack(stage);
+        let control = run.control();
+        let row = |arm: &crate::Arm| {
+            let back = Return::of(run, stage, &arm.name);
+            let values: Vec<String> = more
+                .iter()
+                .map(|m| {
+                    let measured = forgotten(run, stage, m);
+                    self.cell(&measured.map_or_else(Vec::new, |m| m.finals(&arm.name)))
+                })
+                .collect();
+            if back.is_none() && values.iter().all(|v| v == MISSING) {
+                return None;
+            }
+            let mut row = vec![arm.name.clone()];
+            match back {
+                Some(b) => {
+                    let from = control.filter(|c| *c != arm.name);
+                    let paired = from.and_then(|c| self.spread.difference(&of(&arm.name), &of(c)));
+                    row.push(self.spread.of(&b.reached).map_or(MISSING.to_owned(), |s| interval(&s)));
+                    row.push(each(&b.reached, &b.attacked));
+                    row.push(format!("{} of {}", b.reached.len(), b.attacked.len()));
+                    row.push(b.budget.map_or(MISSING.to_owned(), number));
+                    let text = |s: Summary| counted(difference(&s), s.n, b.attacked.len());
+                    row.push(paired.map_or(MISSING.to_owned(), text));
+                }
+                None => row.extend(vec![MISSING.to_owned(); 5]),
+            }
+            row.extend(values);
+            Some(row)
+        };
+        let rows: Vec<Vec<String>> = run.arms().iter().filter_map(row).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let last = format!("minus {}, paired, where both came back", control.unwrap_or("control"));
+        let header = ["arm", "steps", "per seed", "seeds back", "budget", &last].map(String::from);
+        let header: Vec<String> =
+            header.into_iter().chain(more.iter().map(|m| m.replace('_', " "))).collect();
+        section(out, &format!("Attack {stage}: steps until the baseline's loss is back"), &header, &rows);
+    }
+
+    /// What else an attack measured; curves, variants of its sweep and steps aside.
+    fn of_attack(&self, stage: &str) -> Vec<&str> {
+        let mut out: Vec<&str> = Vec::new();
+        for (q, _) in self.run.ordered().into_iter().filter(|(q, _)| q.stage == stage) {
+            let curve = q.metric.ends_with("_loss") || q.metric.contains('@');
+            if !curve && !q.metric.starts_with("steps_") && !out.contains(&&*q.metric) {
+                out.push(&q.metric);
+            }
+        }
+        out
+    }
+
+    fn metrics(&self, out: &mut String) {
+        let attacks = self.run.attack_stages();
+        let mut metrics: Vec<&str> = Vec::new();
+        for (q, _) in self.run.ordered() {
+            if !attacks.contains(&q.stage.as_str()) && !apart(&q.metric) && !metrics.contains(&&*q.metric) {
+                metrics.push(&q.metric);
+            }
+        }
+        for t in self.targets.iter().flat_map(|t| &t.0) {
+            if !metrics.contains(&&*t.metric) {
+                metrics.push(&t.metric);
+            }
+        }
+        for metric in metrics {
+            self.metric(out, metric);
+        }
+    }
+
+    fn metric(&self, out: &mut String, metric: &str) {
+        let run = self.run;
+        let is_cut = |arm: &str| run.changed(arm, metric);
+        let any_cut = run.arms().iter().any(|a| is_cut(&a.name));
+        let other = run.control().or(run.baseline());
+        let targets: Vec<_> = self.targets.iter().flat_map(|t| &t.0).filter(|t| t.metric == metric).collect();
+        let mut header = vec!["label".to_owned(), "arm".to_owned()];
+        header.extend(
+            if any_cut { vec!["before the cut", "after the cut"] } else { vec!["value"] }
+                .into_iter()
+                .map(String::from),
+        );
+        header.extend(other.map(|o| format!("minus {o}, paired")));
+        if !targets.is_empty() {
+            header.extend(["target", "distance to it"].map(String::from));
+        }
+        // Arms and labels of targets that the run does not have are shown, with the number missing.
+        let (mut arms, mut labels): (Vec<&str>, Vec<&str>) = (
+            run.arms().iter().map(|a| &*a.name).collect(),
+            run.manifest.labels.iter().map(|l| &**l).collect(),
+        );
+        for t in &targets {
+            if !arms.contains(&&*t.arm) {
+                arms.push(&t.arm);
+            }
+            if !labels.contains(&&*t.label) {
+                labels.push(&t.label);
+            }
+        }
+        let mut rows = Vec::new();
+        for label in labels {
+            for arm in &arms {
+                let (before, after) = (run.before(arm, metric, label), run.after(arm, metric, label));
+                let target = targets.iter().find(|t| t.arm == *arm && t.label == label);
+                if before.is_empty() && after.is_empty() && target.is_none() {
+                    continue;
+                }
+                let mut row = vec![label.to_owned(), (*arm).to_owned(), self.cell(&before)];
+                if any_cut {
+                    row.push(if is_cut(arm) { self.cell(&after) } else { "not cut".to_owned() });
+                }
+                if let Some(other) = other {
+                    let from = run.after(other, metric, label);
+                    let d = if *arm == other { None } else { self.spread.difference(&after, &from) };
+                    row.push(d.map_or(MISSING.to_owned(), |d| {
+                        counted(difference(&d), d.n, run.manifest.seeds.len())
+                    }));
+                }
+                if !targets.is_empty() {
+                    let value = target.and_then(|t| t.value);
+                    row.push(value.map_or(MISSING.to_owned(), number));
+                    let mean = summary(&after).map(|s| s.mean);
+                    let distance = mean.zip(value).map(|(m, v)| m - v);
+                    row.push(distance.map_or(MISSING.to_owned(), signed));
+                }
+                rows.push(row);
+            }
+        }
+        let unit = run.unit(metric);
+        let title = metric.replace('_', " ");
+        let title = if unit.is_empty() || unit == metric { title } else { format!("{title} ({unit})") };
+        if !rows.is_empty() {
+            section(out, &title, &header, &rows);
+        }
+    }
+
+    fn cell(&self, values: &[(u64, f64)]) -> String {
+        let s = self.spread.of(values);
+        s.map_or(MISSING.to_owned(), |s| counted(interval(&s), s.n, self.run.manifest.seeds.len()))
+    }
+
+    fn sources(&self, out: &mut String) {
+        let mut sources: Vec<&str> = Vec::new();
+        for t in self.targets.iter().flat_map(|t| &t.0) {
+            if !t.source.is_empty() && !sources.contains(&&*t.source) {
+                sources.push(&t.source);
+            }
+        }
+        if sources.is_empty() {
+            return;
+        }
+        let _ = write!(out, "\nTargets are from:\n\n");
+        for s in sources {
+            let _ = writeln!(out, "* {}", inline(s));
+        }
+    }
+}
+
+/// The numbers of `seeds`, in their order.
+fn each(values: &[(u64, f64)], seeds: &[u64]) -> String {
+    let at = |s: &u64| values.iter().find(|v| v.0 == *s).map_or(MISSING.to_owned(), |v| number(v.1));
+    seeds.iter().map(at).collect::<Vec<_>>().join(" / ")
+}
+
+/// The number of seeds, where some lack it.
+fn counted(text: String, n: usize, seeds: usize) -> String {
+    if n == seeds { text } else { format!("{text} (n = {n})") }
+}
+
+fn signed(v: f64) -> String {
+    if v > 0.0 { format!("+{}", number(v)) } else { number(v) }
+}
+
+/// Text that Markdown shows as it is.
+fn inline(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A command without the absolute paths of the machine it ran on: only their last name stays.
+fn portable(command: &str) -> String {
+    let word = |w: &str| {
+        let (key, value) = w.split_once('=').unwrap_or(("", w));
+        let quote = |c: char| matches!(c, '"' | '\'');
+        let bare = value.trim_matches(quote);
+        let drive =
+            bare.len() > 2 && bare.as_bytes()[1] == b':' && matches!(bare.as_bytes()[2], b'/' | b'\\');
+        if !(bare.starts_with('/') || drive) {
+            return w.to_owned();
+        }
+        let last = bare.rsplit(['/', '\\']).find(|p| !p.is_empty()).unwrap_or("");
+        format!("{}…/{last}", if key.is_empty() { String::new() } else { format!("{key}=") })
+    };
+    command.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn section(out: &mut String, title: &str, header: &[String], rows: &[Vec<String>]) {
+    let line = |cells: &[String]| {
+        format!("| {} |\n", cells.iter().map(|c| inline_cell(c)).collect::<Vec<_>>().join(" | "))
+    };
+    let _ = write!(out, "\n## {}\n\n{}|{}\n", inline(title), line(header), "---|".repeat(header.len()));
+    rows.iter().for_each(|r| out.push_str(&line(r)));
+}
+
+/// Our own brackets stay; what could break the table does not.
+fn inline_cell(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_lose_the_machine() {
+        let said = portable(
+            "lobe run recipes/x.toml --set data.dir=/home/me/data/ --out /tmp/a --set t='/x y' --n=3",
+        );
+        assert_eq!(said, "lobe run recipes/x.toml --set data.dir=…/data --out …/a --set t=…/x y' --n=3");
+        assert_eq!(portable("C:\\bin\\lobe run a"), "…/lobe run a");
+    }
+
+    #[test]
+    fn few_seeds_have_a_range() {
+        let values = [(0, 1.0), (1, 2.0), (2, 6.0)];
+        assert_eq!(Spread::of_seeds(3).of(&values).unwrap().interval, Some((1.0, 6.0)));
+        let interval = Spread::of_seeds(5).of(&values).unwrap().interval.unwrap();
+        assert!(interval.0 > 1.0 || interval.1 < 6.0 || interval == (1.0, 6.0));
+        assert_eq!(Spread::Range.of(&values[..1]).unwrap().interval, None);
+        assert_eq!(Spread::Range.of(&[]), None);
+    }
+
+    #[test]
+    fn names_cannot_break_a_table() {
+        let mut out = String::new();
+        section(&mut out, "a", &["x|y".into()], &[vec!["<b>`|".into()]]);
+        assert_eq!(out, "\n## a\n\n| x\\|y |\n|---|\n| &lt;b>\\`\\| |\n");
+    }
+}

@@ -1,0 +1,70 @@
+//! `lobe record`: the tables of a record, from a run directory.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use lobe_core::did_you_mean;
+use lobe_lab::store::write_atomic;
+use lobe_report::record::{self, Spread};
+use lobe_report::{RunData, Targets};
+
+use crate::failure::refuse;
+use crate::out;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lobe record runs/quickstart --out records/2026-11-20-quickstart/tables.md
+  lobe record runs/mnist-split --targets recipes/mnist-split.targets.csv --out tables.md
+  lobe record runs/quickstart --spread interval
+
+Markdown with the command, the recipe's hash, the build and the seeds; what was measured before and
+after the cut; the gap closed; steps to the baseline's loss; differences to the control, paired by
+seed. What was not measured is a dash. The same run gives the same text: no times, no absolute paths.
+
+A file of targets is CSV with the columns arm,label,metric,value,source; an empty value is missing.")]
+pub(crate) struct Args {
+    /// The run directory
+    dir: PathBuf,
+    /// Where to write [default: standard output]; a file that this command did not write is left alone
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Published numbers to stand beside the measured ones
+    #[arg(long, value_name = "FILE")]
+    targets: Option<PathBuf>,
+    /// What stands in brackets [default: range below five seeds, then interval]
+    #[arg(long)]
+    spread: Option<Brackets>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Brackets {
+    /// Smallest and largest seed
+    Range,
+    /// 95 % bootstrap interval of the mean
+    Interval,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let run = RunData::load(&args.dir)?;
+    let targets = args.targets.as_deref().map(Targets::load).transpose()?;
+    for t in targets.iter().flat_map(|t| &t.0) {
+        let arms = || run.arms().iter().map(|a| a.name.as_str());
+        if !arms().any(|a| a == t.arm) {
+            out::note(&format!("a target names the arm {:?}{}", t.arm, did_you_mean(&t.arm, arms())));
+        }
+    }
+    let spread = match args.spread {
+        Some(Brackets::Range) => Spread::Range,
+        Some(Brackets::Interval) => Spread::Interval,
+        None => Spread::of_seeds(run.manifest.seeds.len()),
+    };
+    let text = record::render(&run, spread, targets.as_ref());
+    let Some(path) = &args.out else { return Ok(out::print(&text)?) };
+    // Somebody's own page must not go.
+    if path.exists() && !std::fs::read_to_string(path).is_ok_and(|old| old.starts_with(record::MARK)) {
+        return Err(refuse(format!("is there, and was not written by this command: {}", path.display())));
+    }
+    write_atomic(path, text.as_bytes())?;
+    Ok(out::print(&format!("{}\n", path.display()))?)
+}

@@ -1,0 +1,115 @@
+//! Models without a region, and refusals that leave nothing behind.
+
+use crate::TINY;
+use crate::process::Place;
+
+/// A run of a second with two regions, cut into in different blocks.
+fn run() -> Place {
+    let place = Place::new();
+    let names = "numbers = \"blocks.1.mlp.post[..8]\"\n\n[train]";
+    let recipe = TINY.replace("layers = 1", "layers = 2").replacen("[train]", names, 1);
+    place.write("tiny.toml", &recipe);
+    place.lobe(&["run", "tiny.toml", "--out", "run", "--preset", "less", "--quiet"]).ends(0);
+    place
+}
+
+fn export(place: &Place, more: &[&str]) -> serde_json::Value {
+    let args = [&["export", "run", "--arm", "sgtm", "--json"], more].concat();
+    place.lobe(&args).ends(0).json()
+}
+
+#[test]
+fn a_model_leaves_without_its_regions() {
+    let place = run();
+    // 16 of 64 neurons and one of two heads in both blocks.
+    let value = export(&place, &["--without", "spanish", "--format", "lobe", "--out", "small"]);
+    assert_eq!((&value["shape"]["mlp"], &value["shape"]["heads"]), (&48.into(), &1.into()));
+    assert_eq!(value["units"]["left_as_zeros"], 0);
+    let (before, after) = (&value["parameters"]["before"], &value["parameters"]["after"]);
+    assert!(after.as_u64().unwrap() < before.as_u64().unwrap(), "{value}");
+    assert!(value["check"]["difference"].as_f64().unwrap() <= 1e-5);
+    let written: serde_json::Value = serde_json::from_slice(&place.read("small/export.json")).unwrap();
+    assert_eq!(written, value);
+
+    // What is written speaks as the masked model does.
+    let speak = |args: &[&str]| {
+        let more = ["--tokens", "30", "--temperature", "0", "--json"];
+        place.lobe(&[&["sample"], args, &more].concat()).ends(0).json()
+    };
+    let masked = speak(&["run", "--arm", "sgtm", "--without", "spanish"]);
+    let small = speak(&["--model", "small/model.safetensors", "--tokenizer", "small/tokenizer.json"]);
+    assert_eq!(small["whole"], masked["without"]);
+
+    // A file can be exported again: with nothing cut it stays what it is.
+    place.lobe(&["export", "small/model.safetensors", "--out", "again", "--format", "lobe"]).ends(0);
+    assert!(place.read("small/model.safetensors") == place.read("again/model.safetensors"));
+}
+
+#[test]
+fn profiles_name_the_regions_that_stay() {
+    let place = run();
+    let cut = |profile: &str, out: &str| {
+        export(&place, &["--profile", profile, "--format", "lobe", "--out", out])["removed"].clone()
+    };
+    assert_eq!(cut("full", "full"), "(nothing)");
+    let spanish =
+        "blocks.0.attn.z[1] + blocks.0.mlp.post[48..64] + blocks.1.attn.z[1] + blocks.1.mlp.post[48..64]";
+    assert_eq!(cut("numbers", "one"), spanish);
+    assert_eq!(cut("spanish", "other"), "blocks.1.mlp.post[0..8]");
+    assert_eq!(cut("spanish+numbers", "both"), "(nothing)");
+    let core = export(&place, &["--profile", "core", "--format", "lobe", "--out", "core"]);
+    assert_eq!(
+        core["removed"],
+        spanish.replace("post[48..64]", "post[0..8,48..64]").replacen("0..8,", "", 1)
+    );
+    // Block 1 lost eight neurons more than block 0: there they stay as zeros.
+    assert_eq!(core["units"]["left_as_zeros"], 8);
+    assert_eq!(core["units"]["zeros_in_blocks"], serde_json::json!([1]));
+    let said =
+        place.lobe(&["export", "run", "--profile", "core", "--format", "lobe", "--out", "said"]).ends(0);
+    assert!(said.out.contains("8 cut units stay as zeros, in blocks 1"), "{}", said.out);
+    place
+        .lobe(&["export", "run", "--profile", "spansh", "--out", "x"])
+        .refuses(&["did you mean \"spanish\""]);
+    place.lobe(&["export", "run", "--profile", "cor", "--out", "x"]).refuses(&["did you mean \"core\""]);
+    assert!(!place.path("x").exists());
+}
+
+#[test]
+fn hugging_face_files_keep_cut_heads_as_zeros_and_say_so() {
+    let place = run();
+    let args = ["export", "run", "--arm", "sgtm", "--without", "spanish", "--out", "hf"];
+    let said = place.lobe(&args).ends(0);
+    assert!(said.out.contains("(gpt2)") && said.out.contains("--format lobe can"), "{}", said.out);
+    assert!(said.out.contains("check       read back"), "{}", said.out);
+    let config: serde_json::Value = serde_json::from_slice(&place.read("hf/config.json")).unwrap();
+    assert_eq!((&config["n_inner"], &config["n_head"]), (&48.into(), &2.into()));
+    // The directory is a source, too.
+    let again = place.lobe(&["export", "hf", "--region", "blocks.*.mlp.post[..4]", "--out", "hf2", "--json"]);
+    assert_eq!(again.ends(0).json()["shape"]["mlp"], 44);
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
+    let place = run();
+    let refused = |args: &[&str], words: &[&str]| {
+        place.lobe(&[&["export"], args, &["--out", "x"]].concat()).refuses(words);
+        assert!(!place.path("x").exists());
+    };
+    refused(&["run", "--format", "llama"], &["llama", "norm"]);
+    refused(&["run", "--without", "spansh"], &["did you mean \"spanish\""]);
+    refused(&["run", "--region", "blocks.*.resid_post[3]"], &["resid_post", "own no parameters"]);
+    refused(&["run", "--arm", "sgmt"], &["did you mean \"sgtm\""]);
+    refused(&["nowhere"], &["nowhere"]);
+    let file = "run/stages/train/sgtm.0/model.safetensors";
+    refused(&[file, "--profile", "core"], &["--region"]);
+    refused(&[file, "--arm", "sgtm"], &["--arm"]);
+    // Somebody's directory stays as it is.
+    std::fs::create_dir(place.path("mine")).unwrap();
+    place.write("mine/thesis.txt", "years of work");
+    place.lobe(&["export", "run", "--out", "mine"]).refuses(&["not empty", "mine"]);
+    assert_eq!(place.read("mine/thesis.txt"), b"years of work");
+    let here = std::fs::read_dir(place.path(".")).unwrap();
+    let left = here.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.contains("partial"));
+    assert_eq!(left.count(), 0);
+}
