@@ -56,7 +56,7 @@ fn step(x: &Experiment, feed: &mut Feed, step: u64) -> (LabelId, usize, usize) {
 
 const ONE_CLASS: &str = r#"
 batches = "one-class"
-class_weights = [0.5, 0.5, 0]
+class_weights = [0.5, 0.5]
 forget = { language = "es" }
 retain = { language = "en" }"#;
 

@@ -3,8 +3,6 @@
 //! The text depends on the run and nothing else: no times, no machine, no absolute path. A number
 //! that was not measured is a dash.
 
-use std::fmt::Write as _;
-
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, interval, number};
@@ -84,8 +82,7 @@ impl Record<'_> {
         let m = &self.run.manifest;
         let known = |s: &str| if s.is_empty() { MISSING.to_owned() } else { inline(s) };
         let seeds: Vec<String> = m.seeds.iter().map(ToString::to_string).collect();
-        let _ = write!(
-            out,
+        *out += &format!(
             "{MARK}\n\n# {}\n\n    {}\n\nRecipe hash {}. Build {}. Seeds: {}.\n\nNumbers are {}; {MISSING} was not measured.\n",
             known(&m.name),
             if m.command.is_empty() { MISSING.to_owned() } else { portable(&m.command) },
@@ -95,10 +92,10 @@ impl Record<'_> {
             self.spread.words(),
         );
         if !matches!(m.state.as_str(), "done" | "") {
-            let _ = writeln!(out, "\n**The run is not finished (state: {}).**", inline(&m.state));
+            *out += &format!("\n**The run is not finished (state: {}).**\n", inline(&m.state));
         }
-        for note in m.notes.iter().chain(&self.run.warnings) {
-            let _ = writeln!(out, "\n* {}", inline(note));
+        for (i, note) in m.notes.iter().chain(&self.run.warnings).enumerate() {
+            *out += &format!("{}* {}\n", if i == 0 { "\n" } else { "" }, inline(note));
         }
     }
 
@@ -123,7 +120,7 @@ impl Record<'_> {
         }
         let title =
             format!("Share of the gap in forget loss from {baseline} to {control} that the cut closed");
-        section(out, &title, &["arm", "gap closed", "per seed"].map(String::from), &rows);
+        section(out, &title, &["arm", "gap closed", "per seed, as a share of 1"].map(String::from), &rows);
     }
 
     fn attack(&self, out: &mut String, stage: &str) {
@@ -283,9 +280,9 @@ impl Record<'_> {
         if sources.is_empty() {
             return;
         }
-        let _ = write!(out, "\nTargets are from:\n\n");
+        *out += "\nTargets are from:\n\n";
         for s in sources {
-            let _ = writeln!(out, "* {}", inline(s));
+            *out += &format!("* {}\n", inline(s));
         }
     }
 }
@@ -342,8 +339,10 @@ fn section(out: &mut String, title: &str, header: &[String], rows: &[Vec<String>
     let line = |cells: &[String]| {
         format!("| {} |\n", cells.iter().map(|c| inline_cell(c)).collect::<Vec<_>>().join(" | "))
     };
-    let _ = write!(out, "\n## {}\n\n{}|{}\n", inline(title), line(header), "---|".repeat(header.len()));
-    rows.iter().for_each(|r| out.push_str(&line(r)));
+    *out += &format!("\n## {}\n\n{}|{}\n", inline(title), line(header), "---|".repeat(header.len()));
+    for r in rows {
+        *out += &line(r);
+    }
 }
 
 /// Our own brackets stay; what could break the table does not.

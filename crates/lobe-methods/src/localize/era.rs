@@ -3,10 +3,11 @@
 //!
 //! Equation: on forget data dL/da ← m ∘ dL/da at the sites the region names, with m = 1 on the
 //! expansion (the region) and m = w + (1 − w) · `original` on the original units, where w is the
-//! token's weight (`tokens` of the labelling rule; without it w = 0). Loss: mean cross-entropy
-//! + `l1` · Σ |a| over the expansion / number of targets.
+//! token's weight (`tokens` of the labelling rule; without it w = 0). The loss gains
+//! `l1` · Σ |a| / targets over the expansion.
 //! Paper: Cloud et al. 2024 (arXiv 2410.04332) §4.2.2, appendix C: 64 units in layers 0-4,
-//! original = -0.75, l1 = 1e-4; afterwards ablate, then at most 40 steps on retain data.
+//! original = -0.75, l1 = 1e-4; afterwards the stages `ablate` and `cohere` (at most 40 steps on
+//! retain data).
 //! Unusual: the expansion is the region itself, the last units of the layers it names, so widen
 //! `mlp` by as many. It starts with zero out-going weights, so expanding changes no output; the
 //! reference starts them at random (`zero_start = false`). The penalty stands after the mask,

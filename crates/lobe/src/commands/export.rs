@@ -364,17 +364,20 @@ fn text(
         old.mlp, new.mlp, old.heads, new.heads, old.kv_heads, new.kv_heads
     );
     let share = 100.0 * (before - after) as f64 / before.max(1) as f64;
-    out += &format!("parameters  {before} → {after} (−{share:.2} %)\n");
+    let share = if after == before { String::new() } else { format!(" (−{share:.2} %)") };
+    out += &format!("parameters  {before} → {after}{share}\n");
     if small.zeroed > 0 {
         let blocks: Vec<String> = small.zeroed_in.iter().map(ToString::to_string).collect();
-        let one = if small.zeroed == 1 { "cut unit stays as zeros" } else { "cut units stay as zeros" };
-        let hint = match format {
-            Some(f) if f != hub::Format::Llama && heads > 0 => {
-                format!("; {} files cannot drop heads, --format lobe can", f.name())
-            }
-            _ => "; all blocks have one width".to_owned(),
-        };
-        out += &format!("zeros       {} {one}, in blocks {}{hint}\n", small.zeroed, blocks.join(", "));
+        let units = if small.zeroed == 1 { "cut unit stays as zeros" } else { "cut units stay as zeros" };
+        out += &format!("zeros       {} {units}, in blocks {}\n", small.zeroed, blocks.join(", "));
+        // Without heads the format is not what is in the way.
+        let stuck = format.filter(|f| *f != hub::Format::Llama && heads > 0);
+        if let Some(f) = stuck {
+            out += &format!("            {} files cannot lose heads; --format lobe can\n", f.name());
+        }
+        if stuck.is_none() || small.zeroed > heads {
+            out += "            all blocks have one width: that of the block that keeps most\n";
+        }
     }
     out += &format!(
         "check       read back; on {} random tokens the logits differ from those of the masked model by at most\n            \
@@ -386,6 +389,8 @@ fn text(
 
 #[cfg(test)]
 mod tests {
+    use lobe_nets::GptConfig;
+
     use super::*;
 
     #[test]
@@ -402,5 +407,26 @@ mod tests {
             "--profile core is ambiguous, a region has this name; use --without"
         );
         assert!(staying("core", &[]).is_err() && staying("full", &[]).is_ok());
+    }
+    #[test]
+    fn the_check_sees_a_wrong_weight_and_what_is_not_a_number() {
+        let config = GptConfig { layers: 2, width: 8, heads: 2, ..GptConfig::default() };
+        let net = Gpt::new(config.resolve(11, 6).unwrap());
+        let params = net.layout.init(Key::root(1));
+        let cut = region(&[], net.layout.sites(), "blocks.*.mlp.post[3..9]").unwrap();
+        let mut masked = params.clone();
+        ablate::zero(&net.layout, &mut masked, &cut);
+        let small = hub::narrow(&net, &params, &cut, None).unwrap();
+        let check = |params: &[f32]| compare(&small.net, params, &net, &masked).unwrap().0;
+        assert!(check(&small.params) <= TOLERANCE);
+        let tensor = small.net.layout.find("blocks.1.mlp.out.weight").unwrap();
+        let at = small.net.layout.get(tensor).offset;
+        let mut wrong = small.params.clone();
+        wrong[at] += 0.1;
+        assert!(check(&wrong) > TOLERANCE);
+        wrong[at] = f32::NAN;
+        assert!(check(&wrong).is_nan());
+        // The whole model is not the masked one.
+        assert!(compare(&net, &params, &net, &masked).unwrap().0 > TOLERANCE);
     }
 }

@@ -48,9 +48,11 @@ enum Brackets {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let run = RunData::load(&args.dir)?;
     let targets = args.targets.as_deref().map(Targets::load).transpose()?;
+    let arms = || run.arms().iter().map(|a| a.name.as_str());
+    let mut strange: Vec<&str> = Vec::new();
     for t in targets.iter().flat_map(|t| &t.0) {
-        let arms = || run.arms().iter().map(|a| a.name.as_str());
-        if !arms().any(|a| a == t.arm) {
+        if !strange.contains(&&*t.arm) && !arms().any(|a| a == t.arm) {
+            strange.push(&t.arm);
             out::note(&format!("a target names the arm {:?}{}", t.arm, did_you_mean(&t.arm, arms())));
         }
     }
