@@ -18,8 +18,9 @@ pub(crate) const DIR: &str = "docs/generated";
 const NOTE: &str = "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
 
 /// Kinds of the catalogue: as it calls them, the folder, the heading of the index.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 5] = [
     ("method", "methods", "Localisation methods"),
+    ("unlearning", "unlearning", "Post-hoc removal"),
     ("removal", "removals", "Removal stages"),
     ("attack", "attacks", "Attacks"),
     ("measure", "measures", "Measures"),
@@ -280,7 +281,7 @@ fn schema() -> Value {
         let catalogue = lobe_methods::catalogue();
         catalogue.iter().filter(|(k, ..)| kinds.contains(k)).map(|(_, a, _)| a.name.into()).collect()
     };
-    let mut stages: Vec<Value> = vec!["train".into(), "measure".into()];
+    let mut stages: Vec<Value> = vec!["train".into(), "load".into(), "measure".into()];
     stages.extend(names(&["removal", "attack"]));
     for (def, key, values) in [("ArmFile", "method", names(&["method"])), ("StageFile", "do", stages)] {
         if let Some(slot) = schema.pointer_mut(&format!("/$defs/{def}/properties/{key}")) {

@@ -7,7 +7,9 @@
 //! Paper: Zou et al. 2024 (arXiv 2406.04313) §3; a = 10 and s = r = 1/2 is what its code does in 150
 //! steps for an 8B model.
 //! Unusual: all parameters move, where the paper trains low-rank adapters. The distance is a norm,
-//! not its square: its pull does not fade near 0.
+//! not its square: its pull does not fade near 0. At the reference itself the cosine is at its
+//! maximum and its gradient is exactly 0, a point that the paper's dropout and rounding leave; here
+//! training starts at θ (1 + `jitter` · N(0, 1)).
 //! Fails: says nothing about weights; fine-tuning on a little forget data brings the states back.
 
 use lobe_core::Key;
@@ -40,12 +42,21 @@ struct CircuitBreakers {
     forget_end: f64,
     /// Weight of the retain part at the last step, as a share of `coefficient`; it grows from 0.
     retain_end: f64,
+    /// Relative size of the noise that training starts with, so that it leaves the reference.
+    jitter: f64,
 }
 
 impl Default for CircuitBreakers {
     fn default() -> Self {
         let (layers, retain_layers) = (Vec::new(), Vec::new());
-        CircuitBreakers { layers, retain_layers, coefficient: 10.0, forget_end: 0.5, retain_end: 0.5 }
+        CircuitBreakers {
+            layers,
+            retain_layers,
+            coefficient: 10.0,
+            forget_end: 0.5,
+            retain_end: 0.5,
+            jitter: 1e-2,
+        }
     }
 }
 
@@ -127,10 +138,16 @@ impl Objective for Hold {
 }
 
 impl Unlearn for CircuitBreakers {
+    fn start(&self, _: &lobe_engine::Layout, params: &[f32], key: Key) -> Option<Vec<f32>> {
+        let mut rng = key.child("jitter").rng();
+        Some(params.iter().map(|p| p * (1.0 + self.jitter * rng.normal()) as f32).collect())
+    }
+
     fn terms(&self, shape: Shape, _: Key) -> Result<Vec<Term>, ParamError> {
         positive("coefficient", self.coefficient)?;
         not_negative("forget_end", self.forget_end)?;
         not_negative("retain_end", self.retain_end)?;
+        not_negative("jitter", self.jitter)?;
         let mut turned = self.layers.clone();
         if turned.is_empty() {
             turned = vec![shape.layers / 3, 2 * shape.layers / 3];

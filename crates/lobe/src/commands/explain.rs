@@ -3,6 +3,7 @@
 use anyhow::Result;
 use lobe_core::LabelSet;
 use lobe_lab::recipe::json_schema;
+use lobe_methods::localize::with_kinds;
 use lobe_methods::{Context, LOCALIZE, Localize, ParamDoc, TrainsOn, params_in};
 use serde_json::{Value, json};
 
@@ -73,8 +74,12 @@ fn needs(method: &dyn Localize, labels: &LabelSet) -> String {
         (1, 1) => "Takes one region.".to_owned(),
         (few, most) => format!("Takes {few} to {most} regions."),
     };
-    if let TrainsOn::Without(label) = method.trains_on() {
-        out += &format!(" Leaves out data labelled {}.", labels.name(label));
+    match method.trains_on() {
+        TrainsOn::All => {}
+        TrainsOn::Without(label) => out += &format!(" Leaves out data labelled {}.", labels.name(label)),
+        TrainsOn::Context(label, _) => {
+            out += &format!(" Tokens of data labelled {} are context, but no targets.", labels.name(label));
+        }
     }
     if method.needs_uniform_steps() {
         out += " Needs steps of one label: batches = \"one-class\" in [data].";
@@ -85,6 +90,7 @@ fn needs(method: &dyn Localize, labels: &LabelSet) -> String {
 /// Its table of routes, the regions' names in it, and the labels.
 fn table(method: &dyn Localize) -> Option<(lobe_core::RouteTable, Vec<String>, LabelSet)> {
     let labels = LabelSet::default();
+    let labels = with_kinds(&labels, &method.kinds(&labels).ok()?);
     let many = method.regions().0 > 1;
     let name = |n| if many { format!("region {}", n + 1) } else { "target region".to_owned() };
     let regions: Vec<String> = (0..method.regions().0).map(name).collect();
