@@ -6,6 +6,7 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::arithmetic::ArithmeticConfig;
 use crate::bilingual::BilingualConfig;
 use crate::dataset::Dataset;
 use crate::error::Result;
@@ -18,6 +19,8 @@ use crate::text::TextConfig;
 pub enum DataConfig {
     /// Short stories in English and Spanish from one world of facts.
     Bilingual(BilingualConfig),
+    /// Sums, differences, products and quotients, as equations and word problems.
+    Arithmetic(ArithmeticConfig),
     /// Text files.
     Text(TextConfig),
     /// Generated digits.
@@ -40,10 +43,15 @@ pub struct SourceInfo {
 }
 
 /// All sources.
-pub const SOURCES: [SourceInfo; 5] = [
+pub const SOURCES: [SourceInfo; 6] = [
     SourceInfo {
         kind: "bilingual",
         summary: "stories in English and Spanish from one world of facts",
+        needs_files: false,
+    },
+    SourceInfo {
+        kind: "arithmetic",
+        summary: "sums, differences, products and quotients, as equations and word problems",
         needs_files: false,
     },
     SourceInfo {
@@ -72,6 +80,7 @@ impl DataConfig {
     pub fn load(&self, dir: &Path, key: Key) -> Result<Dataset> {
         match self {
             DataConfig::Bilingual(c) => c.load(key),
+            DataConfig::Arithmetic(c) => c.load(key),
             DataConfig::Text(c) => c.load(dir, key),
             DataConfig::Glyphs(c) => c.load(key),
             DataConfig::Idx(c) => c.load(dir),

@@ -26,6 +26,7 @@
 //! # Ok::<(), lobe_data::DataError>(())
 //! ```
 
+mod arithmetic;
 mod bilingual;
 mod config;
 mod dataset;
@@ -38,6 +39,7 @@ mod stream;
 mod text;
 mod tokenizer;
 
+pub use arithmetic::ArithmeticConfig;
 pub use bilingual::BilingualConfig;
 pub use config::{DataConfig, SOURCES, SourceInfo};
 pub use dataset::{Dataset, Examples, PAD, Payload, Probe};

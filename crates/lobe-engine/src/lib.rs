@@ -16,6 +16,7 @@ mod layout;
 pub mod ops;
 mod optim;
 mod plan;
+pub mod rows;
 mod schedule;
 mod simd;
 mod step;

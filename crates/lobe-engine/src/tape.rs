@@ -264,6 +264,8 @@ impl<'a> Tape<'a> {
     /// Only for a variable nobody has read yet; operations with a `site` argument call it.
     pub(crate) fn mark_site(&mut self, v: Var, site: SiteId) {
         self.ws.vars[v.0].site = Some(site);
+        // A watched gradient has to arrive, also where nothing upstream can be trained.
+        self.ws.vars[v.0].needs |= self.training() && self.ws.watched.iter().any(|(s, _)| *s == site);
         let cols = self.ws.vars[v.0].cols;
         let mut value = std::mem::take(&mut self.ws.vars[v.0].value);
         self.scale_site(&mut value, cols, site, Kind::Forward);
@@ -288,7 +290,9 @@ impl<'a> Tape<'a> {
         self.ws.injected.push((site, buf));
     }
 
-    /// Keeps the gradient that arrives at `site` in the backward pass, for [`Tape::watched`].
+    /// Keeps the gradient that arrives at `site` in the backward pass, for [`Tape::watched`]. Call it
+    /// before the network writes itself onto the tape. Under a plan that trains nothing the backward
+    /// pass ends at the lowest watched site and no weight gradient is computed.
     pub fn watch(&mut self, site: SiteId) {
         self.ws.watched.push((site, Buf::default()));
     }
@@ -296,7 +300,9 @@ impl<'a> Tape<'a> {
     /// The gradient of the objective with respect to what left `site`, row-major, after
     /// [`Tape::backward`]; `None` if the site was not watched or nothing arrived.
     pub fn watched(&self, site: SiteId) -> Option<&[f32]> {
-        self.ws.watched.iter().find(|(s, g)| *s == site && !g.is_empty()).map(|(_, g)| &g[..])
+        let (_, kept) = self.ws.watched.iter().find(|(s, _)| *s == site)?;
+        // Where nothing upstream can be trained, no operation may have taken the gradient.
+        if kept.is_empty() { self.at_site(site).and_then(|v| self.grad(v)) } else { Some(kept) }
     }
 
     /// Multiplies the columns of `buf` by the site's factors.

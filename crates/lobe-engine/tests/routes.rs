@@ -512,7 +512,7 @@ fn updates_by_row_scale_the_rows_of_every_parameter() {
         let weights: Vec<f32> = (0..rows).map(|r| f32::from(only.is_none_or(|o| o == r))).collect();
         let head = HeadSpec { weight: table, tied: true, bias: Some(bias), scale: 1.3 };
         t.cross_entropy(h, head, &targets, RowWeights::Each(&weights))?;
-        // The same read-out through the recomputing path.
+        // The same read-out through the path in two passes.
         let nll = t.token_nll(h, head, &targets)?;
         let pick = t.input(rows, 1, |v| v.copy_from_slice(&weights));
         let nll = t.pair(nll, Pair::Mul, pick)?;

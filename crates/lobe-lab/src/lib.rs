@@ -7,6 +7,7 @@
 
 mod error;
 pub mod exec;
+pub mod post_hoc;
 pub mod recipe;
 pub mod stage;
 pub mod store;

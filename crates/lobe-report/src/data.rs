@@ -141,7 +141,7 @@ pub struct RunData {
 }
 
 /// Stages whose own losses are no attack's.
-const NO_ATTACKS: [&str; 6] = ["train", "ablate", "unlearn", "distill", "cohere", "measure"];
+const NO_ATTACKS: [&str; 7] = ["train", "load", "ablate", "unlearn", "distill", "cohere", "measure"];
 
 /// What is asked again and again, worked out at the first question.
 #[derive(Debug, Clone, Default)]
@@ -298,7 +298,8 @@ impl RunData {
     fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
         let (first, _) = self.before_after(arm, metric)?;
         let from = self.known(self.arm(arm)?.from.as_deref()).filter(|f| *f != arm);
-        let Some(from) = from.filter(|_| !self.is_reference(arm) && self.does(first) != "train") else {
+        let own = matches!(self.does(first), "train" | "load");
+        let Some(from) = from.filter(|_| !self.is_reference(arm) && !own) else {
             return Some((arm, first));
         };
         let until = self.stages().position(|s| s == first).unwrap_or(0);

@@ -145,7 +145,7 @@ fn wall(run: &RunData, stage: &str, arm: &str) -> Option<Summary> {
 /// Wall time of what was done to an arm after its training, and of the training itself.
 fn removal(run: &RunData, arm: &str) -> Cell {
     let attacks = run.attack_stages();
-    let made = |s: &&str| !attacks.contains(s) && run.does(s) != "measure";
+    let made = |s: &&str| !attacks.contains(s) && !matches!(run.does(s), "measure" | "load");
     let seconds = |train: bool| {
         let stages = run.stages().filter(made).filter(|s| (run.does(s) == "train") == train);
         stages.filter_map(|s| Some(wall(run, s, arm)?.mean)).reduce(|a, b| a + b)

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, check, completions, explain, export, list, new, record, report, run, sample, schema,
+    attack, bench, check, completions, explain, export, list, new, record, report, run, sample, schema,
 };
 
 /// Train networks whose capabilities live in named regions, cut a region out, and try to bring the
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Explain(explain::Args),
     /// Write a commented recipe to start from
     New(new::Args),
+    /// Attack a model from outside and print the verdict, without a recipe
+    Attack(attack::Args),
     /// Generate text with a model, with and without a region
     Sample(sample::Args),
     /// Write a model with regions physically removed, also for Hugging Face
@@ -68,6 +70,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::List(a) => list::run(a),
         Command::Explain(a) => explain::run(a),
         Command::New(a) => new::run(a),
+        Command::Attack(a) => attack::run(a),
         Command::Sample(a) => sample::run(a),
         Command::Export(a) => export::run(a),
         Command::Bench(b) => bench::run(b),

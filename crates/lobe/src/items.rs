@@ -1,8 +1,10 @@
 //! Everything that a recipe can name, as one list.
 
-use lobe_data::{BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, SOURCES, TextConfig};
+use lobe_data::{
+    ArithmeticConfig, BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, SOURCES, TextConfig,
+};
 use lobe_lab::recipe::Train;
-use lobe_lab::stage::Measure;
+use lobe_lab::stage::{Load, Measure};
 use lobe_methods::{About, ParamDoc, catalogue, params_of};
 use lobe_nets::{AutoencoderConfig, GptConfig};
 
@@ -17,8 +19,9 @@ pub(crate) struct Item {
 }
 
 /// Kinds in the order they are listed, with their headings.
-pub(crate) const KINDS: [(&str, &str); 7] = [
+pub(crate) const KINDS: [(&str, &str); 8] = [
     ("method", "Localisation methods (arms: method = …)"),
+    ("unlearning", "Post-hoc removal (arms: method = …, from = …)"),
     ("removal", "Removal (stages: do = …)"),
     ("attack", "Attacks (stages: do = …)"),
     ("stage", "Other stages (do = …)"),
@@ -30,6 +33,7 @@ pub(crate) const KINDS: [(&str, &str); 7] = [
 fn params_of_source(kind: &str) -> Vec<ParamDoc> {
     match kind {
         "bilingual" => params_of::<BilingualConfig>(),
+        "arithmetic" => params_of::<ArithmeticConfig>(),
         "text" => params_of::<TextConfig>(),
         "glyphs" => params_of::<GlyphsConfig>(),
         "idx" => params_of::<IdxConfig>(),
@@ -55,6 +59,7 @@ pub(crate) fn all() -> Vec<Item> {
         "train every arm and seed from shared initial weights",
         params_of::<Train>(),
     ));
+    out.push(plain("stage", "load", "take weights from files instead of training them", params_of::<Load>()));
     let measures = "held-out numbers of every model made so far, and what its region's units do";
     out.push(plain("stage", "measure", measures, params_of::<Measure>()));
     out.extend(SOURCES.iter().map(|s| plain("data", s.kind, s.summary, params_of_source(s.kind))));

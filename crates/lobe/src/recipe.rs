@@ -53,7 +53,7 @@ impl RecipeArgs {
 }
 
 /// `3` is a number of seeds; `0,7` and `7,` are lists.
-fn toml_seeds(text: &str) -> Result<String> {
+pub(crate) fn toml_seeds(text: &str) -> Result<String> {
     let wrong = || refuse(format!("--seeds {text}: expected a number of seeds or a list such as 0,7"));
     let list = text.contains(',');
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();

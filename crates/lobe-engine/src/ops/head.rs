@@ -10,6 +10,9 @@ use crate::tape::{Factor, Kind, Tape, Var};
 /// Rows whose logits exist at a time.
 const CHUNK: usize = 256;
 
+/// `token_nll` keeps what it computed for its backward pass up to this many numbers (16 MiB).
+const KEEP: usize = 1 << 22;
+
 /// A target that is not one: the row takes no part in the loss.
 pub const IGNORE: u32 = u32::MAX;
 
@@ -50,13 +53,26 @@ impl RowWeights<'_> {
     }
 }
 
-/// `[rows, 1]` negative log-likelihoods, whose backward pass recomputes the logits.
+/// `[rows, 1]` negative log-likelihoods.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenNll {
     h: Var,
     out: Var,
+    /// d out / d logits of the counted rows, one after the other; without it the backward pass
+    /// computes the logits again.
+    slope: Option<Var>,
     spec: HeadSpec,
     first_id: usize,
+}
+
+/// Where the numbers of a pass over the read-out live.
+enum Logits<'a> {
+    /// In a buffer that the next chunk overwrites.
+    Passing,
+    /// In a buffer for all active rows, one after the other, to be filled.
+    Keep(&'a mut Buf),
+    /// The same, filled by an earlier pass over the same rows: no logits are computed.
+    Kept(&'a mut Buf),
 }
 
 impl Tape<'_> {
@@ -134,28 +150,33 @@ impl Tape<'_> {
     }
 
     /// `[rows, 1]` negative log-likelihoods (0 where the target is [`IGNORE`]) that further
-    /// operations may use. The backward pass computes the logits a second time.
+    /// operations may use. Where the logits are many, the backward pass computes them a second time.
     ///
     /// # Errors
     /// If shapes do not fit or a target is outside of the vocabulary.
     pub fn token_nll(&mut self, h: Var, spec: HeadSpec, targets: &[u32]) -> Result<Var, EngineError> {
-        self.check_head("token_nll", h, &spec, targets)?;
+        let (_, vocab) = self.check_head("token_nll", h, &spec, targets)?;
         let rows = targets.len();
+        let needs =
+            self.needs(h) || self.param_needs(spec.weight) || spec.bias.is_some_and(|b| self.param_needs(b));
         let mut out = self.ws.pool.take_zeroed(rows);
+        let mut slope = (needs && rows * vocab <= KEEP).then(|| self.ws.pool.take(rows * vocab));
+        let weight = if slope.is_some() { 1.0 } else { 0.0 };
+        let kept = slope.as_mut().map_or(Logits::Passing, Logits::Keep);
         // Without gradients the chunks only compute the loss.
         let grads = self.grads.take();
-        self.head_chunks(h, spec, &|r| targets[r] != IGNORE, &mut |active, z| {
-            let vocab = z.len() / active.len();
+        self.head_pass(h, spec, &|r| targets[r] != IGNORE, kept, &mut |active, z| {
             for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
-                out[*r as usize] = simd::on(#[inline(always)] || xent_row(z, targets[*r as usize] as usize, 0.0));
+                let y = targets[*r as usize] as usize;
+                out[*r as usize] = simd::on(#[inline(always)] || xent_row(z, y, weight));
             }
         });
         self.grads = grads;
         let first_id = self.ws.ids.len();
         self.ws.ids.extend_from_slice(targets);
-        let needs = self.needs(h) || self.param_needs(spec.weight) || spec.bias.is_some_and(|b| self.param_needs(b));
         let out = self.push("token nll", rows, 1, out, needs);
-        self.record_op(out, TokenNll { h, out, spec, first_id });
+        let slope = slope.map(|s| self.push("token nll slope", rows, vocab, s, false));
+        self.record_op(out, TokenNll { h, out, slope, spec, first_id });
         Ok(out)
     }
 
@@ -189,6 +210,17 @@ impl Tape<'_> {
         active: &dyn Fn(usize) -> bool,
         f: &mut dyn FnMut(&[u32], &mut [f32]),
     ) {
+        self.head_pass(h, spec, active, Logits::Passing, f);
+    }
+
+    fn head_pass(
+        &mut self,
+        h: Var,
+        spec: HeadSpec,
+        active: &dyn Fn(usize) -> bool,
+        mut logits: Logits<'_>,
+        f: &mut dyn FnMut(&[u32], &mut [f32]),
+    ) {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let vocab = if spec.tied { w.rows } else { w.cols };
@@ -199,8 +231,11 @@ impl Tape<'_> {
                 self.touch(p);
             }
         }
-        let (mut z, mut hs, mut dh) =
-            (self.ws.pool.take(chunk * vocab), self.ws.pool.take(chunk * d), self.ws.pool.take(chunk * d));
+        let mut passing = match logits {
+            Logits::Passing => self.ws.pool.take(chunk * vocab),
+            _ => Buf::default(),
+        };
+        let (mut hs, mut dh) = (self.ws.pool.take(chunk * d), self.ws.pool.take(chunk * d));
         let first = self.ws.ids.len();
         self.ws.ids.extend((0..rows).filter(|r| active(*r)).map(|r| r as u32));
         let ids = std::mem::take(&mut self.ws.ids);
@@ -209,32 +244,39 @@ impl Tape<'_> {
         if !had {
             sum_h.fill(0.0);
         }
-        for rows in ids[first..].chunks(chunk) {
+        for (i, rows) in ids[first..].chunks(chunk).enumerate() {
             let n = rows.len();
+            let (z, ready) = match &mut logits {
+                Logits::Passing => (&mut passing[..n * vocab], false),
+                Logits::Keep(all) => (&mut all[i * chunk * vocab..][..n * vocab], false),
+                Logits::Kept(all) => (&mut all[i * chunk * vocab..][..n * vocab], true),
+            };
             for (to, r) in hs.chunks_exact_mut(d).zip(rows) {
                 to.copy_from_slice(&self.value(h)[*r as usize * d..][..d]);
             }
-            self.head_logits(View::new(&hs, n, d), &mut z, spec, n, d, vocab);
-            f(rows, &mut z[..n * vocab]);
+            if !ready {
+                self.head_logits(View::new(&hs, n, d), z, spec, n, d, vocab);
+            }
+            f(rows, z);
             if !self.training() {
                 continue;
             }
             if dh_wanted {
                 let w = self.param(spec.weight);
                 let w = if spec.tied { View::new(w, vocab, d) } else { View::new(w, d, vocab).t() };
-                gemm(ViewMut::new(&mut dh, n, d), spec.scale, View::new(&z, n, vocab), w, false);
+                gemm(ViewMut::new(&mut dh, n, d), spec.scale, View::new(z, n, vocab), w, false);
                 for (g, r) in dh.chunks_exact(d).zip(rows) {
                     simd::add(&mut sum_h[*r as usize * d..][..d], g);
                 }
             }
-            self.head_grads(spec, &mut hs, &z, rows, d, vocab);
+            self.head_grads(spec, &mut hs, z, rows, d, vocab);
         }
         self.ws.ids = ids;
         self.ws.ids.truncate(first);
         if dh_wanted {
             self.put_grad(h, sum_h);
         }
-        self.release(z);
+        self.release(passing);
         self.release(hs);
         self.release(dh);
     }
@@ -326,13 +368,25 @@ impl TokenNll {
         let Some(g) = t.take_grad(self.out) else { return };
         let rows = g.len();
         let targets: Vec<u32> = t.ws.ids[self.first_id..self.first_id + rows].to_vec();
-        t.head_chunks(self.h, self.spec, &|r| targets[r] != IGNORE && g[r] != 0.0, &mut |active, z| {
-            let vocab = z.len() / active.len();
-            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
-                let (y, w) = (targets[*r as usize] as usize, g[*r as usize]);
-                simd::on(#[inline(always)] || xent_row(z, y, w));
-            }
-        });
+        if let Some(slope) = self.slope {
+            let mut slope = std::mem::take(&mut t.ws.vars[slope.0].value);
+            let counted = |r| targets[r] != IGNORE;
+            t.head_pass(self.h, self.spec, &counted, Logits::Kept(&mut slope), &mut |active, z| {
+                let vocab = z.len() / active.len();
+                for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
+                    simd::scale(z, g[*r as usize]);
+                }
+            });
+            t.release(slope);
+        } else {
+            t.head_chunks(self.h, self.spec, &|r| targets[r] != IGNORE && g[r] != 0.0, &mut |active, z| {
+                let vocab = z.len() / active.len();
+                for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
+                    let (y, w) = (targets[*r as usize] as usize, g[*r as usize]);
+                    simd::on(#[inline(always)] || xent_row(z, y, w));
+                }
+            });
+        }
         t.release(g);
     }
 }

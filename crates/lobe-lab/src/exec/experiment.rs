@@ -1,5 +1,6 @@
 //! A resolved recipe with its data, network and arms, checked and ready to run.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -59,6 +60,8 @@ pub struct Experiment {
     pub test_truth: Vec<LabelId>,
     /// What each training example truly is.
     pub train_truth: Vec<LabelId>,
+    /// Fingerprints of what `load` stages read, by stage.
+    pub loaded: BTreeMap<String, String>,
 }
 
 fn at<T>(result: Result<T, PathError>, path: &[&str]) -> Result<T, LabError> {
@@ -110,6 +113,7 @@ impl Experiment {
             arms: Vec::new(),
             test_truth,
             train_truth,
+            loaded: BTreeMap::new(),
         };
         out.name_kinds()?;
         for arm in &recipe.arms {
@@ -117,6 +121,7 @@ impl Experiment {
             out.arms.push(plan);
         }
         out.check_stages()?;
+        out.loaded = crate::stage::fingerprints(&out)?;
         Ok(out)
     }
 
@@ -274,7 +279,10 @@ impl Experiment {
                     );
                 }
                 if attack.needs_original() && crate::store::Reference::of(&self.recipe).baseline.is_none() {
-                    let what = format!("{} needs an arm that trains plainly on everything", stage.does);
+                    let what = format!(
+                        "{} needs an arm that trains plainly on everything, or one called \"baseline\" that is loaded",
+                        stage.does
+                    );
                     return at(Err(PathError::new("do", what)), &path);
                 }
                 let label = self.labels.find(attack.label()).unwrap_or(FORGET);

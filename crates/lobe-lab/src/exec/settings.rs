@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::recipe::{Callbacks, PathError, StageInfo, completed, one_of, path_error, typed};
-use crate::stage::{Cohere, Measure, UnlearnStage};
+use crate::stage::{Cohere, Load, Measure, UnlearnStage};
 
 /// `[data]`: a source, the labelling rules, and how steps are drawn.
 #[derive(Debug, Clone)]
@@ -252,7 +252,7 @@ pub(crate) fn unlearn(
 
 /// Names of everything a stage can do.
 pub(crate) fn stage_names() -> Vec<&'static str> {
-    let mut out = vec!["train", "ablate", "unlearn", "cohere", "measure"];
+    let mut out = vec!["train", "load", "ablate", "unlearn", "cohere", "measure"];
     out.extend(ATTACKS.iter().map(|e| e.about.name));
     out
 }
@@ -264,6 +264,7 @@ fn stage(does: &str, rest: &Value) -> Result<StageInfo, PathError> {
             let params: crate::stage::TrainStage = typed(rest)?;
             (serde_json::to_value(params).unwrap_or_default(), true, false)
         }
+        "load" => (completed::<Load>(rest)?.1, true, false),
         "ablate" => (Ablate::read(rest).map_err(|e| in_recipe(&e))?.1, true, true),
         "unlearn" => (completed::<UnlearnStage>(rest)?.1, true, true),
         "cohere" => (completed::<Cohere>(rest)?.1, true, true),

@@ -56,10 +56,14 @@ fn row(stage: &str, arm: &str, seed: u64, m: Metric) -> ResultRow {
 fn compare(c: &Context<'_>, rows: &[ResultRow]) -> Vec<ResultRow> {
     let x = c.experiment;
     let reference = Reference::of(&x.recipe);
-    let Some(first) = x.recipe.stages.iter().find(|s| s.does == "train") else { return Vec::new() };
     let loss = |stage: &str, arm: &str, seed: u64| {
         let hit = |r: &&ResultRow| r.stage == stage && r.arm == arm && r.seed == seed && r.label == "forget";
         rows.iter().filter(hit).find(|r| r.metric == "loss" && r.step.is_none()).map(|r| r.value)
+    };
+    // References count as they were trained or loaded.
+    let made = |arm: &Option<String>, seed: u64| {
+        let arm = arm.as_ref()?;
+        loss(&x.recipe.origin_of(arm)?.name, arm, seed)
     };
     let mut out = Vec::new();
     let mut add = |stage: &str, arm: &str, seed: u64, metric: &str, value: Option<f64>, unit: &str| {
@@ -77,8 +81,8 @@ fn compare(c: &Context<'_>, rows: &[ResultRow]) -> Vec<ResultRow> {
     for stage in &x.recipe.stages {
         for (arm, seed) in members(c, stage) {
             let arm = &x.arms[arm].arm.name;
-            let baseline = reference.baseline.as_ref().and_then(|b| loss(&first.name, b, seed));
-            let control = reference.control.as_ref().and_then(|o| loss(&first.name, o, seed));
+            let baseline = made(&reference.baseline, seed);
+            let control = made(&reference.control, seed);
             if stage.does == "ablate" {
                 let closed = loss(&stage.name, arm, seed)
                     .zip(baseline)

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::error::PathError;
+use super::form::starts_anew;
 
 /// A callback's answer for a stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +46,7 @@ impl Callbacks<'static> {
             post_hoc: &|_| false,
             labels: &|_, rest| Ok(rest.clone()),
             stage: &|does, rest| {
-                let (makes_model, needs_model) = (does != "measure", does != "train");
+                let (makes_model, needs_model) = (does != "measure", !starts_anew(does));
                 Ok(StageInfo { params: rest.clone(), makes_model, needs_model })
             },
         }

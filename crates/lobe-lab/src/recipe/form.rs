@@ -146,7 +146,12 @@ impl Stage {
 
 /// Whether a stage leaves models that later stages can start from.
 pub fn makes_model(does: &str) -> bool {
-    matches!(does, "train" | "ablate" | "unlearn" | "cohere")
+    starts_anew(does) || matches!(does, "ablate" | "unlearn" | "cohere")
+}
+
+/// Whether a stage makes models from nothing of this run: it trains them, or reads them from files.
+pub fn starts_anew(does: &str) -> bool {
+    matches!(does, "train" | "load")
 }
 
 /// A setting nobody wrote, and the rule that gave it.
@@ -178,6 +183,11 @@ impl Recipe {
         let named = at.from.as_ref().and_then(|f| self.stage(f)).filter(has);
         let before = self.stages.iter().take_while(|s| s.name != at.name);
         named.or_else(|| before.filter(|s| makes_model(&s.does)).filter(has).last())
+    }
+
+    /// The stage that first made the model of `arm`, by training or loading it.
+    pub fn origin_of(&self, arm: &str) -> Option<&Stage> {
+        self.stages.iter().find(|s| starts_anew(&s.does) && s.arms.iter().any(|a| a == arm))
     }
 
     /// The stage called `name`.

@@ -26,7 +26,9 @@ mod written;
 pub use callbacks::{Callbacks, StageInfo};
 pub use check::{at_least, one_of, range};
 pub use error::{PathError, RecipeError};
-pub use form::{Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical, makes_model};
+pub use form::{
+    Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical, makes_model, starts_anew,
+};
 pub use schema::json_schema;
 pub use train::{Masked, Optimizer, Schedule, Train};
 pub(crate) use typed::path_error;

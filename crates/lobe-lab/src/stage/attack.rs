@@ -11,7 +11,7 @@ use super::bench::Desk;
 use super::{Work, ablate};
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, attack};
-use crate::recipe::Stage;
+use crate::recipe::{Stage, starts_anew};
 use crate::store::Metric;
 
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
@@ -53,7 +53,7 @@ pub(super) fn cut(x: &Experiment, stage: &Stage, arm: usize) -> Result<Option<lo
         if source.does == "ablate" {
             return ablate::region(x, source, arm);
         }
-        if source.does == "train" {
+        if starts_anew(&source.does) {
             return Ok(None);
         }
         if let Some(from) = x.arms[arm].arm.from.as_ref().filter(|_| source.does == "unlearn") {

@@ -10,7 +10,6 @@ use super::{Work, attack, loot, tune};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
 use crate::recipe::Stage;
-use crate::store::Reference;
 
 /// Held-out examples per label that are evaluated along the way.
 const EVALUATED: usize = 200;
@@ -41,12 +40,13 @@ impl<'a> Desk<'a> {
             return Err(LabError::other(format!("{}: needs a language model", stage.does)));
         };
         let arm = &x.arms[work.arm].arm.name;
-        let original = match (Reference::of(&x.recipe).baseline, x.recipe.stages.first()) {
-            (Some(b), Some(first)) if first.arms.contains(&b) => {
-                let model = ModelRef { stage: &first.name, arm: &b, seed: work.seed };
+        let original = match super::whole(x, stage) {
+            Some((first, baseline)) => {
+                let arm = &x.arms[baseline].arm.name;
+                let model = ModelRef { stage: &first.name, arm, seed: work.seed };
                 Some(super::read_model(c, &model)?)
             }
-            _ => None,
+            None => None,
         };
         Ok(Desk {
             c,

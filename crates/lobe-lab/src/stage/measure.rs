@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Work, activity, calibrate, probes, read_model, sources};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, ModelRef, evaluate};
-use crate::recipe::{Stage, typed};
+use crate::recipe::{Stage, starts_anew, typed};
 use crate::store::Metric;
 
 /// `do = "measure"`.
@@ -70,7 +70,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
             numbers += 1;
             log.append(&Metric { metric: of_stage(&source, &m.metric), ..m })?;
         }
-        if settings.activity && x.recipe.stage(&source).is_some_and(|s| s.does == "train") {
+        if settings.activity && x.recipe.stage(&source).is_some_and(|s| starts_anew(&s.does)) {
             activity::run(c, work, &source, &params)?;
         }
     }

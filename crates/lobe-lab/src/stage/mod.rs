@@ -7,6 +7,7 @@ mod attack;
 mod bench;
 mod calibrate;
 mod cohere;
+mod load;
 mod loot;
 mod lora;
 mod measure;
@@ -24,13 +25,15 @@ use serde_json::json;
 
 pub(crate) use activity::ActivityFile;
 pub use cohere::Cohere;
+pub(crate) use load::fingerprints;
+pub use load::{Load, read_weights};
 pub use measure::Measure;
 pub use train::TrainStage;
 pub use unlearn::UnlearnStage;
 
 use crate::error::LabError;
 use crate::exec::{Context, ModelRef};
-use crate::recipe::{Stage, canonical, makes_model};
+use crate::recipe::{Stage, canonical, makes_model, starts_anew};
 use crate::store::MemberDir;
 
 /// Part of every cache key; raise it when the meaning of results changes.
@@ -60,6 +63,7 @@ pub(crate) fn run(c: &Context<'_>, i: usize) -> Result<Done, LabError> {
     c.options.check_stop()?;
     match stage.does.as_str() {
         "train" => train::run(c, stage),
+        "load" => each(c, stage, load::run),
         "ablate" => each(c, stage, ablate::run),
         "unlearn" => each(c, stage, unlearn::run),
         "cohere" => each(c, stage, cohere::run),
@@ -95,26 +99,36 @@ pub(crate) fn key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Stri
     // How often a checkpoint is written changes no result.
     let train = crate::recipe::Train { checkpoint_secs: 0, ..r.train_of(a).clone() };
     let named: Vec<&str> = r.regions.iter().map(|g| g.text.as_str()).collect();
-    let value = json!({
+    let mut value = json!({
         "format": FORMAT, "data": r.data, "fingerprint": x.data.fingerprint.to_string(), "model": r.model,
         "method": a.method, "params": a.params, "regions": regions, "arm_data": a.data, "labels": a.labels,
         "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
         "named": if stage.does == "ablate" { named } else { Vec::new() }, "parent": parent,
         "models": if stage.does == "measure" { sources(c, stage) } else { Vec::new() },
     });
+    if let Some(files) = x.loaded.get(&stage.name) {
+        // What the files hold counts, not where they lie.
+        value["stage"] = json!({ "fingerprint": files });
+    }
     blake3::hash(canonical(&value).as_bytes()).to_hex().to_string()
 }
 
 /// An attack may use the baseline's model: its key is part of the attack's.
 fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
-    let x = c.experiment;
-    let first = x.recipe.stages.first().filter(|s| s.does == "train")?;
     if makes_model(&stage.does) || stage.does == "measure" {
         return None;
     }
-    let baseline = crate::store::Reference::of(&x.recipe).baseline.filter(|b| first.arms.contains(b))?;
-    let arm = x.arms.iter().position(|a| a.arm.name == baseline)?;
+    let (first, arm) = whole(c.experiment, stage)?;
     Some(key(c, first, arm, seed))
+}
+
+/// The stage that made the baseline's model, and the arm, where that comes before `stage`.
+pub(crate) fn whole<'a>(x: &'a crate::exec::Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
+    let baseline = crate::store::Reference::of(&x.recipe).baseline?;
+    let first = x.recipe.origin_of(&baseline)?;
+    let before = x.recipe.stages.iter().take_while(|s| s.name != stage.name);
+    before.filter(|s| s.name == first.name).last()?;
+    Some((first, x.arms.iter().position(|a| a.arm.name == baseline)?))
 }
 
 /// Names of the model-making stages before `stage`, in order.
@@ -126,7 +140,7 @@ pub(crate) fn sources(c: &Context<'_>, stage: &Stage) -> Vec<String> {
 /// The model that (stage, arm) starts from, as (stage, arm); `None` where it starts from nothing.
 pub(crate) fn parent<'a>(c: &'a Context<'_>, stage: &'a Stage, arm: usize) -> Option<(&'a str, usize)> {
     let x = c.experiment;
-    if stage.does == "train" {
+    if starts_anew(&stage.does) {
         return None;
     }
     let from = x.arms[arm].arm.from.as_ref().filter(|_| stage.does == "unlearn");

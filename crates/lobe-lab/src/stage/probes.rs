@@ -9,7 +9,8 @@ use crate::error::LabError;
 use crate::exec::Context;
 use crate::store::Metric;
 
-/// Accuracy and chance level per label of the probes' classes. Without probes, nothing.
+/// Accuracy and chance level per label of the probes' classes, and accuracy per class where a label has
+/// several (`probe_accuracy@mul`). Without probes, nothing.
 pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
     let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
@@ -44,6 +45,7 @@ pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabErr
     });
     let scores: Vec<f64> = scores.into_iter().collect::<Result<_, _>>()?;
     let mut sums = vec![[0.0; 3]; x.labels.len()];
+    let mut by_class = vec![[0.0; 2]; x.data.classes.len()];
     let mut at = 0;
     for p in probes {
         let choices = &scores[at..at + p.choices.len()];
@@ -52,17 +54,27 @@ pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabErr
         let sum = &mut sums[label_of(p.class).index()];
         let right = f64::from(u8::from(best == Some(p.answer)));
         *sum = [sum[0] + right, sum[1] + 1.0 / p.choices.len() as f64, sum[2] + 1.0];
+        let of_class = &mut by_class[usize::from(p.class)];
+        *of_class = [of_class[0] + right, of_class[1] + 1.0];
     }
+    let fraction = |label: usize, metric: &str, value: f64| Metric {
+        step: None,
+        label: x.labels.names()[label].clone(),
+        metric: metric.into(),
+        value,
+        unit: "fraction".into(),
+    };
     let mut out = Vec::new();
     for (l, s) in sums.iter().enumerate().filter(|(_, s)| s[2] > 0.0) {
-        for (metric, value) in [("probe_accuracy", s[0]), ("probe_chance", s[1])] {
-            out.push(Metric {
-                step: None,
-                label: x.labels.names()[l].clone(),
-                metric: metric.into(),
-                value: value / s[2],
-                unit: "fraction".into(),
-            });
+        out.push(fraction(l, "probe_accuracy", s[0] / s[2]));
+        out.push(fraction(l, "probe_chance", s[1] / s[2]));
+    }
+    for (class, s) in by_class.iter().enumerate().filter(|(_, s)| s[1] > 0.0) {
+        let label = label_of(class as u16).index();
+        // A label's only class would say the same twice.
+        if s[1] < sums[label][2] {
+            let metric = format!("probe_accuracy@{}", x.data.classes[class]);
+            out.push(fraction(label, &metric, s[0] / s[1]));
         }
     }
     Ok(out)

@@ -106,7 +106,12 @@ impl Reference {
             let named = recipe.arm(name).filter(|a| fits(a));
             named.or_else(|| recipe.arms.iter().find(|a| fits(a))).map(|a| a.name.clone())
         };
-        let plain = |a: &Arm| a.method == "none" && a.data == ArmData::All && !a.control;
+        // What a loaded model was trained on is not known here: only its name can say that.
+        let loaded = |a: &Arm| recipe.origin_of(&a.name).is_some_and(|s| s.does == "load");
+        let plain = |a: &Arm| {
+            let known = a.name == "baseline" || !loaded(a);
+            a.method == "none" && a.data == ArmData::All && !a.control && known
+        };
         Reference {
             baseline: find("baseline", &plain),
             control: find("oracle", &|a| a.control),

@@ -6,10 +6,11 @@
 //! Unusual: has a minimum, 0, unlike ascent.
 //! Fails: changes what the model says, not what it could say: it is relearned within few steps.
 
+use lobe_engine::rows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{Retain, log_sum_exp, sides};
+use super::terms::{Retain, sides};
 use super::{Objective, Reads, Shape, Term, Unlearn, View};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
@@ -46,15 +47,10 @@ impl Objective for FromUniform {
         Reads::Logits
     }
     fn value(&self, view: &View<'_>, grad: &mut [f32]) -> f64 {
-        let (n, v) = (view.rows as f64, view.cols as f64);
+        let n = view.rows as f64;
         let mut sum = 0.0;
         for r in view.counted() {
-            let z = view.row(r);
-            let log_z = log_sum_exp(z);
-            sum += log_z - z.iter().map(|x| f64::from(*x)).sum::<f64>() / v - v.ln();
-            for (g, x) in grad[r * view.cols..].iter_mut().zip(z) {
-                *g = (((f64::from(*x) - log_z).exp() - 1.0 / v) / n) as f32;
-            }
+            sum += rows::from_uniform(view.row(r), 1.0 / n, &mut grad[r * view.cols..][..view.cols]);
         }
         sum / n
     }

@@ -12,12 +12,13 @@
 //! Fails: broken by attackers with other settings (arXiv 2412.07097); costs `steps` times a plain step.
 
 use lobe_core::Key;
+use lobe_engine::rows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::around::{Around, build, with_inner};
-use super::terms::{HiddenSquared, log_sum_exp, not_negative, positive, refuse, term};
+use super::terms::{HiddenSquared, not_negative, positive, refuse, term};
 use super::{Drive, Objective, Reads, Shape, Side, Term, Unlearn, View};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
@@ -68,14 +69,7 @@ impl Objective for NegativeEntropy {
         let n = view.rows as f64;
         let mut sum = 0.0;
         for r in view.counted() {
-            let z = view.row(r);
-            let log_z = log_sum_exp(z);
-            let log_p = |x: f32| f64::from(x) - log_z;
-            let s: f64 = z.iter().map(|x| log_p(*x).exp() * log_p(*x)).sum();
-            sum += s;
-            for (g, x) in grad[r * view.cols..].iter_mut().zip(z) {
-                *g = (log_p(*x).exp() * (log_p(*x) - s) / n) as f32;
-            }
+            sum += rows::negative_entropy(view.row(r), 1.0 / n, &mut grad[r * view.cols..][..view.cols]);
         }
         sum / n
     }

@@ -2,6 +2,7 @@
 //!
 //! Means are over the whole batch: each shard adds its sum divided by the batch's count.
 
+use lobe_engine::rows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,20 +74,13 @@ impl Objective for ToReference {
     }
     fn value(&self, view: &View<'_>, grad: &mut [f32]) -> f64 {
         let n = view.rows as f64;
-        let mut teacher = vec![0.0f32; view.cols];
+        let (mut teacher, mut scratch) = (vec![0.0f32; view.cols], vec![0.0f32; view.cols]);
         let mut sum = 0.0;
         for r in view.counted() {
             teacher.copy_from_slice(view.reference_row(r));
             teacher[view.targets[r] as usize] -= self.lower as f32;
-            let (z, out) = (view.row(r), &mut grad[r * view.cols..][..view.cols]);
-            let (log_z, log_t) = (log_sum_exp(z), log_sum_exp(&teacher));
-            for v in 0..view.cols {
-                let log_p = f64::from(z[v]) - log_z;
-                let log_q = f64::from(teacher[v]) - log_t;
-                let q = log_q.exp();
-                sum += q * (log_q - log_p);
-                out[v] = ((log_p.exp() - q) / n) as f32;
-            }
+            let grad = &mut grad[r * view.cols..][..view.cols];
+            sum += rows::divergence(view.row(r), &teacher, 1.0 / n, grad, &mut scratch);
         }
         sum / n
     }
@@ -117,11 +111,6 @@ impl Objective for HiddenSquared {
         }
         sum / n
     }
-}
-
-pub(super) fn log_sum_exp(row: &[f32]) -> f64 {
-    let top = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    top + row.iter().map(|x| (f64::from(*x) - top).exp()).sum::<f64>().ln()
 }
 
 /// log(1 + eˣ) = −log σ(−x).

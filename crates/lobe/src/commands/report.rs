@@ -49,11 +49,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(out::print(&format!("{}\n", path.display()))?)
 }
 
-/// Writes the report of a run that has just finished, and shows what it says.
-pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
+/// Writes the report of a run; returns what it was drawn from, and where it is.
+pub(super) fn write(dir: &Path) -> Result<(RunData, PathBuf)> {
     let run = RunData::load(dir)?;
     let path = dir.join(FILE);
     write_atomic(&path, html::render(&run).as_bytes())?;
+    Ok((run, path))
+}
+
+/// Writes the report of a run that has just finished, and shows what it says.
+pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
+    let (run, path) = write(dir)?;
     if json {
         return Ok(out::json(&numbers(dir, &run))?);
     }
@@ -63,7 +69,8 @@ pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
     Ok(out::print(&format!("{}\nReport: {}\n", text(&run), path.display()))?)
 }
 
-fn text(run: &RunData) -> String {
+/// The report's text twin.
+pub(super) fn text(run: &RunData) -> String {
     let style = if out::is_terminal() { Style::Unicode } else { Style::Ascii };
     terminal::render(run, out::width(), style)
 }

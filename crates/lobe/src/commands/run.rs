@@ -1,6 +1,6 @@
 //! `lobe run`: a recipe from start to report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lobe_lab::exec::{self, Experiment, Options, Progress, Silent};
@@ -65,15 +65,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(out::print(&describe::text(&loaded, &experiment)?)?);
     }
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&loaded, args.recipe.preset.as_deref()));
-    let shown: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { Box::new(progress::stderr()) };
+    execute(&loaded, &dir, args.threads, args.quiet)?;
+    report::finished(&dir, args.json, args.quiet)
+}
+
+/// Runs a recipe into `dir`, or goes on with it.
+pub(super) fn execute(loaded: &Loaded, dir: &Path, threads: u16, quiet: bool) -> Result<()> {
+    let shown: Box<dyn Progress> = if quiet { Box::new(Silent) } else { Box::new(progress::stderr()) };
     let options = Options {
-        threads: usize::from(args.threads),
+        threads: usize::from(threads),
         stop: signals::watch()?,
         progress: &*shown,
         command: command(),
         build: crate::build().to_owned(),
     };
-    exec::run(&loaded.written, &loaded.recipe, &loaded.derived, &dir, &options)?;
-    drop(shown);
-    report::finished(&dir, args.json, args.quiet)
+    Ok(exec::run(&loaded.written, &loaded.recipe, &loaded.derived, dir, &options)?)
 }

@@ -1,6 +1,7 @@
 //! The command line as its users meet it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attacks;
 mod exports;
 mod interrupts;
 mod process;

@@ -7,7 +7,7 @@ use crate::process::Place;
 #[test]
 fn every_command_helps_with_examples() {
     let place = Place::new();
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 15] = [
         &["run"],
         &["check"],
         &["report"],
@@ -15,6 +15,7 @@ fn every_command_helps_with_examples() {
         &["explain"],
         &["new"],
         &["sample"],
+        &["attack"],
         &["export"],
         &["record"],
         &["schema"],
@@ -110,6 +111,8 @@ fn unknown_names_get_the_nearest_one() {
     place.lobe(&["bench", "step", "--method", "sgmt"]).refuses(&["did you mean \"sgtm\""]);
     place.lobe(&["bench", "step", "--label", "forgt"]).refuses(&["did you mean \"forget\""]);
     place.lobe(&["bench", "step", "--method", "filter", "--label", "forget"]).refuses(&["no step"]);
+    place.lobe(&["bench", "step", "--method", "npo", "--label", "forget"]).refuses(&["leave --label"]);
+    place.lobe(&["bench", "step", "--method", "rmu", "--size", "ae"]).refuses(&["needs a language model"]);
 }
 
 #[test]
@@ -130,4 +133,8 @@ fn a_bench_speaks_json() {
     assert!(value["median_ms"].as_f64().unwrap() > 0.0 && value["ratio_to_plain"].as_f64().unwrap() > 0.0);
     assert_eq!(value["parameters"], 1_350_400);
     assert_eq!(value["peak_memory_bytes"].is_u64(), cfg!(target_os = "linux"));
+    let post_hoc = ["bench", "step", "--steps", "1", "--warmup", "0", "--method", "rmu", "--against-plain"];
+    let value = place.lobe(&[&post_hoc[..], &["--json"]].concat()).ends(0).json();
+    assert!(value["first_loss"].as_f64().unwrap() > 0.0 && value["ratio_to_plain"].as_f64().unwrap() > 0.0);
+    assert_eq!(value["label"], "forget, retain");
 }

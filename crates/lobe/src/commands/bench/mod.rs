@@ -3,6 +3,7 @@
 mod gemm;
 mod models;
 mod ops;
+mod post_hoc;
 mod step;
 
 use anyhow::Result;

@@ -91,13 +91,21 @@ pub(super) enum Batch {
 }
 
 impl Batch {
-    /// The data of `step`, all of it with `label`. Text is a Markov chain with four equally likely
-    /// successors per token, `x → (5 x + 1 + r) mod V`; images are uniform noise.
+    /// The data of `step` and no other, all of it with `label`.
     pub(super) fn fill(&mut self, model: &Model, step: u64, label: LabelId) {
+        match self {
+            Batch::Tokens(b) => b.clear(),
+            Batch::Images(b) => b.clear(),
+        }
+        self.add(model, step, label);
+    }
+
+    /// Adds the data of `step` with `label`. Text is a Markov chain with four equally likely
+    /// successors per token, `x → (5 x + 1 + r) mod V`; images are uniform noise.
+    pub(super) fn add(&mut self, model: &Model, step: u64, label: LabelId) {
         let mut rng = Key::root(0).child("bench").index(step).rng();
         match (self, &model.net) {
             (Batch::Tokens(b), Net::Gpt(net)) => {
-                b.clear();
                 let vocab = net.config.vocab;
                 for _ in 0..model.batch {
                     let mut x = rng.below(vocab);
@@ -110,7 +118,6 @@ impl Batch {
                 }
             }
             (Batch::Images(b), Net::Autoencoder(_)) => {
-                b.clear();
                 let mut image = [0.0f32; 784];
                 for _ in 0..model.batch {
                     for pixel in &mut image {

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use lobe_core::{Key, LabelSet, Selection, UNLABELLED};
+use lobe_core::{Key, LabelId, LabelSet, Selection, UNLABELLED};
 use lobe_engine::{Member, OptimiserState, Plan, Runner};
-use lobe_methods::{Context, LOCALIZE, TrainsOn};
+use lobe_methods::{Context, LOCALIZE, TrainsOn, UNLEARN};
 use serde_json::{Value, json};
 
 use super::models::{Batch, Model, Plain, Size};
+use super::post_hoc::PostHoc;
 use super::{peak_memory, quantile, threads};
 use crate::failure::{refuse, unknown};
 use crate::out;
@@ -18,20 +19,23 @@ use crate::out;
   lobe bench step --size S
   lobe bench step --size M --method sgtm --label forget --against-plain
   lobe bench step --size AE --threads 1 --json
+  lobe bench step --size S --method npo --against-plain
 
 Data are made on the spot and every row carries the one label. Routed methods work on
   blocks.*.mlp.post[-64..] + blocks.*.attn.z[-1]     (S, M)
-  latent[-16..]                                      (AE)")]
+  latent[-16..]                                      (AE)
+A step of a post-hoc method sees as many forget and as many retain sequences as an ordinary
+step sees sequences.")]
 pub(crate) struct Args {
     /// Network to train
     #[arg(long, value_enum, ignore_case = true, default_value = "S")]
     size: Size,
-    /// Localisation method (see `lobe list`)
+    /// Localisation method, or post-hoc method of removal (see `lobe list`)
     #[arg(long, default_value = "none")]
     method: String,
-    /// Label of all data
-    #[arg(long, default_value = "unlabelled")]
-    label: String,
+    /// Label of all data [default: unlabelled]
+    #[arg(long)]
+    label: Option<String>,
     /// Worker threads; 0 is one per core
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -56,8 +60,8 @@ pub(crate) struct Args {
 }
 
 /// Routes of the method against the network.
-fn plan(model: &Model, args: &Args) -> Result<Plan> {
-    let names = LOCALIZE.iter().map(|e| e.about.name);
+fn plan(model: &Model, args: &Args, label: LabelId) -> Result<Plan> {
+    let names = LOCALIZE.iter().map(|e| e.about.name).chain(UNLEARN.iter().map(|e| e.about.name));
     let Some(entry) = LOCALIZE.iter().find(|e| e.about.name == args.method) else {
         return Err(unknown("method", &args.method, names));
     };
@@ -68,27 +72,36 @@ fn plan(model: &Model, args: &Args) -> Result<Plan> {
     let selections: Vec<Selection> = (0..count).map(|_| model.selection()).collect::<Result<_>>()?;
     let table = method.table(&Context { labels: &labels, regions: &regions })?;
     if let TrainsOn::Without(l) = method.trains_on()
-        && labels.name(l) == args.label
+        && l == label
     {
         return Err(refuse(format!(
             "{} leaves {} data out: there is no step to time",
-            args.method, args.label
+            args.method,
+            labels.name(label)
         )));
     }
     Ok(Plan::new(model.net.layout(), &labels, &selections, &table)?)
 }
 
-/// What one way of training took.
-#[derive(Default)]
-struct Times {
+/// One way of training, and what it took.
+struct Way<'a> {
+    member: Member,
+    kind: Kind<'a>,
     ms: Vec<f64>,
     losses: Vec<f64>,
+}
+
+enum Kind<'a> {
+    /// Ordinary data of one label under the member's routes.
+    Routed(LabelId),
+    PostHoc(PostHoc<'a>),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let labels = LabelSet::default();
     let names = || labels.names().iter().map(String::as_str);
-    let label = labels.find(&args.label).ok_or_else(|| unknown("label", &args.label, names()))?;
+    let asked = args.label.as_deref().unwrap_or(labels.name(UNLABELLED));
+    let label = labels.find(asked).ok_or_else(|| unknown("label", asked, names()))?;
     let model = Model::new(args.size)?;
     let threads = threads(args.threads);
     let lanes = args.lanes.unwrap_or(threads.max(2));
@@ -96,35 +109,58 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let runner = Runner::new(threads)?;
     let layout = model.net.layout();
     let optimiser = model.optimiser();
-    let member = |plan| {
-        let params = layout.init(Key::root(0));
-        let state = OptimiserState::new(params.len(), optimiser.kind);
-        Member::new(params, plan, state, lanes)
+    let reference = layout.init(Key::root(0));
+    let routed = |plan, label| -> Result<Way<'_>> {
+        let state = OptimiserState::new(reference.len(), optimiser.kind);
+        let member = Member::new(reference.clone(), plan, state, lanes)?;
+        Ok(Way { member, kind: Kind::Routed(label), ms: Vec::new(), losses: Vec::new() })
+    };
+    let total = args.warmup + args.steps;
+    let first = match UNLEARN.iter().find(|e| e.about.name == args.method) {
+        Some(_) if args.label.is_some() || args.rows_per_shard.is_some_and(|r| r != 1) => {
+            let what = "takes forget and retain data by the sequence: leave --label and --rows-per-shard out";
+            return Err(refuse(format!("{} {what}", args.method)));
+        }
+        Some(entry) => {
+            let p = PostHoc::new(&model, &runner, entry, &reference, total)?;
+            let member = p.member(&model, &reference, lanes)?;
+            Way { member, kind: Kind::PostHoc(p), ms: Vec::new(), losses: Vec::new() }
+        }
+        None => routed(plan(&model, args, label)?, label)?,
     };
     // Neighbours see the same data under the same label; only the routes differ.
-    let mut members = vec![(member(plan(&model, args)?)?, label, Times::default())];
+    let mut ways = vec![first];
     if args.against_plain {
-        members.push((member(Plan::plain(layout))?, UNLABELLED, Times::default()));
+        ways.push(routed(Plan::plain(layout), UNLABELLED)?);
     }
     let (mut batch, plain) = (Batch::new(&model, rows), Plain::default());
     let mut allocations = 0;
-    for step in 0..args.warmup + args.steps {
-        for (member, label, times) in &mut members {
-            batch.fill(&model, step, *label);
-            let Some(program) = batch.program(&model, &plain) else { continue };
-            let start = Instant::now();
-            let report = runner.step(layout, &mut [(member, &*program, &optimiser)], step)?;
-            if step >= args.warmup {
-                times.ms.push(start.elapsed().as_secs_f64() * 1e3);
+    for step in 0..total {
+        for way in &mut ways {
+            if let Kind::Routed(label) = way.kind {
+                batch.fill(&model, step, label);
             }
-            times.losses.push(report[0].objective);
+            let program = batch.program(&model, &plain);
+            let start = Instant::now();
+            let objective = match (&way.kind, &program) {
+                (Kind::PostHoc(p), _) => p.step(&mut way.member, step)?,
+                (Kind::Routed(_), Some(program)) => {
+                    let mut jobs = [(&mut way.member, &**program, &optimiser)];
+                    runner.step(layout, &mut jobs, step)?[0].objective
+                }
+                (Kind::Routed(_), None) => continue,
+            };
+            if step >= args.warmup {
+                way.ms.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            way.losses.push(objective);
         }
         if step + 1 == args.warmup.max(1) {
             allocations = runner.allocations();
         }
     }
     let grown = runner.allocations() - allocations;
-    let result = report(args, &model, threads, lanes, rows, &members, grown);
+    let result = report(args, &model, threads, lanes, rows, &ways, grown);
     if args.json {
         return Ok(out::json(&result)?);
     }
@@ -137,27 +173,37 @@ fn report(
     threads: usize,
     lanes: usize,
     rows: usize,
-    members: &[(Member, lobe_core::LabelId, Times)],
+    ways: &[Way<'_>],
     grown: usize,
 ) -> Value {
-    let times = &members[0].2;
+    let times = &ways[0];
     let at = |q| quantile(&times.ms, q);
     let median = at(0.5);
+    let (label, seen, inner) = match &times.kind {
+        Kind::Routed(label) => (LabelSet::default().name(*label).to_owned(), model.rows(), None),
+        Kind::PostHoc(p) => ("forget, retain".to_owned(), p.targets, p.inner_steps),
+    };
     let mut out = json!({
-        "bench": "step", "size": format!("{:?}", args.size).to_uppercase(), "method": args.method, "label": args.label,
+        "bench": "step", "size": format!("{:?}", args.size).to_uppercase(), "method": args.method, "label": label,
         "threads": threads, "lanes": lanes, "rows_per_shard": rows, "batch": model.batch,
         "parameters": model.net.layout().len(), "warmup": args.warmup, "steps": args.steps,
         "median_ms": median, "min_ms": at(0.0), "q25_ms": at(0.25), "q75_ms": at(0.75), "max_ms": at(1.0),
-        "per_second": model.rows() as f64 / (median / 1e3), "unit": model.unit(),
+        "per_second": seen as f64 / (median / 1e3), "unit": model.unit(),
         "peak_memory_bytes": peak_memory(), "buffers_after_warmup": grown,
         "first_loss": times.losses.first(), "last_loss": times.losses.last(), "build": crate::build(),
     });
-    if let Some((_, _, plain)) = members.get(1) {
+    if let Some(inner) = inner {
+        out["inner_steps"] = json!(inner);
+    }
+    if let Some(plain) = ways.get(1) {
         let ratios: Vec<f64> = times.ms.iter().zip(&plain.ms).map(|(a, b)| a / b).collect();
         out["plain_median_ms"] = json!(quantile(&plain.ms, 0.5));
         out["ratio_to_plain"] = json!(quantile(&ratios, 0.5));
         out["ratio_q25"] = json!(quantile(&ratios, 0.25));
         out["ratio_q75"] = json!(quantile(&ratios, 0.75));
+        if let Some(inner) = inner {
+            out["ratio_per_inner_step"] = json!(quantile(&ratios, 0.5) / inner as f64);
+        }
     }
     out
 }
@@ -198,6 +244,13 @@ fn show(r: &Value, model: &Model) -> Result<()> {
             f("ratio_q25"),
             f("ratio_q75"),
             f("plain_median_ms")
+        );
+    }
+    if r["ratio_per_inner_step"].is_number() {
+        text += &format!(
+            "{:.3} of an ordinary step for each of {} inner steps, the outer one divided among them\n",
+            f("ratio_per_inner_step"),
+            r["inner_steps"]
         );
     }
     Ok(out::print(&text)?)

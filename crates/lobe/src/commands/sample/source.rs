@@ -56,7 +56,8 @@ pub(crate) fn inside(dir: &Path, name: &str) -> Result<PathBuf> {
     Ok(found)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// A file of moderate size.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let fail = |e: std::io::Error| refuse(format!("cannot be read: {e}: {}", path.display()));
     let mut bytes = Vec::new();
     File::open(path).map_err(fail)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(fail)?;

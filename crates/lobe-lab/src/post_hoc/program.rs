@@ -2,15 +2,15 @@
 
 use lobe_core::Key;
 use lobe_engine::ops::head::{IGNORE, RowWeights};
-use lobe_engine::{EngineError, Program, ShardRows, SiteId, Tape, Var};
+use lobe_engine::{EngineError, Program, ShardRows, SiteId, Tape, Var, rows};
 use lobe_methods::unlearn::{Reads, Side, Term, View};
 use lobe_nets::Gpt;
 
-use super::{depth, pool::Pool};
-use crate::exec::Experiment;
+use super::depth;
+use super::pool::Pool;
 
 /// The examples of a step and what is minimised on them.
-pub(super) struct Terms<'a> {
+pub struct Terms<'a> {
     net: &'a Gpt,
     pools: &'a [Pool; 2],
     terms: &'a [Term],
@@ -32,8 +32,8 @@ fn index(side: Side) -> usize {
 
 impl<'a> Terms<'a> {
     /// `batch` examples of each side that has a term. Both draws depend on the step alone.
-    pub(super) fn new(
-        x: &'a Experiment,
+    pub fn new(
+        net: &'a Gpt,
         pools: &'a [Pool; 2],
         terms: &'a [Term],
         batch: usize,
@@ -41,7 +41,6 @@ impl<'a> Terms<'a> {
         steps: u64,
         key: Key,
     ) -> Terms<'a> {
-        let Some(net) = x.net.gpt() else { unreachable!("checked before training") };
         let mut out = Terms {
             net,
             pools,
@@ -69,7 +68,7 @@ impl<'a> Terms<'a> {
     }
 
     /// Counted targets.
-    pub(super) fn targets(&self) -> usize {
+    pub fn targets(&self) -> usize {
         self.rows[0] + self.rows[1]
     }
 
@@ -120,7 +119,9 @@ impl<'a> Terms<'a> {
                 }
                 Reads::TokenNll => {
                     let v = tape.token_nll(h, self.net.head(), targets)?;
-                    seed(tape, v, t, &|values, g| o.value(&self.view(shard, values, &recalled.nll, 1), g))?;
+                    seed(tape, v, t, pool, &|values, g| {
+                        o.value(&self.view(shard, values, &recalled.nll, 1), g)
+                    })?;
                 }
                 Reads::Hidden { layer } => {
                     let site = self.net.residual_site(layer).and_then(|s| tape.at_site(s));
@@ -129,23 +130,26 @@ impl<'a> Terms<'a> {
                     };
                     let reference = recalled.hidden.get(&layer).map_or(&[][..], |h| h);
                     let cols = self.net.config.width;
-                    seed(tape, v, t, &|values, g| o.value(&self.view(shard, values, reference, cols), g))?;
+                    seed(tape, v, t, pool, &|values, g| {
+                        o.value(&self.view(shard, values, reference, cols), g)
+                    })?;
                 }
                 Reads::Logits => {
                     let vocab = self.net.config.vocab;
-                    let mut reference = Vec::new();
-                    let mut g = Vec::new();
                     let active = |r: usize| targets[r] != IGNORE;
                     tape.logit_objective(h, self.net.head(), &active, &mut |rows, z| {
-                        if o.needs_reference() {
+                        let mut reference = pool.take(if o.needs_reference() { z.len() } else { 0 });
+                        if !reference.is_empty() {
                             pool.logits(self.net, example, rows, &mut reference);
                         }
                         let of: Vec<u32> = rows.iter().map(|r| targets[*r as usize]).collect();
-                        g.clear();
-                        g.resize(z.len(), 0.0);
+                        let mut g = pool.take(z.len());
+                        g.fill(0.0);
                         let part = View { targets: &of, seq: 1, ..self.view(shard, z, &reference, vocab) };
                         let value = o.value(&part, &mut g);
-                        z.iter_mut().zip(&g).for_each(|(z, g)| *z = t.weight * g);
+                        rows::scaled(z, &g, t.weight);
+                        pool.give(reference);
+                        pool.give(g);
                         f64::from(t.weight) * value
                     })?;
                 }
@@ -160,13 +164,17 @@ fn seed(
     tape: &mut Tape<'_>,
     v: Var,
     term: &Term,
+    pool: &Pool,
     f: &dyn Fn(&[f32], &mut [f32]) -> f64,
 ) -> Result<(), EngineError> {
-    let mut g = vec![0.0; tape.value(v).len()];
+    let mut g = pool.take(tape.value(v).len());
+    g.fill(0.0);
     let value = f(tape.value(v), &mut g);
     g.iter_mut().for_each(|g| *g *= term.weight);
     tape.add_objective(f64::from(term.weight) * value);
-    tape.seed_grad(v, &g)
+    let seeded = tape.seed_grad(v, &g);
+    pool.give(g);
+    seeded
 }
 
 impl Program for Terms<'_> {

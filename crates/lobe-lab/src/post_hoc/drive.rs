@@ -3,28 +3,37 @@
 
 use lobe_engine::ops::head::RowWeights;
 use lobe_engine::{
-    EngineError, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Program, Schedule, ShardRows, SiteId,
-    Tape, Var,
+    EngineError, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Program, Runner, Schedule,
+    ShardRows, SiteId, Tape, Var,
 };
 use lobe_methods::unlearn::{Drive, Side};
+use lobe_nets::Gpt;
 
 use super::program::Terms;
 use crate::error::LabError;
-use crate::exec::Context;
 
-pub(super) struct Driver<'a> {
-    c: &'a Context<'a>,
+/// Gradient lanes of the simulated attacker.
+const LANES: usize = 2;
+
+/// How a member is updated.
+pub struct Driver<'a> {
+    net: &'a Gpt,
+    runner: &'a Runner,
     drive: Drive,
     optimiser: Optimiser,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(c: &'a Context<'a>, drive: Drive, optimiser: Optimiser) -> Driver<'a> {
-        Driver { c, drive, optimiser }
+    /// Updates by `drive` and `optimiser`.
+    pub fn new(net: &'a Gpt, runner: &'a Runner, drive: Drive, optimiser: Optimiser) -> Driver<'a> {
+        Driver { net, runner, drive, optimiser }
     }
 
     /// One update; returns the objective where the gradient was taken.
-    pub(super) fn step(&self, m: &mut Member, mut program: Terms<'_>, step: u64) -> Result<f64, LabError> {
+    ///
+    /// # Errors
+    /// If a shape does not fit or a loss is not finite.
+    pub fn step(&self, m: &mut Member, mut program: Terms<'_>, step: u64) -> Result<f64, LabError> {
         let value = match self.drive {
             Drive::Plain => self.gradients(m, &program)?,
             Drive::Sam { rho } => self.sharpened(m, &program, rho)?,
@@ -34,7 +43,7 @@ impl<'a> Driver<'a> {
             }
             Drive::Tar { steps, lr, every } => self.attacked(m, &program, steps, lr, every)?,
         };
-        m.update(self.c.experiment.layout(), &self.optimiser, step);
+        m.update(&self.net.layout, &self.optimiser, step);
         Ok(value)
     }
 
@@ -42,7 +51,7 @@ impl<'a> Driver<'a> {
         if program.shards() == 0 {
             return Ok(0.0);
         }
-        Ok(self.c.runner.gradients(self.c.experiment.layout(), m, program)?.objective)
+        Ok(self.runner.gradients(&self.net.layout, m, program)?.objective)
     }
 
     /// Forget gradient at θ + ρ g/|g|, retain gradient at θ.
@@ -72,12 +81,11 @@ impl<'a> Driver<'a> {
         steps: usize,
         lr: f32,
     ) -> Result<(), LabError> {
-        let x = self.c.experiment;
-        let (Some(net), forget) = (x.net.gpt(), program.only(Side::Forget)) else { return Ok(()) };
-        let Some(site) = net.residual_site(layer) else {
+        let forget = program.only(Side::Forget);
+        let Some(site) = self.net.residual_site(layer) else {
             return Err(LabError::other(format!("unlearn: the network has no block {layer} to perturb")));
         };
-        let width = net.config.width;
+        let width = self.net.config.width;
         let mut rows: Vec<Vec<f32>> =
             (0..forget.shards()).map(|s| vec![0.0; forget.rows(s).rows * width]).collect();
         for _ in 0..steps {
@@ -114,14 +122,12 @@ impl<'a> Driver<'a> {
         program: &Terms<'_>,
         site: SiteId,
     ) -> Result<Vec<Vec<f32>>, LabError> {
-        let x = self.c.experiment;
-        let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
-        let tokens = net.token_embedding();
-        let plan = Plan::plain(x.layout()).train_only(|p| p == tokens);
+        let layout = &self.net.layout;
+        // No weight gradient is wanted, and nothing below the site.
+        let plan = Plan::plain(layout).train_only(|_| false);
         let shards: Vec<usize> = (0..program.shards()).collect();
-        let parts = self.c.runner.map(&shards, |ws, s| -> Result<Vec<f32>, EngineError> {
-            let mut unused = vec![0.0; x.layout().len()];
-            let mut tape = Tape::new(ws, x.layout(), params, Some(&mut unused), &plan, program.rows(*s));
+        let parts = self.runner.map(&shards, |ws, s| -> Result<Vec<f32>, EngineError> {
+            let mut tape = Tape::new(ws, layout, params, Some(&mut []), &plan, program.rows(*s));
             tape.watch(site);
             program.forward(*s, &mut tape)?;
             tape.backward(*s)?;
@@ -141,18 +147,19 @@ impl<'a> Driver<'a> {
         lr: f32,
         every: usize,
     ) -> Result<f64, LabError> {
-        let x = self.c.experiment;
+        let layout = &self.net.layout;
         let forget = program.only(Side::Forget);
         let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let optimiser = Optimiser { kind, schedule: Schedule::constant(lr), weight_decay: 0.0, ..self.optimiser };
+        let optimiser =
+            Optimiser { kind, schedule: Schedule::constant(lr), weight_decay: 0.0, ..self.optimiser };
         let state = OptimiserState::new(m.params.len(), kind);
-        let mut attacker = Member::new(m.params.clone(), Plan::plain(x.layout()), state, super::super::bench::LANES)?;
+        let mut attacker = Member::new(m.params.clone(), Plan::plain(layout), state, LANES)?;
         let here = m.params.clone();
         let stops = (steps / every.max(1)).max(1) as f32;
         let mut value = 0.0;
         for step in 1..=steps {
-            self.gradients(&mut attacker, &FineTune { forget: &forget, net: x.net.gpt() })?;
-            attacker.update(x.layout(), &optimiser, step as u64 - 1);
+            self.gradients(&mut attacker, &FineTune { forget: &forget, net: self.net })?;
+            attacker.update(layout, &optimiser, step as u64 - 1);
             if step % every.max(1) == 0 {
                 m.params.copy_from_slice(&attacker.params);
                 value = self.gradients(m, &forget)?;
@@ -167,7 +174,7 @@ impl<'a> Driver<'a> {
 /// Ordinary fine-tuning on the forget examples of a step: what the simulated attacker does.
 struct FineTune<'a> {
     forget: &'a Terms<'a>,
-    net: Option<&'a lobe_nets::Gpt>,
+    net: &'a Gpt,
 }
 
 impl Program for FineTune<'_> {
@@ -178,11 +185,10 @@ impl Program for FineTune<'_> {
         self.forget.rows(shard)
     }
     fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
-        let Some(net) = self.net else { return Ok(None) };
         let (inputs, targets, seq) = self.forget.tokens(shard);
-        let h = net.hidden(tape, inputs, seq)?;
+        let h = self.net.hidden(tape, inputs, seq)?;
         let weight = 1.0 / self.forget.targets().max(1) as f32;
-        tape.cross_entropy(h, net.head(), targets, RowWeights::One(weight))?;
+        tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
         Ok(None)
     }
 }

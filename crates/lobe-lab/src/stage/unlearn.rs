@@ -1,25 +1,22 @@
 //! Post-hoc removal: goes on training an arm's model with a method's terms.
 
-mod drive;
-mod pool;
-mod program;
-
 use std::time::Instant;
 
-use lobe_engine::{Buf, Layout, Member, OptimiserState, ParamId, Plan};
+use lobe_core::{FORGET, Key, RETAIN};
+use lobe_data::Labels;
+use lobe_engine::{Buf, Member, OptimiserState};
 use lobe_methods::Unlearn;
-use lobe_methods::unlearn::{Moves, Reads, Shape, Side, Term};
+use lobe_methods::unlearn::{Reads, Side, Term};
+use lobe_nets::TokenBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Work, write_model};
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, Experiment, Scores, evaluate, optimiser, unlearn};
+use crate::exec::{Context, EvalSet, Experiment, Scores, Step, empty, evaluate, optimiser, unlearn};
+use crate::post_hoc::{Driver, Pool, Terms, plan, shape};
 use crate::recipe::{Stage, typed};
 use crate::store::Metric;
-use drive::Driver;
-use pool::Pool;
-use program::Terms;
 
 /// `do = "unlearn"`: every arm with a post-hoc method goes on from the arm it names. Steps, rate and
 /// batch stand in `[unlearn]` or in the arm's `train`; a step sees `batch` forget and `batch` retain examples.
@@ -48,17 +45,23 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let arm = &x.arms[work.arm].arm;
     let train = x.recipe.train_of(arm);
     let (method, terms) = method(x, work.arm)?;
+    let Some(net) = x.net.gpt() else { return Err(LabError::other("unlearn: needs a language model")) };
     let reference = work.parent(c, stage)?;
     let key = Experiment::key(work.seed).child("unlearn");
     let labels = x.labels_of(work.arm, work.seed)?;
-    let pool = |side, most| Pool::new(c, &reference, side, &labels, most, key, &terms);
-    let pools = [pool(Side::Forget, settings.forget_examples)?, pool(Side::Retain, settings.retain_examples)?];
+    let pool = |side, most| {
+        let needed = terms.iter().any(|t| t.side == side);
+        let batch = examples(x, side, &labels, most, key, needed)?;
+        Pool::new(net, c.runner, &reference, side, batch, &terms)
+    };
+    let pools =
+        [pool(Side::Forget, settings.forget_examples)?, pool(Side::Retain, settings.retain_examples)?];
     let first = method.start(x.layout(), &reference, key.child("start"));
     let params = first.map_or_else(|| reference.clone(), |p| Buf::from_slice(&p));
-    let plan = plan(x, &*method, &terms);
+    let plan = plan(net, &*method, &terms);
     let state = OptimiserState::new(params.len(), optimiser(train).kind);
     let mut member = Member::new(params, plan, state, train.lanes)?;
-    let driver = Driver::new(c, method.drive(), optimiser(train));
+    let driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
     let eval = EvalSet::new(x, |_| true, EVALUATED);
     let goal = match method.stop_within() {
         Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),
@@ -71,7 +74,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         if step == 0 {
             append(x, &mut log, 0, &scores(c, &member.params, &eval)?)?;
         }
-        let program = Terms::new(x, &pools, &terms, train.batch, step, train.steps, key);
+        let program = Terms::new(net, &pools, &terms, train.batch, step, train.steps, key);
         tokens += program.targets() as u64;
         let value = driver.step(&mut member, program, step)?;
         steps = step + 1;
@@ -110,7 +113,7 @@ pub(crate) fn method(x: &Experiment, arm: usize) -> Result<(Box<dyn Unlearn>, Ve
     let Some(net) = x.net.gpt() else {
         return Err(LabError::other(format!("arms.{}: {} needs a language model", a.name, a.method)));
     };
-    let shape = Shape { layers: net.config.layers, width: net.config.width, vocab: net.config.vocab };
+    let shape = shape(net);
     let terms = method.terms(shape, Experiment::key(0).child("unlearn")).map_err(|e| refuse(&e))?;
     for t in &terms {
         if let Reads::Hidden { layer } = t.objective.reads()
@@ -123,35 +126,37 @@ pub(crate) fn method(x: &Experiment, arm: usize) -> Result<(Box<dyn Unlearn>, Ve
     Ok((method, terms))
 }
 
-/// What may move: the method's choice, and nothing that no term reaches.
-fn plan(x: &Experiment, method: &dyn Unlearn, terms: &[Term]) -> Plan {
-    let layout = x.layout();
-    let Some(net) = x.net.gpt() else { return Plan::plain(layout) };
-    let shape = Shape { layers: net.config.layers, width: net.config.width, vocab: net.config.vocab };
-    let deepest = terms.iter().map(|t| depth(&t.objective.reads(), shape.layers)).max().unwrap_or(0);
-    let moves = method.moves(shape);
-    Plan::plain(layout).train_only(|p| match &moves {
-        Moves::All => reached(layout, p, deepest, shape.layers),
-        Moves::MlpOut(blocks) => blocks.clone().filter_map(|b| net.mlp_out(b)).any(|(w, b)| w == p || b == Some(p)),
-    })
-}
-
-/// How many blocks a term needs; one more than there are for the read-out.
-pub(super) fn depth(reads: &Reads, layers: usize) -> usize {
-    match reads {
-        Reads::Hidden { layer } => layer + 1,
-        _ => layers + 1,
+/// The training examples of a side, at most `most` unless that is 0, in an order drawn from `key`.
+fn examples(
+    x: &Experiment,
+    side: Side,
+    labels: &Labels,
+    most: usize,
+    key: Key,
+    needed: bool,
+) -> Result<TokenBatch, LabError> {
+    let Step::Tokens(mut batch) = empty(x, 1, 1, None) else {
+        return Err(LabError::other("unlearn: needs a language model"));
+    };
+    let known = labels.label.contains(&RETAIN);
+    let fits = |i: &usize| match side {
+        Side::Forget => labels.label[*i] == FORGET,
+        Side::Retain if known => labels.label[*i] == RETAIN,
+        Side::Retain => labels.label[*i] != FORGET,
+    };
+    let mut of: Vec<usize> = (0..labels.label.len()).filter(fits).collect();
+    let name = if side == Side::Forget { "forget" } else { "retain" };
+    key.child(name).rng().shuffle(&mut of);
+    if most > 0 {
+        of.truncate(most);
     }
-}
-
-/// Whether a gradient from `deepest` blocks up reaches a tensor.
-fn reached(layout: &Layout, p: ParamId, deepest: usize, layers: usize) -> bool {
-    let name = &layout.get(p).name;
-    let block = name.strip_prefix("blocks.").and_then(|n| n.split('.').next()?.parse::<usize>().ok());
-    match block {
-        Some(b) => b < deepest,
-        None => name.starts_with("embed") || deepest > layers,
+    if of.is_empty() && needed {
+        return Err(LabError::other(format!("unlearn: no training data is labelled {name:?}")));
     }
+    for i in &of {
+        batch.push(x.data.train.row(*i), labels.label[*i], None);
+    }
+    Ok(batch)
 }
 
 fn scores(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Scores, LabError> {
@@ -164,7 +169,7 @@ fn loss(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Option<f64>, 
 
 /// Mean loss over everything that is not to be forgotten.
 fn kept(x: &Experiment, s: &Scores) -> Option<f64> {
-    let of = x.test_labels().into_iter().filter(|l| *l != lobe_core::FORGET).filter_map(|l| s.loss(l));
+    let of = x.test_labels().into_iter().filter(|l| *l != FORGET).filter_map(|l| s.loss(l));
     let all: Vec<f64> = of.collect();
     (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
 }

@@ -1,0 +1,189 @@
+//! Loading: weights from outside take the place of training.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use lobe_engine::{Buf, Tensor};
+use lobe_nets::{Net, hub, load};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Work, write_model};
+use crate::error::LabError;
+use crate::exec::{Context, Experiment};
+use crate::recipe::{Stage, typed};
+
+/// Settings that say how weights are drawn and nothing about what the network computes.
+const AT_START: [&str; 2] = ["init_std", "scale_residual_init"];
+/// Parameters that are hashed at a time.
+const CHUNK: usize = 1 << 16;
+
+/// `do = "load"`: the stage's arms get their weights from files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model (GPT-2, GPT-Neo or Llama).
+    pub path: String,
+}
+
+/// Reads a network and its weights from a file of Lobe's or a Hugging Face directory.
+///
+/// # Errors
+/// If there is no such model, it is damaged, or a weight is not finite.
+pub fn read_weights(path: &Path) -> Result<(Net, Buf), LabError> {
+    let refuse = |what: &str| Err(LabError::other(format!("{what}: {}", path.display())));
+    let file = path.join("model.safetensors");
+    let (net, params) = if !path.is_dir() {
+        let (net, params, _) = load(path)?;
+        (net, params)
+    } else if path.join("config.json").exists() {
+        hub::import(path)?
+    } else if path.join("manifest.json").exists() {
+        return refuse("is a run; name one of its models (stages/STAGE/ARM.SEED/model.safetensors)");
+    } else if file.exists() {
+        let (net, params, _) = load(&file)?;
+        (net, params)
+    } else {
+        return refuse("holds no model (config.json or model.safetensors)");
+    };
+    if let Some(t) = net.layout().tensors().iter().find(|t| params[t.span()].iter().any(|w| !w.is_finite())) {
+        return refuse(&format!("tensor {:?} holds a number that is not finite", t.name));
+    }
+    Ok((net, params))
+}
+
+/// Reads what a `load` stage names and holds it against the recipe's network.
+fn fitting(x: &Experiment, stage: &Stage) -> Result<(Net, Buf), LabError> {
+    let s: Load = typed(&stage.value()).map_err(|e| LabError::setting(&e.within(&[&stage.name])))?;
+    let (net, params) = read_weights(Path::new(&s.path))?;
+    match difference(&net, &x.net) {
+        Some(what) => Err(LabError::other(format!(
+            "{}: the model does not fit [model]: {what}: {}",
+            stage.name, s.path
+        ))),
+        None => Ok((net, params)),
+    }
+}
+
+/// Fingerprints of what all `load` stages read, by stage.
+pub(crate) fn fingerprints(x: &Experiment) -> Result<BTreeMap<String, String>, LabError> {
+    let mut out = BTreeMap::new();
+    for stage in x.recipe.stages.iter().filter(|s| s.does == "load") {
+        let (net, params) = fitting(x, stage)?;
+        out.insert(stage.name.clone(), fingerprint(&net, &params));
+    }
+    Ok(out)
+}
+
+pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
+    let start = Instant::now();
+    let (net, params) = fitting(c.experiment, stage)?;
+    if c.experiment.loaded.get(&stage.name) != Some(&fingerprint(&net, &params)) {
+        return Err(LabError::other(format!(
+            "{}: the model's files changed while the run was going on",
+            stage.name
+        )));
+    }
+    write_model(c, &work.dir, &params, &work.key)?;
+    work.finish(start, 1.0, "models/s")
+}
+
+/// Hash of a network's settings and weights, whatever the format of the files was.
+fn fingerprint(net: &Net, params: &[f32]) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(crate::recipe::canonical(&config(net)).as_bytes());
+    for chunk in params.chunks(CHUNK) {
+        let bytes: Vec<u8> = chunk.iter().flat_map(|w| w.to_le_bytes()).collect();
+        hash.update(&bytes);
+    }
+    hash.finalize().to_hex().to_string()
+}
+
+/// What decides the function of a network, besides its weights.
+fn config(net: &Net) -> Value {
+    let config = match net {
+        Net::Gpt(n) => serde_json::to_value(&n.config),
+        Net::Autoencoder(n) => serde_json::to_value(&n.config),
+    };
+    // A configuration is a table of numbers and names: saving it cannot fail.
+    let mut config = config.unwrap_or_default();
+    if let Value::Object(map) = &mut config {
+        map.retain(|k, _| !AT_START.contains(&k.as_str()));
+        // Rotary positions have no table whose length would matter.
+        if map.get("positions").and_then(Value::as_str) == Some("rotary") {
+            map.remove("context");
+        }
+    }
+    config
+}
+
+/// The first thing in which a loaded network is not the recipe's: a tensor, its shape, or a setting.
+fn difference(have: &Net, want: &Net) -> Option<String> {
+    if have.gpt().is_some() != want.gpt().is_some() {
+        let kind = |n: &Net| if n.gpt().is_some() { "language model" } else { "autoencoder" };
+        return Some(format!("it is of the kind {}, the recipe's is of the kind {}", kind(have), kind(want)));
+    }
+    let (ours, theirs) = (want.layout().tensors(), have.layout().tensors());
+    let shape = |t: &Tensor| [t.rows, t.cols];
+    for t in ours {
+        match theirs.iter().find(|o| o.name == t.name) {
+            None => return Some(format!("it lacks the tensor {:?}", t.name)),
+            Some(o) if shape(o) != shape(t) => {
+                return Some(format!("its tensor {:?} is {:?}, not {:?}", t.name, shape(o), shape(t)));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(t) = theirs.iter().find(|t| !ours.iter().any(|o| o.name == t.name)) {
+        return Some(format!("it has a tensor {:?}", t.name));
+    }
+    let (have, want) = (config(have), config(want));
+    let keys = want.as_object()?;
+    let (key, value) = keys.iter().find(|(k, v)| have.get(k.as_str()) != Some(v))?;
+    Some(format!("its {key} is {}, not {value}", have.get(key).unwrap_or(&Value::Null)))
+}
+
+#[cfg(test)]
+mod tests {
+    use lobe_nets::{Gpt, GptConfig, Positions};
+
+    use super::*;
+
+    fn net(change: impl FnOnce(&mut GptConfig)) -> Net {
+        let mut config = GptConfig { layers: 1, width: 8, heads: 2, ..GptConfig::default() };
+        change(&mut config);
+        Net::Gpt(Gpt::new(config.resolve(11, 6).unwrap()))
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let want = net(|_| {});
+        let of = |n: &Net| difference(n, &want).unwrap_or_default();
+        assert_eq!(of(&want), "");
+        assert_eq!(of(&net(|c| c.init_std = 1.0)), "", "how weights were drawn does not matter");
+        assert!(
+            of(&net(|c| c.vocab = 12)).contains("[12, 8], not [11, 8]"),
+            "{}",
+            of(&net(|c| c.vocab = 12))
+        );
+        assert!(of(&net(|c| c.qkv_bias = false)).starts_with("it lacks the tensor"));
+        assert!(of(&net(|c| c.head_bias = true)).starts_with("it has a tensor"));
+        // The same tensors, another function.
+        assert_eq!(of(&net(|c| c.scale_attention = false)), "its scale_attention is false, not true");
+        let rotary = |context| net(|c| (c.positions, c.context) = (Positions::Rotary, context));
+        assert_eq!(difference(&rotary(64), &rotary(6)), None);
+    }
+
+    #[test]
+    fn a_fingerprint_follows_weights_and_function() {
+        let (a, b) = (net(|_| {}), net(|c| c.norm_eps = 1e-6));
+        let mut params = a.layout().init(lobe_core::Key::root(1));
+        let first = fingerprint(&a, &params);
+        assert_eq!(first, fingerprint(&a, &params));
+        assert_ne!(first, fingerprint(&b, &params));
+        params[3] += 1.0;
+        assert_ne!(first, fingerprint(&a, &params));
+    }
+}

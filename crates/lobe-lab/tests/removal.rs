@@ -1,0 +1,228 @@
+//! Post-hoc removal and attacks through whole runs: what is refused before anything is trained, what is
+//! written, and that a second run finds everything done.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use lobe_lab::exec::{Experiment, Options, Silent, resolve, run};
+use lobe_lab::recipe::Written;
+
+fn recipe(arms: &str, stages: &str) -> Written {
+    let text = format!(
+        r#"
+name = "removal"
+seeds = 2
+[data]
+kind = "bilingual"
+stories = 160
+test_stories = 8
+seq = 48
+packing = "pack"
+forget = {{ language = "es" }}
+retain = {{ language = "en" }}
+[model]
+kind = "gpt"
+layers = 2
+width = 16
+heads = 2
+mlp = 32
+[regions]
+module = "blocks.*.mlp.post[-8..]"
+[train]
+steps = 40
+batch = 4
+lr = 1e-2
+[unlearn]
+steps = 6
+batch = 4
+lr = 1e-2
+warmup = 0
+schedule = "constant"
+eval_every = 3
+[arms.baseline]
+method = "none"
+{arms}
+[[stage]]
+do = "train"
+{stages}
+"#
+    );
+    Written::from_str("removal.toml", &text).unwrap()
+}
+
+const ORACLE: &str = "[arms.oracle]\nmethod = \"none\"\ndata = \"retain only\"\n";
+
+/// The refusal of a recipe, from reading it or from holding it against data and network.
+fn refusal(arms: &str, stages: &str) -> String {
+    match resolve(&recipe(arms, stages)) {
+        Err(e) => e.to_string(),
+        Ok((r, _)) => Experiment::open(&r).err().map_or_else(String::new, |e| e.to_string()),
+    }
+}
+
+fn go(written: &Written, out: &Path, threads: usize) -> String {
+    let (recipe, derived) = resolve(written).unwrap();
+    let stop = AtomicBool::new(false);
+    let options = Options {
+        threads,
+        stop: &stop,
+        progress: &Silent,
+        command: "test".into(),
+        build: "test".into(),
+    };
+    run(written, &recipe, &derived, out, &options).unwrap();
+    std::fs::read_to_string(out.join("results.csv")).unwrap()
+}
+
+/// Values of (stage, arm, label, metric) without a step, one per seed.
+fn values(csv: &str, stage: &str, arm: &str, label: &str, metric: &str) -> Vec<f64> {
+    let of = csv.lines().filter_map(|l| {
+        let f: Vec<&str> = l.split(',').collect();
+        (f[0] == stage && f[1] == arm && f[3] == label && f[4] == metric && f[5].is_empty())
+            .then(|| f[6].parse().unwrap())
+    });
+    of.collect()
+}
+
+#[test]
+fn wrong_combinations_are_refused_before_training() {
+    let cases = [
+        ("[arms.npo]\nmethod = \"npo\"", "[[stage]]\ndo = \"unlearn\"", "goes on from a trained model"),
+        ("[arms.npo]\nmethod = \"npo\"\nfrom = \"basline\"", "[[stage]]\ndo = \"unlearn\"", "did you mean \"baseline\""),
+        ("[arms.b]\nmethod = \"none\"\nfrom = \"baseline\"", "", "only post-hoc methods take `from`"),
+        ("", "[[stage]]\ndo = \"unlearn\"", "no arm has a post-hoc method"),
+        (
+            "[arms.rmu]\nmethod = \"rmu\"\nfrom = \"baseline\"\nlayer = 7",
+            "[[stage]]\ndo = \"unlearn\"",
+            "layer",
+        ),
+        (
+            "[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"\nregion = \"module\"",
+            "[[stage]]\ndo = \"unlearn\"",
+            "takes no region",
+        ),
+        (
+            "[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"",
+            "[[stage]]\ndo = \"quantise\"\narms = [\"npo\"]",
+            "has no model at this point",
+        ),
+        ("[arms.npo]\nmethod = \"npo\"\nbeta = -1.0\nfrom = \"baseline\"", "[[stage]]\ndo = \"unlearn\"", "beta"),
+        ("", "[[stage]]\ndo = \"quantise\"\nbits = [1]", "bits"),
+    ];
+    for (arms, stages, part) in cases {
+        let said = refusal(arms, stages);
+        assert!(said.contains(part), "{arms}{stages}: {said:?} lacks {part:?}");
+    }
+    // Without an arm that trains plainly on everything there is nothing to patch from.
+    let lone = recipe(ORACLE, "[[stage]]\ndo = \"patch\"").text().replace("method = \"none\"\n[arms.oracle]", "method = \"filter\"\n[arms.oracle]");
+    let (r, _) = resolve(&Written::from_str("lone.toml", &lone).unwrap()).unwrap();
+    let said = Experiment::open(&r).err().unwrap().to_string();
+    assert!(said.contains("needs an arm that trains plainly"), "{said}");
+}
+
+const ARMS: &str = r#"
+[arms.cut]
+method = "sgtm"
+region = "module"
+[arms.diff]
+method = "grad-diff"
+from = "baseline"
+[arms.wrapped]
+method = "sam"
+from = "baseline"
+around = "maxent"
+[arms.adversary]
+method = "lat"
+from = "baseline"
+around = "maxent"
+steps = 2
+[arms.tamper]
+method = "tar"
+from = "baseline"
+steps = 4
+every = 2
+[arms.undo]
+method = "undo"
+from = "diff"
+[arms.on-cut]
+method = "maxent"
+from = "cut"
+"#;
+
+const STAGES: &str = r#"
+[[stage]]
+do = "ablate"
+[[stage]]
+do = "cohere"
+arms = ["cut"]
+steps = 3
+batch = 4
+[[stage]]
+do = "unlearn"
+forget_examples = 16
+retain_examples = 16
+[[stage]]
+do = "relearn"
+lrs = [1e-2]
+steps = 6
+batch = 4
+eval_every = 3
+[[stage]]
+do = "relearn-lora"
+lrs = [1e-2]
+rank = 2
+steps = 4
+batch = 4
+eval_every = 4
+[[stage]]
+do = "quantise"
+[[stage]]
+do = "measure"
+activity = false
+"#;
+
+#[test]
+fn every_arm_meets_every_attack_and_a_second_run_finds_all_done() {
+    let written = recipe(&format!("{ORACLE}{ARMS}"), STAGES);
+    let dir = tempfile::tempdir().unwrap();
+    let csv = go(&written, dir.path(), 2);
+    let arms = ["baseline", "oracle", "cut", "diff", "wrapped", "adversary", "tamper", "undo", "on-cut"];
+    for arm in arms {
+        for attack in ["relearn", "relearn-lora", "quantise"] {
+            assert_eq!(values(&csv, attack, arm, "forget", "attack_best").len(), 2, "{attack} on {arm}");
+            assert_eq!(values(&csv, attack, arm, "retain", "attack_retain").len(), 2, "{attack} on {arm}");
+            assert_eq!(values(&csv, attack, arm, "forget", "budget_parameters").len(), 2);
+            // Recovery is a number where control and baseline differ, and absent elsewhere.
+            let start = |a: &str| values(&csv, attack, a, "forget", "attack_start");
+            for (seed, (low, high)) in start("baseline").iter().zip(start("oracle")).enumerate() {
+                let got = values(&csv, attack, arm, "forget", "recovery");
+                if high > low + 1e-9 {
+                    let best = values(&csv, attack, arm, "forget", "attack_best")[seed];
+                    assert!((got[seed] - (high - best) / (high - low)).abs() < 1e-9, "{attack} on {arm}");
+                }
+            }
+        }
+    }
+    // What trained nothing has no steps; what did says how many.
+    assert!(values(&csv, "quantise", "cut", "forget", "steps_budget").is_empty());
+    assert_eq!(values(&csv, "relearn", "cut", "forget", "steps_budget"), [6.0, 6.0]);
+    // Ascent on forget data raises its loss above the model it went on from.
+    let loss = |stage: &str, arm: &str| values(&csv, stage, arm, "forget", "loss");
+    for (after, before) in loss("unlearn", "diff").iter().zip(loss("train", "baseline")) {
+        assert!(*after > before, "{after} against {before}");
+    }
+    // An arm that goes on from a cut one starts from the model as the last stage left it.
+    let start = dir.path().join("stages/unlearn/on-cut.0/metrics.jsonl");
+    assert!(std::fs::read_to_string(start).unwrap().lines().count() > 2);
+    let status = |stage: &str, arm: &str| {
+        let path = dir.path().join(format!("stages/{stage}/{arm}.0"));
+        std::fs::metadata(path.join("model.safetensors")).unwrap().modified().unwrap()
+    };
+    let before = status("unlearn", "undo");
+    assert_eq!(go(&written, dir.path(), 1), csv, "a second run changes nothing");
+    assert_eq!(status("unlearn", "undo"), before, "and does nothing again");
+    // One thread gives the same numbers as two.
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(go(&written, other.path(), 1), csv);
+}

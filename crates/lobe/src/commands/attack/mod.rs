@@ -1,0 +1,230 @@
+//! `lobe attack`: the battery of attacks on a model from outside, without a recipe.
+
+mod verdict;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use lobe_data::Tokenizer;
+use lobe_lab::exec::{self, Experiment};
+use lobe_lab::recipe::Written;
+use lobe_methods::ATTACKS;
+use lobe_nets::Net;
+
+use super::sample::source::read;
+use super::{report, run};
+use crate::failure::{refuse, unknown};
+use crate::out;
+use crate::recipe::{Loaded, toml_seeds};
+
+/// What is tried without `--attacks`.
+const BATTERY: [&str; 11] = [
+    "relearn",
+    "relearn-lora",
+    "relearn-retain",
+    "few-shot",
+    "quantise",
+    "prune-magnitude",
+    "sparse-graft",
+    "logit-lens",
+    "linear-probe",
+    "steer",
+    "prefix",
+];
+/// What joins it where the original is known.
+const WITH_ORIGINAL: [&str; 2] = ["orthogonalise", "patch"];
+/// What `--quick` tries.
+const QUICK: [&str; 4] = ["relearn", "few-shot", "quantise", "logit-lens"];
+/// Ids of the byte tokenizer: 256 bytes and a mark between texts.
+const BYTES: usize = 257;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  lobe attack model --forget virology.txt --retain biology/ --quick
+  lobe attack model --forget es.jsonl --retain en.jsonl --control never-saw-it --seeds 5
+  lobe attack model.safetensors --tokenizer tokenizer.json --forget es.txt --retain en.txt \\
+      --attacks relearn,few-shot --steps 200 --lrs 1e-4,1e-3
+  lobe attack model --forget es.txt --retain en.txt --print-recipe > mine.toml
+
+Part of the text is held out; attacks train on the rest. Every attack counts by its best variant. A
+control is a model of the same shape that never saw the forget text: without one nothing can be said
+about removal, only how far the loss moved. A network of random weights is attacked beside it. The
+same command goes on where it stopped; --print-recipe shows what it runs.")]
+pub(crate) struct Args {
+    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model
+    model: PathBuf,
+    /// Text of what was to be forgotten: files or folders
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    forget: Vec<PathBuf>,
+    /// Text of what was to be kept: files or folders
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    retain: Vec<PathBuf>,
+    /// Its tokenizer [default: tokenizer.json beside the model, or bytes for a vocabulary of 257]
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// The model before anything was removed
+    #[arg(long, value_name = "MODEL")]
+    original: Option<PathBuf>,
+    /// A model that never saw the forget text
+    #[arg(long, value_name = "MODEL")]
+    control: Option<PathBuf>,
+    /// Attacks to make [default: eleven, two more with --original]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    attacks: Vec<String>,
+    /// Four attacks, made short
+    #[arg(long, conflicts_with = "attacks")]
+    quick: bool,
+    /// Steps of the attacks that train
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    steps: Option<u64>,
+    /// Learning rates that fine-tuning tries
+    #[arg(long, value_delimiter = ',')]
+    lrs: Vec<f64>,
+    /// Positions per sequence [default: the model's context, at most 128]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1 << 20))]
+    seq: Option<u32>,
+    /// Most forget sequences that the attacker has [default: what each attack takes]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    examples: Option<u32>,
+    /// Run directory [default: runs/attack-NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Number of seeds of the attacks, or a list of them
+    #[arg(long, default_value = "1")]
+    seeds: String,
+    /// Worker threads; 0 is one per core. Results do not depend on it
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
+    /// Print the recipe that would be run, and do nothing
+    #[arg(long, conflicts_with = "json")]
+    print_recipe: bool,
+    /// No progress and no report, only the verdict
+    #[arg(long, short)]
+    quiet: bool,
+    /// The verdict as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let attacks = attacks(args)?;
+    if let Some(lr) = args.lrs.iter().find(|lr| !(**lr > 0.0 && lr.is_finite())) {
+        return Err(refuse(format!("--lrs {lr}: a learning rate is above 0")));
+    }
+    let seeds = toml_seeds(&args.seeds)?;
+    let (net, params) = lobe_lab::stage::read_weights(&args.model)?;
+    drop(params);
+    let Net::Gpt(net) = net else {
+        return Err(refuse(format!("not a language model: {}", args.model.display())));
+    };
+    let name = name(&args.model);
+    let tokenizer = tokenizer(args, net.config.vocab)?;
+    let ask = write::Ask {
+        name: &name,
+        args,
+        attacks: &attacks,
+        tokenizer: tokenizer.as_deref(),
+        seeds: &seeds,
+        config: &net.config,
+    };
+    let text = write::recipe(&ask)?;
+    let written = Written::from_str("lobe attack", &text)?;
+    let (recipe, derived) = exec::resolve(&written)?;
+    if args.print_recipe {
+        Experiment::open(&recipe)?;
+        return Ok(out::print(&text)?);
+    }
+    let dir = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("attack-{name}")));
+    run::execute(&Loaded { written, recipe, derived }, &dir, args.threads, args.quiet)?;
+    let (data, page) = report::write(&dir)?;
+    let found = verdict::Verdict::of(&data)?;
+    if args.json {
+        return Ok(out::json(&found.json(&dir, args))?);
+    }
+    if !args.quiet {
+        out::print(&format!("{}\n", report::text(&data)))?;
+    }
+    Ok(out::print(&format!("{}\nReport: {}\n", found.text(args, out::width()), page.display()))?)
+}
+
+/// The attacks to make, in the order asked for.
+fn attacks(args: &Args) -> Result<Vec<&str>> {
+    let mut out: Vec<&str> = Vec::new();
+    if args.quick {
+        out.extend(QUICK);
+    } else if args.attacks.is_empty() {
+        out.extend(BATTERY);
+        out.extend(WITH_ORIGINAL.iter().filter(|_| args.original.is_some()));
+    }
+    for name in args.attacks.iter().map(|a| a.trim()) {
+        let Some(entry) = ATTACKS.iter().find(|e| e.about.name == name) else {
+            return Err(unknown("attack", name, ATTACKS.iter().map(|e| e.about.name)));
+        };
+        let (attack, _) = (entry.build)(&serde_json::json!({}))?;
+        if attack.needs_original() && args.original.is_none() {
+            return Err(refuse(format!("the attack {name} needs --original, the model before the removal")));
+        }
+        if !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    Ok(out)
+}
+
+/// The tokenizer's file; `None` is bytes.
+fn tokenizer(args: &Args, vocab: usize) -> Result<Option<PathBuf>> {
+    let (model, shown) = (&args.model, args.model.display());
+    // A model inside of a run: stages/STAGE/ARM.SEED/model.safetensors.
+    let run = model.ancestors().nth(4).filter(|r| r.join("manifest.json").exists());
+    let beside = if model.is_dir() { Some(model.as_path()) } else { model.parent() };
+    let near = beside.into_iter().chain(run).map(|d| d.join("tokenizer.json")).find(|t| t.is_file());
+    let Some(file) = args.tokenizer.clone().or(near) else {
+        if vocab == BYTES {
+            return Ok(None);
+        }
+        return Err(refuse(format!(
+            "no tokenizer.json beside the model, and its {vocab} ids are not the {BYTES} of bytes; \
+             give --tokenizer FILE: {shown}"
+        )));
+    };
+    let size = Tokenizer::from_json(&read(&file)?, &file.display().to_string())?.vocab_size();
+    if size > vocab {
+        return Err(refuse(format!("the tokenizer has {size} ids, the model {vocab}: {}", file.display())));
+    }
+    // Vocabularies are often padded, but not by this much.
+    if size * 10 < vocab * 9 {
+        out::note(&format!("warning: the tokenizer has {size} ids, the model {vocab}: {}", file.display()));
+    }
+    Ok(Some(file))
+}
+
+/// A name for a model that can be part of a path: `model.safetensors` is called like its folder.
+fn name(model: &Path) -> String {
+    let full = std::path::absolute(model).unwrap_or_else(|_| model.to_owned());
+    let part = |p: Option<&std::ffi::OsStr>| p.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = if full.is_dir() { part(full.file_name()) } else { part(full.file_stem()) };
+    let word = if stem == "model" { part(full.parent().and_then(Path::file_name)) } else { stem };
+    let fits = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
+    let word: String = word.chars().map(fits).take(48).collect();
+    if word.is_empty() { "model".into() } else { word }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attack_of_the_battery_exists() {
+        for name in BATTERY.iter().chain(&WITH_ORIGINAL).chain(&QUICK) {
+            assert!(ATTACKS.iter().any(|e| e.about.name == *name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_fit_into_paths() {
+        assert_eq!(name(Path::new("/x/GPT-2 small/model.safetensors")), "gpt-2-small");
+        assert_eq!(name(Path::new("/x/run/stages/train/sgtm.0/model.safetensors")), "sgtm-0");
+        assert_eq!(name(Path::new("/x/cut.v2.safetensors")), "cut-v2");
+    }
+}

@@ -1,0 +1,166 @@
+//! Models from outside under attack, without a recipe.
+
+use crate::process::Place;
+
+/// A byte-level model of a second, trained on everything, and one that never saw the forget text.
+const MODELS: &str = r#"
+name = "bytes"
+seeds = 1
+[data]
+kind = "text"
+seq = 32
+sources = [{ path = "es.txt", class = "es" }, { path = "en.txt", class = "en" }]
+forget = { class = "es" }
+retain = { class = "en" }
+[model]
+kind = "gpt"
+layers = 1
+width = 16
+heads = 2
+[train]
+steps = 4
+batch = 4
+[arms.baseline]
+method = "none"
+[arms.oracle]
+method = "none"
+data = "retain only"
+[[stage]]
+do = "train"
+"#;
+
+const BASELINE: &str = "run/stages/train/baseline.0/model.safetensors";
+const ORACLE: &str = "run/stages/train/oracle.0/model.safetensors";
+
+fn models() -> Place {
+    let place = Place::new();
+    let text = |words: [&str; 4]| -> String {
+        let line =
+            |i: usize| format!("{} {} {} {}.", words[i % 4], words[(i / 4) % 4], words[(i / 16) % 4], i);
+        (0..40).map(line).collect::<Vec<_>>().join("<|endoftext|>")
+    };
+    place.write("es.txt", &text(["la casa", "el perro", "vive en", "un río"]));
+    place.write("en.txt", &text(["the house", "a dog", "lives in", "some river"]));
+    place.write("bytes.toml", MODELS);
+    place.lobe(&["run", "bytes.toml", "--out", "run", "--quiet"]).ends(0);
+    place
+}
+
+fn attack<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let short = ["--attacks", "relearn,quantise", "--steps", "4", "--lrs", "1e-2", "--seq", "24"];
+    [&["attack", model, "--forget", "es.txt", "--retain", "en.txt"], &short[..], more].concat()
+}
+
+/// The value of a row of `results.csv`, `stage,arm,seed,label,metric`.
+#[track_caller]
+fn row(place: &Place, run: &str, head: &str) -> f64 {
+    let text = String::from_utf8(place.read(&format!("{run}/results.csv"))).unwrap();
+    let line = text.lines().find(|l| l.starts_with(&format!("{head},")));
+    let line = line.unwrap_or_else(|| panic!("no row {head} in\n{text}"));
+    line.split(',').nth(6).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_hugging_face_model_is_attacked_without_a_control_and_nothing_is_claimed() {
+    let place = models();
+    place.lobe(&["export", "run", "--arm", "baseline", "--out", "hf", "--format", "gpt2"]).ends(0);
+    let more = ["--tokenizer", "run/tokenizer.json", "--out", "a"];
+    let said = place.lobe(&attack("hf", &more)).ends(0);
+    for words in [
+        "Verdict on hf: 2 attacks, 1 seed",
+        "best attack",
+        "its budget",
+        "cannot be judged",
+        "random weights",
+    ] {
+        // Lines are wrapped.
+        let out = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(out.contains(words), "{words:?} is missing in\n{}", said.out);
+    }
+    assert!(place.path("a/report.html").exists());
+    let (start, best) = ("attack_start", "attack_best");
+    assert!(
+        row(&place, "a", &format!("relearn,model,0,forget,{best}"))
+            < row(&place, "a", &format!("relearn,model,0,forget,{start}"))
+    );
+    row(&place, "a", "quantise,fresh,0,forget,attack_best");
+    // The loaded model is no baseline: nothing is measured against itself.
+    let text = String::from_utf8(place.read("a/results.csv")).unwrap();
+    assert!(!text.contains(",recovery") && !text.contains("steps_to_baseline"), "{text}");
+
+    // The same command again does nothing and says the same; so does the same model in another format.
+    let again = place.lobe(&attack("hf", &more)).ends(0);
+    assert_eq!(again.out, said.out);
+    assert!(again.err.contains("relearn: done in 0 s (2 cached)"), "{}", again.err);
+    let other = place.lobe(&attack(BASELINE, &more)).ends(0);
+    assert!(other.err.contains("relearn: done in 0 s (2 cached)"), "{}", other.err);
+}
+
+#[test]
+fn a_control_and_the_original_give_the_loss_a_scale() {
+    let place = models();
+    let more = ["--control", ORACLE, "--original", BASELINE, "--seeds", "2", "--out", "a", "--json"];
+    let value = place.lobe(&attack(ORACLE, &more)).ends(0).json();
+    // The control under the same attacks is the same model.
+    assert_eq!(value["control_minus_model"]["mean"], 0.0);
+    assert_eq!(value["standing"], "like the control");
+    assert_eq!(value["attacks"].as_array().unwrap().len(), 2);
+    let best = &value["best"];
+    assert_eq!((best["attack"].as_str(), best["budget"]["steps"].as_f64()), (Some("relearn"), Some(4.0)));
+    assert_eq!(best["variant"], "whole,lr=0.01");
+    assert!(best["recovery"].is_number() && value["original_loss"].is_number(), "{value}");
+    row(&place, "a", "relearn,oracle,1,forget,recovery");
+
+    // Patching needs the original's activations.
+    let args =
+        ["attack", ORACLE, "--forget", "es.txt", "--retain", "en.txt", "--seq", "24", "--attacks", "patch"];
+    place.lobe(&[&args[..], &["--out", "b"]].concat()).refuses(&["patch", "--original"]);
+    let said = place.lobe(&[&args[..], &["--original", BASELINE, "--out", "b", "--quiet"]].concat()).ends(0);
+    assert!(said.out.starts_with("Verdict on "), "{}", said.out);
+}
+
+#[test]
+fn the_recipe_behind_it_is_one_that_runs() {
+    let place = models();
+    let said = place.lobe(&attack(BASELINE, &["--control", ORACLE, "--print-recipe"])).ends(0);
+    assert!(!place.path("runs").exists());
+    place.write("mine.toml", &said.out);
+    place.lobe(&["check", "mine.toml", "--quiet"]).ends(0);
+    // A load stage stands for training, and only for the recipe's own network.
+    place.write("wide.toml", &said.out.replace("width = 16", "width = 32"));
+    place.lobe(&["check", "wide.toml"]).refuses(&["load", "\"embed.tokens\"", "[257, 16]", "[257, 32]"]);
+    place.write("other.toml", &said.out.replace("scale_attention = true", "scale_attention = false"));
+    place.lobe(&["check", "other.toml"]).refuses(&["scale_attention"]);
+}
+
+#[test]
+fn what_cannot_be_attacked_is_refused() {
+    let place = models();
+    let refused = |model: &str, more: &[&str], words: &[&str]| {
+        place.lobe(&attack(model, &[&["--out", "x"], more].concat())).refuses(words);
+        assert!(!place.path("x").exists());
+    };
+    refused("nowhere", &[], &["nowhere"]);
+    refused("run", &[], &["is a run", "model.safetensors"]);
+    refused(BASELINE, &["--control", "nowhere"], &["nowhere"]);
+    refused(BASELINE, &["--lrs", "0"], &["--lrs 0"]);
+    let args = ["attack", BASELINE, "--forget", "es.txt", "--retain", "en.txt", "--seq", "33"];
+    place.lobe(&args).refuses(&["context", "33"]);
+    let args = ["attack", BASELINE, "--forget", "es.txt", "--retain", "en.txt", "--attacks", "relern"];
+    place.lobe(&args).refuses(&["relern", "did you mean \"relearn\""]);
+    let args = ["attack", BASELINE, "--forget", "no.txt", "--retain", "en.txt", "--out", "x"];
+    place.lobe(&args).refuses(&["no.txt"]);
+    let marks = ["<|endoftext|>", "<|unknown|>"].map(String::from);
+    let words: Vec<String> = marks.into_iter().chain((0..298).map(|i| format!("w{i}"))).collect();
+    place.write("words.json", &serde_json::json!({ "lobe": "words", "words": words }).to_string());
+    refused(BASELINE, &["--tokenizer", "words.json"], &["300 ids", "257", "words.json"]);
+    // Without a tokenizer only a vocabulary of bytes explains itself.
+    place.lobe(&["run", "bytes.toml", "--out", "padded", "--quiet", "--set", "model.vocab=260"]).ends(0);
+    for (from, to) in
+        [(BASELINE, "bytes.safetensors"), (&BASELINE.replacen("run", "padded", 1), "padded.safetensors")]
+    {
+        std::fs::copy(place.path(from), place.path(to)).unwrap();
+    }
+    refused("padded.safetensors", &[], &["260", "--tokenizer"]);
+    place.lobe(&attack("bytes.safetensors", &["--print-recipe"])).ends(0);
+}
