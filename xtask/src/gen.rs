@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use lobe_core::{JointKind, LabelSet, Route, RouteTable, Target};
+use lobe_methods::localize::with_kinds;
 use lobe_methods::{About, Context, LOCALIZE, Localize, ParamDoc, Part, Status};
 use serde_json::Value;
 
@@ -172,6 +173,7 @@ fn target_name(target: Target) -> &'static str {
         Target::Joint(JointKind::Norm) => "norm",
         Target::Joint(JointKind::OutBias) => "out-bias",
         Target::Joint(JointKind::Head) => "head",
+        Target::Joint(JointKind::Rest) => "rest",
     }
 }
 
@@ -187,6 +189,8 @@ fn numbers(route: Route, target: Target) -> String {
 
 fn routes(method: &dyn Localize) -> String {
     let labels = LabelSet::default();
+    let Ok(kinds) = method.kinds(&labels) else { return "Needs parameters.".to_owned() };
+    let labels = with_kinds(&labels, &kinds);
     let regions = ["region".to_owned()];
     let (_, most) = method.regions();
     let context = Context { labels: &labels, regions: &regions[..most.min(1)] };
@@ -198,6 +202,9 @@ fn routes(method: &dyn Localize) -> String {
         lobe_methods::TrainsOn::All => String::new(),
         lobe_methods::TrainsOn::Without(l) => {
             format!("\nExamples labelled `{}` are left out.\n", labels.name(l))
+        }
+        lobe_methods::TrainsOn::Context(l, _) => {
+            format!("\nTokens of examples labelled `{}` are context, but no targets.\n", labels.name(l))
         }
     };
     let uniform =

@@ -64,13 +64,8 @@ fn refusal(arms: &str, stages: &str) -> String {
 fn go(written: &Written, out: &Path, threads: usize) -> String {
     let (recipe, derived) = resolve(written).unwrap();
     let stop = AtomicBool::new(false);
-    let options = Options {
-        threads,
-        stop: &stop,
-        progress: &Silent,
-        command: "test".into(),
-        build: "test".into(),
-    };
+    let options =
+        Options { threads, stop: &stop, progress: &Silent, command: "test".into(), build: "test".into() };
     run(written, &recipe, &derived, out, &options).unwrap();
     std::fs::read_to_string(out.join("results.csv")).unwrap()
 }
@@ -89,7 +84,11 @@ fn values(csv: &str, stage: &str, arm: &str, label: &str, metric: &str) -> Vec<f
 fn wrong_combinations_are_refused_before_training() {
     let cases = [
         ("[arms.npo]\nmethod = \"npo\"", "[[stage]]\ndo = \"unlearn\"", "goes on from a trained model"),
-        ("[arms.npo]\nmethod = \"npo\"\nfrom = \"basline\"", "[[stage]]\ndo = \"unlearn\"", "did you mean \"baseline\""),
+        (
+            "[arms.npo]\nmethod = \"npo\"\nfrom = \"basline\"",
+            "[[stage]]\ndo = \"unlearn\"",
+            "did you mean \"baseline\"",
+        ),
         ("[arms.b]\nmethod = \"none\"\nfrom = \"baseline\"", "", "only post-hoc methods take `from`"),
         ("", "[[stage]]\ndo = \"unlearn\"", "no arm has a post-hoc method"),
         (
@@ -107,7 +106,11 @@ fn wrong_combinations_are_refused_before_training() {
             "[[stage]]\ndo = \"quantise\"\narms = [\"npo\"]",
             "has no model at this point",
         ),
-        ("[arms.npo]\nmethod = \"npo\"\nbeta = -1.0\nfrom = \"baseline\"", "[[stage]]\ndo = \"unlearn\"", "beta"),
+        (
+            "[arms.npo]\nmethod = \"npo\"\nbeta = -1.0\nfrom = \"baseline\"",
+            "[[stage]]\ndo = \"unlearn\"",
+            "beta",
+        ),
         ("", "[[stage]]\ndo = \"quantise\"\nbits = [1]", "bits"),
     ];
     for (arms, stages, part) in cases {
@@ -115,7 +118,9 @@ fn wrong_combinations_are_refused_before_training() {
         assert!(said.contains(part), "{arms}{stages}: {said:?} lacks {part:?}");
     }
     // Without an arm that trains plainly on everything there is nothing to patch from.
-    let lone = recipe(ORACLE, "[[stage]]\ndo = \"patch\"").text().replace("method = \"none\"\n[arms.oracle]", "method = \"filter\"\n[arms.oracle]");
+    let lone = recipe(ORACLE, "[[stage]]\ndo = \"patch\"")
+        .text()
+        .replace("method = \"none\"\n[arms.oracle]", "method = \"filter\"\n[arms.oracle]");
     let (r, _) = resolve(&Written::from_str("lone.toml", &lone).unwrap()).unwrap();
     let said = Experiment::open(&r).err().unwrap().to_string();
     assert!(said.contains("needs an arm that trains plainly"), "{said}");

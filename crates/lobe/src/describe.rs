@@ -23,7 +23,9 @@ pub(crate) fn routes(table: &RouteTable, labels: &LabelSet, regions: &[String]) 
     let mut targets: Vec<(String, Target)> =
         regions.iter().enumerate().map(|(i, r)| (r.clone(), Target::Region(i as u8))).collect();
     targets.push(("everything else".into(), Target::Elsewhere));
-    for (kind, name) in JointKind::ALL.into_iter().zip(["embeddings", "norms", "output biases", "head", "the rest"]) {
+    for (kind, name) in
+        JointKind::ALL.into_iter().zip(["embeddings", "norms", "output biases", "head", "the rest"])
+    {
         let target = Target::Joint(kind);
         if table.rows.iter().any(|r| r.target == target && !r.route.is_plain()) {
             targets.push((name.to_owned(), target));

@@ -242,10 +242,7 @@ pub(crate) fn attack(name: &str, params: &Value) -> Option<Result<(Box<dyn Attac
 }
 
 /// Builds a post-hoc method by name.
-pub(crate) fn unlearn(
-    name: &str,
-    params: &Value,
-) -> Option<Result<(Box<dyn Unlearn>, Value), ParamError>> {
+pub(crate) fn unlearn(name: &str, params: &Value) -> Option<Result<(Box<dyn Unlearn>, Value), ParamError>> {
     let entry = UNLEARN.iter().find(|e| e.about.name == name)?;
     Some((entry.build)(params))
 }

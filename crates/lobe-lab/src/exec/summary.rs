@@ -127,9 +127,9 @@ fn found(rows: &[ResultRow], stage: &str, arm: &str, seed: u64, metric: &str) ->
 /// An attack's worst case by step.
 fn curve(rows: &[ResultRow], stage: &Stage, arm: &str, seed: u64) -> Vec<(u64, f64)> {
     let metric = format!("{}_loss", stage.does);
-    let of =
-        |r: &&ResultRow| r.stage == stage.name && r.arm == arm && r.seed == seed && r.metric == metric;
-    let mut curve: Vec<(u64, f64)> = rows.iter().filter(of).filter_map(|r| Some((r.step?, r.value))).collect();
+    let of = |r: &&ResultRow| r.stage == stage.name && r.arm == arm && r.seed == seed && r.metric == metric;
+    let mut curve: Vec<(u64, f64)> =
+        rows.iter().filter(of).filter_map(|r| Some((r.step?, r.value))).collect();
     curve.sort_by_key(|p| p.0);
     curve
 }

@@ -101,7 +101,10 @@ impl<'a> Driver<'a> {
                     }
                     let size = d.iter().map(|d| d * d).sum::<f32>().sqrt();
                     if size > eps {
-                        d.iter_mut().for_each(|d| *d *= eps / size);
+                        let shrink = eps / size;
+                        for d in d.iter_mut() {
+                            *d *= shrink;
+                        }
                     }
                 }
             }

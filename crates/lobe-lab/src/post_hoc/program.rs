@@ -13,7 +13,7 @@ use super::pool::Pool;
 pub struct Terms<'a> {
     net: &'a Gpt,
     pools: &'a [Pool; 2],
-    terms: &'a [Term],
+    minimised: &'a [Term],
     /// (side, example) of each shard.
     shards: Vec<(Side, usize)>,
     rows: [usize; 2],
@@ -44,7 +44,7 @@ impl<'a> Terms<'a> {
         let mut out = Terms {
             net,
             pools,
-            terms,
+            minimised: terms,
             shards: Vec::new(),
             rows: [0; 2],
             sequences: [0; 2],
@@ -96,7 +96,7 @@ impl<'a> Terms<'a> {
         let (side, example) = self.shards[shard];
         let pool = &self.pools[index(side)];
         let (inputs, targets, seq) = pool.batch.tokens(example);
-        let mine: Vec<&Term> = self.terms.iter().filter(|t| t.side == side).collect();
+        let mine: Vec<&Term> = self.minimised.iter().filter(|t| t.side == side).collect();
         let layers = self.net.config.layers;
         let deepest = mine.iter().map(|t| depth(&t.objective.reads(), layers)).max().unwrap_or(0);
         // Nothing above the deepest term is computed.
@@ -170,7 +170,9 @@ fn seed(
     let mut g = pool.take(tape.value(v).len());
     g.fill(0.0);
     let value = f(tape.value(v), &mut g);
-    g.iter_mut().for_each(|g| *g *= term.weight);
+    for g in &mut g {
+        *g *= term.weight;
+    }
     tape.add_objective(f64::from(term.weight) * value);
     let seeded = tape.seed_grad(v, &g);
     pool.give(g);

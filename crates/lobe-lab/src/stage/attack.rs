@@ -44,7 +44,11 @@ fn in_lab(e: BenchError, stage: &Stage) -> LabError {
 }
 
 /// The region that was cut out of the model an attack works on, if any.
-pub(super) fn cut(x: &Experiment, stage: &Stage, arm: usize) -> Result<Option<lobe_core::Selection>, LabError> {
+pub(super) fn cut(
+    x: &Experiment,
+    stage: &Stage,
+    arm: usize,
+) -> Result<Option<lobe_core::Selection>, LabError> {
     // A post-hoc arm carries the cut of the arm it started from.
     let mut arm = arm;
     let mut at = stage;
@@ -98,7 +102,7 @@ impl Numbers<'_> {
             }
             let at = |name: &str| format!("{name}@{}", t.variant);
             out.extend(low.map(|v| self.metric(target, &at("attack_best"), None, v, "nat")));
-            for (name, v, unit) in self.budget(t) {
+            for (name, v, unit) in budget(t) {
                 out.push(self.metric(target, &at(name), None, v, unit));
             }
             for (name, v, unit) in &t.extra {
@@ -108,13 +112,15 @@ impl Numbers<'_> {
             curves.push(of.collect::<Vec<_>>());
         }
         let name = format!("{}_loss", self.does);
-        out.extend(worst_case(&curves).into_iter().map(|(s, v)| self.metric(target, &name, Some(s), v, "nat")));
+        out.extend(
+            worst_case(&curves).into_iter().map(|(s, v)| self.metric(target, &name, Some(s), v, "nat")),
+        );
         if let Some((v, n, losses)) = best {
             out.push(self.metric(target, "attack_best", None, v, "nat"));
             for (l, v) in losses.iter().enumerate().filter(|(l, _)| *l != target) {
                 out.extend(v.map(|v| self.metric(l, "attack_retain", None, v, "nat")));
             }
-            for (name, v, unit) in self.budget(&trials[n]) {
+            for (name, v, unit) in budget(&trials[n]) {
                 out.push(self.metric(target, name, None, v, unit));
             }
         }
@@ -126,16 +132,6 @@ impl Numbers<'_> {
         out
     }
 
-    fn budget(&self, t: &Trial) -> [(&'static str, f64, &'static str); 4] {
-        let b = t.budget;
-        [
-            ("budget_steps", b.steps as f64, "steps"),
-            ("budget_tokens", b.tokens as f64, "tokens"),
-            ("budget_examples", b.examples as f64, "examples"),
-            ("budget_parameters", b.parameters as f64, "parameters"),
-        ]
-    }
-
     fn metric(&self, label: usize, metric: &str, step: Option<u64>, value: f64, unit: &str) -> Metric {
         Metric {
             step,
@@ -145,4 +141,15 @@ impl Numbers<'_> {
             unit: unit.to_owned(),
         }
     }
+}
+
+/// A trial's budget as numbers.
+fn budget(t: &Trial) -> [(&'static str, f64, &'static str); 4] {
+    let b = t.budget;
+    [
+        ("budget_steps", b.steps as f64, "steps"),
+        ("budget_tokens", b.tokens as f64, "tokens"),
+        ("budget_examples", b.examples as f64, "examples"),
+        ("budget_parameters", b.parameters as f64, "parameters"),
+    ]
 }

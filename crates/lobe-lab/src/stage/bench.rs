@@ -142,7 +142,10 @@ impl Bench for Desk<'_> {
         };
         let most = self.net.config.context;
         if prefix.len() >= most {
-            return Err(BenchError::Missing(format!("a prefix of {} tokens fills the context", prefix.len())));
+            return Err(BenchError::Missing(format!(
+                "a prefix of {} tokens fills the context",
+                prefix.len()
+            )));
         }
         let longest = (0..all.shards()).map(|s| all.tokens(s).2).max().unwrap_or(1);
         let seq = (prefix.len() + longest).min(most);
@@ -249,7 +252,8 @@ impl Bench for Desk<'_> {
             let h = self.net.hidden(&mut tape, inputs, seq)?;
             tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
             tape.backward(*s)?;
-            let g = tape.watched(site).ok_or_else(|| BenchError::Missing("no gradient at the site".into()))?;
+            let g =
+                tape.watched(site).ok_or_else(|| BenchError::Missing("no gradient at the site".into()))?;
             Ok((tape.objective(), g.to_vec()))
         });
         let (mut loss, mut out) = (0.0, Vec::new());

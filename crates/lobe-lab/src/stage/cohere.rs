@@ -43,7 +43,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let start = Instant::now();
     let x = c.experiment;
     let s: Cohere = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
-    if s.steps == 0 || s.batch == 0 || s.eval_every == 0 || !(s.lr > 0.0) {
+    if s.steps == 0 || s.batch == 0 || s.eval_every == 0 || s.lr <= 0.0 || !s.lr.is_finite() {
         return Err(LabError::other(format!("{}: steps, batch, lr and eval_every are above 0", stage.name)));
     }
     let desk = Desk::new(c, stage, work, "forget")?;
@@ -65,7 +65,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let source = Box::new(Draw::new(x, desk.label, &variant, work.seed, LANES)?);
     let plan = lobe_engine::Plan::plain(x.layout());
     let model = lobe_engine::Buf::from_slice(desk.victim());
-    let mut all = [Trainee::new(model, plan, source, tune::spec(&variant), None, String::new(), Some(&desk.eval))?];
+    let mut all =
+        [Trainee::new(model, plan, source, tune::spec(&variant), None, String::new(), Some(&desk.eval))?];
     train(c, &mut all, &|_, note| desk.say(note))?;
     let [mut done] = all;
     // Zeroed units have no gradient, but what is zero by decision is kept so by force.

@@ -161,4 +161,3 @@ pub(super) fn spec(v: &Variant) -> Spec {
         checkpoint_secs: None,
     }
 }
-

@@ -94,7 +94,7 @@ struct Way<'a> {
 enum Kind<'a> {
     /// Ordinary data of one label under the member's routes.
     Routed(LabelId),
-    PostHoc(PostHoc<'a>),
+    PostHoc(Box<PostHoc<'a>>),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(entry) => {
             let p = PostHoc::new(&model, &runner, entry, &reference, total)?;
             let member = p.member(&model, &reference, lanes)?;
-            Way { member, kind: Kind::PostHoc(p), ms: Vec::new(), losses: Vec::new() }
+            Way { member, kind: Kind::PostHoc(Box::new(p)), ms: Vec::new(), losses: Vec::new() }
         }
         None => routed(plan(&model, args, label)?, label)?,
     };
