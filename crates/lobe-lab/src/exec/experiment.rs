@@ -9,7 +9,7 @@ use lobe_data::{Dataset, Labelling, Labels, Mix, Stream, StreamConfig};
 use lobe_engine::ops::distance::Distance;
 use lobe_engine::{Layout, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
 use lobe_methods::localize::with_kinds;
-use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
+use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn, UNLEARN};
 use lobe_nets::{Autoencoder, Gpt, Net, Penalties};
 use serde_json::Value;
 
@@ -356,7 +356,8 @@ impl Experiment {
 
     /// One line about an arm that has none of its own.
     pub fn note(&self, arm: &Arm) -> String {
-        let about = LOCALIZE.iter().find(|e| e.about.name == arm.method).map_or("", |e| e.about.summary);
+        let all = LOCALIZE.iter().map(|e| e.about).chain(UNLEARN.iter().map(|e| e.about));
+        let about = all.into_iter().find(|a| a.name == arm.method).map_or("", |a| a.summary);
         match arm.data {
             ArmData::All => about.to_owned(),
             ArmData::RetainOnly => format!("{about}, but without any forget data"),
