@@ -288,9 +288,11 @@ fn schema() -> Value {
         let catalogue = lobe_methods::catalogue();
         catalogue.iter().filter(|(k, ..)| kinds.contains(k)).map(|(_, a, _)| a.name.into()).collect()
     };
-    let mut stages: Vec<Value> = vec!["train".into(), "load".into(), "measure".into()];
+    let mut stages: Vec<Value> = ["train", "load", "unlearn", "cohere", "measure"].map(Value::from).to_vec();
     stages.extend(names(&["removal", "attack"]));
-    for (def, key, values) in [("ArmFile", "method", names(&["method"])), ("StageFile", "do", stages)] {
+    for (def, key, values) in
+        [("ArmFile", "method", names(&["method", "unlearning"])), ("StageFile", "do", stages)]
+    {
         if let Some(slot) = schema.pointer_mut(&format!("/$defs/{def}/properties/{key}")) {
             slot["enum"] = Value::Array(values);
         }

@@ -4,7 +4,7 @@ use lobe_data::{
     ArithmeticConfig, BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, SOURCES, TextConfig,
 };
 use lobe_lab::recipe::Train;
-use lobe_lab::stage::{Load, Measure};
+use lobe_lab::stage::{Cohere, Load, Measure, UnlearnStage};
 use lobe_methods::{About, ParamDoc, catalogue, params_of};
 use lobe_nets::{AutoencoderConfig, GptConfig};
 
@@ -60,6 +60,10 @@ pub(crate) fn all() -> Vec<Item> {
         params_of::<Train>(),
     ));
     out.push(plain("stage", "load", "take weights from files instead of training them", params_of::<Load>()));
+    let unlearn = "go on training each post-hoc arm from the model of the arm it names";
+    out.push(plain("stage", "unlearn", unlearn, params_of::<UnlearnStage>()));
+    let cohere = "train a few steps on retain data after a cut, so that what is left fits together";
+    out.push(plain("stage", "cohere", cohere, params_of::<Cohere>()));
     let measures = "held-out numbers of every model made so far, and what its region's units do";
     out.push(plain("stage", "measure", measures, params_of::<Measure>()));
     out.extend(SOURCES.iter().map(|s| plain("data", s.kind, s.summary, params_of_source(s.kind))));

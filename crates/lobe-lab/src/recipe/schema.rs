@@ -74,6 +74,8 @@ enum RegionNames {
 struct ArmFile {
     /// The localisation method; its parameters stand beside it.
     method: String,
+    /// The earlier arm whose model a post-hoc method goes on from.
+    from: Option<String>,
     /// What the arm is, in one sentence.
     about: Option<String>,
     /// Names of the regions the method works on.

@@ -1,59 +1,34 @@
 //! Fine-tuning attacks: all variants side by side, or low-rank adapters one by one.
 
-use lobe_engine::{Buf, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
+use lobe_engine::{Buf, EngineError, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
 use lobe_methods::attack::{WATCHED, WATCHED_LOSS};
 use lobe_methods::{Bench, BenchError, Budget, Losses, Start, Trial, Variant, remove};
 
 use super::bench::{Desk, LANES, other};
 use super::loot::{self, Draw};
 use super::lora::Adapters;
+use crate::error::LabError;
 use crate::exec::{EvalSet, Source, Spec, Trainee, train};
 
 /// Bytes of parameters, moments and lanes that train at the same time.
 const MEMORY: usize = 2 << 30;
 
 pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial>, BenchError> {
-    let c = desk.c;
-    let x = c.experiment;
-    let group = (MEMORY / (4 * x.layout().len() * (3 + LANES))).max(1);
+    let group = (MEMORY / (4 * desk.c.experiment.layout().len() * (3 + LANES))).max(1);
     let mut out: Vec<Option<Trial>> = variants.iter().map(|_| None).collect();
     let whole: Vec<usize> = (0..variants.len()).filter(|i| variants[*i].rank.is_none()).collect();
     for part in whole.chunks(group) {
         desk.check()?;
-        let sets: Vec<Option<EvalSet>> = part.iter().map(|i| watched(desk, &variants[*i])).collect();
-        let mut trainees = Vec::with_capacity(part.len());
-        let mut examples = Vec::with_capacity(part.len());
-        for (i, set) in part.iter().zip(&sets) {
-            let v = &variants[*i];
-            let source = Draw::new(x, desk.label, v, desk.seed, LANES).map_err(other)?;
-            examples.push(source.examples() as u64);
-            let t = Trainee::new(
-                start(desk, v),
-                Plan::plain(x.layout()),
-                Box::new(source),
-                spec(v),
-                None,
-                String::new(),
-                Some(&desk.eval),
-            );
-            let mut t = t.map_err(other)?;
-            t.watch = set.as_ref();
-            trainees.push(t);
-        }
-        train(c, &mut trainees, &|_, note| desk.say(note)).map_err(other)?;
-        for ((i, t), examples) in part.iter().zip(&trainees).zip(examples) {
-            let budget = Budget {
-                steps: variants[*i].steps,
-                tokens: t.targets,
-                examples: examples.min(variants[*i].steps * variants[*i].batch as u64),
-                parameters: x.layout().len() as u64,
-            };
-            let curve = losses(desk.labels(), &t.curve);
-            let variant = variants[*i].name.clone();
-            let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
-            let low = seen.min_by(f64::total_cmp);
-            let extra = low.map(|v| (WATCHED_LOSS.to_owned(), v, "nat")).into_iter().collect();
-            out[*i] = Some(Trial { variant, curve, budget, extra });
+        let trials = match side_by_side(desk, variants, part) {
+            // One rate that is too high must not cost the attacker the others.
+            Err(BenchError::Engine(EngineError::NonFinite { .. })) if part.len() > 1 => {
+                let alone = part.iter().map(|i| side_by_side(desk, variants, &[*i]));
+                alone.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
+            }
+            trials => trials?,
+        };
+        for (i, t) in part.iter().zip(trials) {
+            out[*i] = Some(t);
         }
     }
     for i in 0..variants.len() {
@@ -62,6 +37,44 @@ pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial
         }
     }
     Ok(out.into_iter().flatten().collect())
+}
+
+/// Trains some variants at once. A variant on its own whose loss is no longer finite ends there, with
+/// the curve it has.
+fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result<Vec<Trial>, BenchError> {
+    let c = desk.c;
+    let x = c.experiment;
+    let sets: Vec<Option<EvalSet>> = part.iter().map(|i| watched(desk, &variants[*i])).collect();
+    let mut trainees = Vec::with_capacity(part.len());
+    let mut examples = Vec::with_capacity(part.len());
+    for (i, set) in part.iter().zip(&sets) {
+        let v = &variants[*i];
+        let source = Draw::new(x, desk.label, v, desk.seed, LANES).map_err(other)?;
+        examples.push(source.examples() as u64);
+        let (plan, source, spec) = (Plan::plain(x.layout()), Box::new(source), spec(v));
+        let t = Trainee::new(start(desk, v), plan, source, spec, None, String::new(), Some(&desk.eval));
+        let mut t = t.map_err(other)?;
+        t.watch = set.as_ref();
+        trainees.push(t);
+    }
+    match train(c, &mut trainees, &|_, note| desk.say(note)) {
+        Err(LabError::Engine(EngineError::NonFinite { .. })) if part.len() == 1 => {}
+        trained => trained.map_err(other)?,
+    }
+    let one = |((i, t), examples): ((&usize, &Trainee<'_>), u64)| {
+        let v = &variants[*i];
+        let budget = Budget {
+            steps: v.steps,
+            tokens: t.targets,
+            examples: examples.min(v.steps * v.batch as u64),
+            parameters: x.layout().len() as u64,
+        };
+        let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
+        let extra = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS.to_owned(), v, "nat"));
+        let curve = losses(desk.labels(), &t.curve);
+        Trial { variant: v.name.clone(), curve, budget, extra: extra.into_iter().collect() }
+    };
+    Ok(part.iter().zip(&trainees).zip(examples).map(one).collect())
 }
 
 /// The training examples a variant watches.
@@ -113,7 +126,11 @@ fn low_rank(desk: &mut Desk<'_>, v: &Variant, rank: usize) -> Result<Trial, Benc
         desk.check()?;
         tokens += source.load(x, step).map_err(other)? as u64;
         let program = source.program(x);
-        desk.c.runner.gradients(x.layout(), &mut member, &*program)?;
+        match desk.c.runner.gradients(x.layout(), &mut member, &*program) {
+            // A rate that is too high ends this variant, with the curve it has.
+            Err(EngineError::NonFinite { .. }) => break,
+            taken => taken?,
+        };
         drop(program);
         let gradient = member.gradient();
         member.clear();
