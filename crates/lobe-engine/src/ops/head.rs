@@ -76,18 +76,31 @@ enum Logits<'a> {
 }
 
 impl Tape<'_> {
-    fn check_head(&self, op: &'static str, h: Var, spec: &HeadSpec, targets: &[u32]) -> Result<(usize, usize), EngineError> {
+    /// Width of the hidden state and size of the vocabulary, if they fit the read-out.
+    fn check_head(&self, op: &'static str, h: Var, spec: &HeadSpec) -> Result<(usize, usize), EngineError> {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
         fits(op, "width of the hidden state and of the head", d == wd, (rows, d), (w.rows, w.cols))?;
-        same(op, "rows and targets", (rows, 1), (targets.len(), 1))?;
         if let Some(b) = spec.bias {
             same(op, "bias", (1, vocab), (self.layout.get(b).rows, self.layout.get(b).cols))?;
         }
+        Ok((d, vocab))
+    }
+
+    /// The vocabulary's size, if the targets fit, too.
+    fn check_targets(
+        &self,
+        op: &'static str,
+        h: Var,
+        spec: &HeadSpec,
+        targets: &[u32],
+    ) -> Result<usize, EngineError> {
+        let (_, vocab) = self.check_head(op, h, spec)?;
+        same(op, "rows and targets", (self.shape(h).0, 1), (targets.len(), 1))?;
         match targets.iter().find(|t| **t != IGNORE && **t as usize >= vocab) {
             Some(bad) => Err(EngineError::Index { op, what: "target", index: *bad as usize, bound: vocab }),
-            None => Ok((d, vocab)),
+            None => Ok(vocab),
         }
     }
 
@@ -97,7 +110,7 @@ impl Tape<'_> {
     /// If shapes do not fit.
     pub fn logits(&mut self, h: Var, spec: HeadSpec) -> Result<Var, EngineError> {
         let rows = self.shape(h).0;
-        let (d, vocab) = self.check_head("logits", h, &spec, &vec![IGNORE; rows])?;
+        let (d, vocab) = self.check_head("logits", h, &spec)?;
         let mut z = self.ws.pool.take(rows * vocab);
         self.head_logits(View::new(self.value(h), rows, d), &mut z, spec, rows, d, vocab);
         Ok(self.push("logits", rows, vocab, z, false))
@@ -126,7 +139,7 @@ impl Tape<'_> {
         targets: &[u32],
         weights: RowWeights<'_>,
     ) -> Result<Var, EngineError> {
-        self.check_head("cross_entropy", h, &spec, targets)?;
+        self.check_targets("cross_entropy", h, &spec, targets)?;
         weights.check("cross_entropy", targets.len())?;
         let rows = targets.len();
         let mut stats = self.ws.pool.take_zeroed(rows * 2);
@@ -155,7 +168,7 @@ impl Tape<'_> {
     /// # Errors
     /// If shapes do not fit or a target is outside of the vocabulary.
     pub fn token_nll(&mut self, h: Var, spec: HeadSpec, targets: &[u32]) -> Result<Var, EngineError> {
-        let (_, vocab) = self.check_head("token_nll", h, &spec, targets)?;
+        let vocab = self.check_targets("token_nll", h, &spec, targets)?;
         let rows = targets.len();
         let needs =
             self.needs(h) || self.param_needs(spec.weight) || spec.bias.is_some_and(|b| self.param_needs(b));
@@ -193,8 +206,7 @@ impl Tape<'_> {
         active: &dyn Fn(usize) -> bool,
         f: &mut dyn FnMut(&[u32], &mut [f32]) -> f64,
     ) -> Result<(), EngineError> {
-        let rows = self.shape(h).0;
-        self.check_head("logit_objective", h, &spec, &vec![IGNORE; rows])?;
+        self.check_head("logit_objective", h, &spec)?;
         let mut total = 0.0;
         self.head_chunks(h, spec, active, &mut |rows, z| total += f(rows, z));
         self.add_objective(total);
