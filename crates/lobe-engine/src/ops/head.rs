@@ -77,7 +77,7 @@ enum Logits<'a> {
 
 impl Tape<'_> {
     /// Width of the hidden state and size of the vocabulary, if they fit the read-out.
-    fn check_head(&self, op: &'static str, h: Var, spec: &HeadSpec) -> Result<(usize, usize), EngineError> {
+    pub(crate) fn check_head(&self, op: &'static str, h: Var, spec: &HeadSpec) -> Result<(usize, usize), EngineError> {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };

@@ -1,6 +1,6 @@
 //! Kullback–Leibler divergence to a teacher's distribution over the vocabulary.
 
-use crate::error::{EngineError, filled, fits, same};
+use crate::error::{EngineError, filled};
 use crate::ops::head::{HeadSpec, RowWeights};
 use crate::simd;
 use crate::tape::{Tape, Var};
@@ -19,13 +19,8 @@ impl Tape<'_> {
         teacher: &[f32],
         weights: RowWeights<'_>,
     ) -> Result<Var, EngineError> {
-        let (rows, d) = self.shape(h);
-        let w = self.layout.get(spec.weight);
-        let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
-        fits("kl", "width of the hidden state and of the head", d == wd, (rows, d), (w.rows, w.cols))?;
-        if let Some(b) = spec.bias {
-            same("kl", "bias", (1, vocab), (self.layout.get(b).rows, self.layout.get(b).cols))?;
-        }
+        let rows = self.shape(h).0;
+        let (_, vocab) = self.check_head("kl", h, &spec)?;
         filled("kl", "teacher logits", (rows, vocab), teacher.len())?;
         weights.check("kl", rows)?;
         let mut out = self.ws.pool.take_zeroed(rows);

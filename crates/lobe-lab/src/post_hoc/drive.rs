@@ -109,12 +109,8 @@ impl<'a> Driver<'a> {
                 }
             }
         }
-        // The retain examples, which come after, are left alone.
-        let all = (0..program.shards()).map(|s| match rows.get(s) {
-            Some(r) => r.clone(),
-            None => vec![0.0; program.rows(s).rows * width],
-        });
-        program.added = Some((site, all.collect()));
+        // The retain examples come after and have no rows: nothing is added to them.
+        program.added = Some((site, rows));
         Ok(())
     }
 

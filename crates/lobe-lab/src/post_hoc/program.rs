@@ -19,7 +19,7 @@ pub struct Terms<'a> {
     rows: [usize; 2],
     sequences: [usize; 2],
     progress: f64,
-    /// Rows that are added at a site, by shard (an adversary's perturbation).
+    /// Rows that are added at a site, by shard (an adversary's perturbation); shards beyond have none.
     pub(super) added: Option<(SiteId, Vec<Vec<f32>>)>,
 }
 
@@ -75,7 +75,12 @@ impl<'a> Terms<'a> {
     /// The same step with the examples of one side only.
     pub(super) fn only(&self, side: Side) -> Terms<'a> {
         let shards = self.shards.iter().filter(|(s, _)| *s == side).copied().collect();
-        Terms { shards, added: None, ..*self }
+        let kept = |counts: [usize; 2]| {
+            let mut out = [0; 2];
+            out[index(side)] = counts[index(side)];
+            out
+        };
+        Terms { shards, added: None, rows: kept(self.rows), sequences: kept(self.sequences), ..*self }
     }
 
     /// The examples of a shard: inputs, targets, length.
@@ -190,8 +195,10 @@ impl Program for Terms<'_> {
     }
 
     fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
-        if let Some((site, rows)) = &self.added {
-            tape.inject(*site, &rows[shard]);
+        if let Some((site, rows)) = &self.added
+            && let Some(delta) = rows.get(shard)
+        {
+            tape.inject(*site, delta);
         }
         self.one(shard, tape)?;
         Ok(None)
