@@ -74,7 +74,7 @@ pub(crate) fn run(c: &Context<'_>, i: usize) -> Result<Done, LabError> {
 
 /// Checks a post-hoc arm against the network, before anything is trained.
 pub(crate) fn check_post_hoc(x: &crate::exec::Experiment, arm: usize) -> Result<(), LabError> {
-    unlearn::method(x, arm).map(drop)
+    unlearn::method(x, arm, 0).map(drop)
 }
 
 /// Arms and seeds of a stage, as (arm index, seed), in order.

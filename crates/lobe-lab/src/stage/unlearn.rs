@@ -44,7 +44,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let settings: UnlearnStage = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
     let arm = &x.arms[work.arm].arm;
     let train = x.recipe.train_of(arm);
-    let (method, terms) = method(x, work.arm)?;
+    let (method, terms) = method(x, work.arm, work.seed)?;
     let Some(net) = x.net.gpt() else { return Err(LabError::other("unlearn: needs a language model")) };
     let reference = work.parent(c, stage)?;
     let key = Experiment::key(work.seed).child("unlearn");
@@ -100,8 +100,13 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     work.finish(start, tokens as f64, "tokens/s")
 }
 
-/// Builds an arm's method and its terms; also run before anything is trained.
-pub(crate) fn method(x: &Experiment, arm: usize) -> Result<(Box<dyn Unlearn>, Vec<Term>), LabError> {
+/// Builds an arm's method and its terms, with random directions of the seed; also run before anything
+/// is trained.
+pub(crate) fn method(
+    x: &Experiment,
+    arm: usize,
+    seed: u64,
+) -> Result<(Box<dyn Unlearn>, Vec<Term>), LabError> {
     let a = &x.arms[arm].arm;
     let refuse = |e: &lobe_methods::ParamError| {
         LabError::setting(&crate::exec::in_recipe(e).within(&["arms", a.name.as_str()]))
@@ -114,7 +119,7 @@ pub(crate) fn method(x: &Experiment, arm: usize) -> Result<(Box<dyn Unlearn>, Ve
         return Err(LabError::other(format!("arms.{}: {} needs a language model", a.name, a.method)));
     };
     let shape = shape(net);
-    let terms = method.terms(shape, Experiment::key(0).child("unlearn")).map_err(|e| refuse(&e))?;
+    let terms = method.terms(shape, Experiment::key(seed).child("unlearn")).map_err(|e| refuse(&e))?;
     for t in &terms {
         if let Reads::Hidden { layer } = t.objective.reads()
             && layer >= shape.layers
