@@ -143,6 +143,32 @@ fn feedback(x: &Experiment, feed: &mut Feed) {
 }
 
 #[test]
+fn exposure_counts_forget_targets_and_those_no_label_gave_away() {
+    let arms = r#"
+[arms.plain]
+method = "none"
+[arms.document]
+method = "filter"
+[arms.perfect]
+method = "filter"
+labels = { forget = { recall = 1.0 } }
+[arms.oracle]
+method = "none"
+data = "retain only""#;
+    let x = open(&recipe(&format!("{MIXED}\nforget = {{ language = \"es\", recall = 0.7 }}"), arms));
+    let shown = |arm: &str| feed(&x, arm).exposure(&x, STEPS).unwrap();
+    let [plain, document, perfect, oracle] = ["plain", "document", "perfect", "oracle"].map(shown);
+    let mut by_hand = feed(&x, "plain");
+    let targets: usize = (0..STEPS).map(|s| step(&x, &mut by_hand, s).2).sum();
+    assert_eq!(plain.targets, targets as u64);
+    assert_eq!(document.forget, document.undiscovered, "a document filter drops what a label gave away");
+    assert_eq!(plain.undiscovered, document.undiscovered, "the labels are the same");
+    assert!(0 < document.forget && document.forget < plain.forget, "{document:?} {plain:?}");
+    assert_eq!((perfect.forget, oracle.forget), (0, 0));
+    assert_eq!(plain.targets - plain.forget, oracle.targets, "only what is to be forgotten is left out");
+}
+
+#[test]
 fn modular_profiles_and_era_train() {
     let arms = r#"
 [arms.modular]

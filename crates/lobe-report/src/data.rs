@@ -353,7 +353,7 @@ impl RunData {
 
 /// Reading order of the metrics every run has; others follow by name.
 fn metric_rank(metric: &str) -> usize {
-    const ORDER: [&str; 16] = [
+    const ORDER: [&str; 24] = [
         "loss",
         "calibrated_loss",
         "accuracy",
@@ -367,8 +367,16 @@ fn metric_rank(metric: &str) -> usize {
         "steps_to_baseline",
         "steps_budget",
         "leakage",
+        "control_agreement",
+        "control_kl",
+        "gradient_region",
+        "gradient_rest",
         "region_units",
         "region_params",
+        "params",
+        "targets",
+        "forget_targets",
+        "undiscovered_targets",
         "train_loss",
     ];
     ORDER.iter().position(|m| *m == metric).unwrap_or(ORDER.len())

@@ -1,6 +1,6 @@
 //! What a member sees at each step: the shared stream, under the arm's labels and filters.
 
-use lobe_core::{LabelId, LabelSet, Selection};
+use lobe_core::{FORGET, LabelId, LabelSet, Selection};
 use lobe_data::{Labels, Payload, Stream};
 use lobe_engine::Program;
 use lobe_engine::ops::head::IGNORE;
@@ -51,6 +51,17 @@ pub enum Step {
     Images(ImageBatch),
 }
 
+/// Counted targets that a member trained on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exposure {
+    /// All of them.
+    pub targets: u64,
+    /// Those of examples that truly belong to what is to be forgotten.
+    pub forget: u64,
+    /// Those of them that no label gave away.
+    pub undiscovered: u64,
+}
+
 /// The data of one member.
 pub struct Feed {
     arm: usize,
@@ -64,6 +75,8 @@ pub struct Feed {
     kinds: Vec<LabelId>,
     /// The batch of the step last asked for.
     pub step: Step,
+    /// What that batch shows.
+    shown: Exposure,
 }
 
 impl Feed {
@@ -86,6 +99,7 @@ impl Feed {
             targets: Vec::new(),
             kinds: Vec::new(),
             step,
+            shown: Exposure::default(),
         };
         out.kinds = out.plan(x, train.steps)?;
         Ok(out)
@@ -131,6 +145,7 @@ impl Feed {
             Step::Tokens(b) => b.clear(),
             Step::Images(b) => b.clear(),
         }
+        self.shown = Exposure::default();
         for i in &self.indices {
             let i = *i as usize;
             let label = of_step.unwrap_or(self.labels.label[i]);
@@ -138,6 +153,7 @@ impl Feed {
                 continue;
             }
             let routed = kind.unwrap_or(label);
+            let before = self.size().1;
             match &mut self.step {
                 Step::Tokens(b) => {
                     let tokens = x.data.train.row(i);
@@ -146,27 +162,47 @@ impl Feed {
                     if let Some(s) = weighted {
                         s.row_into(&x.data.train, i, label, &mut self.strength);
                     }
-                    let TrainsOn::Context(..) = trains_on else {
+                    if let TrainsOn::Context(..) = trains_on {
+                        let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
+                        self.targets.clear();
+                        self.targets.extend(
+                            tokens[1..]
+                                .iter()
+                                .zip(strengths)
+                                .map(|(t, s)| if trains_on.counts(label, s) { *t } else { IGNORE }),
+                        );
+                        if self.targets.iter().any(|t| *t != IGNORE) {
+                            b.push_pair(&tokens[..tokens.len() - 1], &self.targets, routed, None);
+                        }
+                    } else {
                         b.push(tokens, routed, weighted.map(|_| &self.strength[..]));
-                        continue;
-                    };
-                    let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
-                    self.targets.clear();
-                    self.targets.extend(
-                        tokens[1..]
-                            .iter()
-                            .zip(strengths)
-                            .map(|(t, s)| if trains_on.counts(label, s) { *t } else { IGNORE }),
-                    );
-                    if self.targets.iter().any(|t| *t != IGNORE) {
-                        b.push_pair(&tokens[..tokens.len() - 1], &self.targets, routed, None);
                     }
                 }
                 Step::Images(b) if trains_on.counts(label, 1.0) => b.push(x.data.train.image(i), routed),
                 Step::Images(_) => {}
             }
+            let added = (self.size().1 - before) as u64;
+            let forget = if x.train_truth[i] == FORGET { added } else { 0 };
+            self.shown.targets += added;
+            self.shown.forget += forget;
+            self.shown.undiscovered += if label == FORGET { 0 } else { forget };
         }
         Ok(())
+    }
+
+    /// What the first `steps` steps show. Goes through the data, but trains nothing.
+    ///
+    /// # Errors
+    /// If a labelling rule cannot label whole steps.
+    pub fn exposure(&mut self, x: &Experiment, steps: u64) -> Result<Exposure, LabError> {
+        let mut sum = Exposure::default();
+        for step in 0..steps {
+            self.load(x, step)?;
+            sum.targets += self.shown.targets;
+            sum.forget += self.shown.forget;
+            sum.undiscovered += self.shown.undiscovered;
+        }
+        Ok(sum)
     }
 
     /// Number of examples and of counted targets (tokens or images) of the step.

@@ -3,6 +3,7 @@
 mod evaluate;
 mod experiment;
 mod feed;
+mod leaks;
 mod settings;
 mod summary;
 mod training;
@@ -15,7 +16,7 @@ use lobe_engine::Runner;
 
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
-pub use feed::{Feed, Step};
+pub use feed::{Exposure, Feed, Step};
 pub use settings::{DataSection, ModelSection, Objective, callbacks};
 pub use training::{Source, Spec, Trainee};
 

@@ -6,6 +6,7 @@ use lobe_methods::ATTACKS;
 use lobe_methods::measure::{gap::gap_closed, recovery::recovery, steps::steps_to};
 
 use super::Context;
+use super::leaks::leaks;
 use crate::error::LabError;
 use crate::recipe::Stage;
 use crate::stage::{ActivityFile, Timing, members};
@@ -32,7 +33,11 @@ pub(crate) fn collect(c: &Context<'_>) -> Result<(Vec<ResultRow>, Vec<TimingRow>
             }
         }
     }
-    let derived = compare(c, &rows);
+    let mut derived = compare(c, &rows);
+    for (stage, arm, seed, value) in leaks(c, &rows) {
+        let (label, metric, unit) = ("forget".into(), "leakage".into(), "fraction".into());
+        derived.push(row(&stage, &arm, seed, Metric { step: None, label, metric, value, unit }));
+    }
     rows.extend(derived);
     Ok((rows, timings))
 }

@@ -1,13 +1,15 @@
-//! Measuring: loss, accuracy, probes, calibrated loss and unit activity of every model made so far.
+//! Measuring every model made so far: loss, accuracy, probes, calibrated loss, unit activity, agreement with
+//! the control, where gradients go, and what the training showed.
 
 use std::time::Instant;
 
+use lobe_core::FORGET;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Work, activity, calibrate, probes, read_model, sources};
+use super::{Work, absorption, activity, agreement, calibrate, control, probes, read_model, sources};
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, ModelRef, evaluate};
+use crate::exec::{Context, EvalSet, Feed, ModelRef, evaluate};
 use crate::recipe::{Stage, starts_anew, typed};
 use crate::store::Metric;
 
@@ -21,13 +23,25 @@ pub struct Measure {
     pub probes: bool,
     /// Whether the activity of the region's units is recorded.
     pub activity: bool,
+    /// Whether outputs are compared with those of the arm that never saw the forget data.
+    pub agreement: bool,
+    /// Held-out examples per label whose gradients on the region and on the rest are compared; 0 leaves
+    /// it out.
+    pub gradients: usize,
     /// Most held-out examples per label.
     pub examples: usize,
 }
 
 impl Default for Measure {
     fn default() -> Self {
-        Measure { calibrate: 0, probes: true, activity: true, examples: 1_000_000 }
+        Measure {
+            calibrate: 0,
+            probes: true,
+            activity: true,
+            agreement: true,
+            gradients: 16,
+            examples: 1_000_000,
+        }
     }
 }
 
@@ -42,6 +56,13 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let settings: Measure = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
     let eval = EvalSet::new(x, |_| true, settings.examples);
     let arm = &x.arms[work.arm];
+    let compared = match control(x, stage).filter(|(_, arm)| settings.agreement && *arm != work.arm) {
+        Some((first, arm)) => {
+            let arm = &x.arms[arm].arm.name;
+            Some(read_model(c, &ModelRef { stage: &first.name, arm, seed: work.seed })?)
+        }
+        None => None,
+    };
     let mut log = work.dir.metrics()?;
     let mut numbers = 0;
     for source in sources(c, stage) {
@@ -56,24 +77,38 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         if settings.calibrate > 0 {
             found.extend(calibrate::run(c, &params, settings.calibrate)?);
         }
+        if let Some(control) = &compared {
+            found.extend(agreement::run(c, &eval, control, &params)?);
+        }
+        let does = x.recipe.stage(&source).map_or("", |s| &s.does);
+        if does == "train" {
+            let shown = Feed::new(x, work.arm, work.seed)?.exposure(x, x.recipe.train_of(&arm.arm).steps)?;
+            found.push(count("all", "params", x.layout().len() as u64));
+            found.push(count("all", "targets", shown.targets));
+            if x.train_truth.contains(&FORGET) {
+                found.push(count("forget", "forget_targets", shown.forget));
+                found.push(count("forget", "undiscovered_targets", shown.undiscovered));
+            }
+        }
         if let Some(region) = &arm.region {
-            let sizes = [("region_units", region.count()), ("region_params", x.layout().count_owned(region))];
-            found.extend(sizes.map(|(metric, n)| Metric {
-                step: None,
-                label: "all".into(),
-                metric: metric.into(),
-                value: n as f64,
-                unit: "count".into(),
-            }));
+            found.push(count("all", "region_units", region.count() as u64));
+            found.push(count("all", "region_params", x.layout().count_owned(region) as u64));
+            if settings.gradients > 0 && starts_anew(does) {
+                found.extend(absorption::run(c, &params, region, settings.gradients)?);
+            }
         }
         for m in found {
             numbers += 1;
             log.append(&Metric { metric: of_stage(&source, &m.metric), ..m })?;
         }
-        if settings.activity && x.recipe.stage(&source).is_some_and(|s| starts_anew(&s.does)) {
+        if settings.activity && starts_anew(does) {
             activity::run(c, work, &source, &params)?;
         }
     }
     log.sync()?;
     work.finish(start, f64::from(numbers), "numbers/s")
+}
+
+fn count(label: &str, metric: &str, n: u64) -> Metric {
+    Metric { step: None, label: label.into(), metric: metric.into(), value: n as f64, unit: "count".into() }
 }

@@ -2,7 +2,9 @@
 //! numbers, one directory per member, and skips members whose work is already there.
 
 mod ablate;
+mod absorption;
 mod activity;
+mod agreement;
 mod attack;
 mod bench;
 mod calibrate;
@@ -32,9 +34,9 @@ pub use train::TrainStage;
 pub use unlearn::UnlearnStage;
 
 use crate::error::LabError;
-use crate::exec::{Context, ModelRef};
+use crate::exec::{Context, Experiment, ModelRef};
 use crate::recipe::{Stage, canonical, makes_model, starts_anew};
-use crate::store::MemberDir;
+use crate::store::{MemberDir, Reference};
 
 /// Part of every cache key; raise it when the meaning of results changes.
 const FORMAT: u32 = 2;
@@ -73,7 +75,7 @@ pub(crate) fn run(c: &Context<'_>, i: usize) -> Result<Done, LabError> {
 }
 
 /// Checks a post-hoc arm against the network, before anything is trained.
-pub(crate) fn check_post_hoc(x: &crate::exec::Experiment, arm: usize) -> Result<(), LabError> {
+pub(crate) fn check_post_hoc(x: &Experiment, arm: usize) -> Result<(), LabError> {
     unlearn::method(x, arm, 0).map(drop)
 }
 
@@ -105,6 +107,7 @@ pub(crate) fn key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Stri
         "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
         "named": if stage.does == "ablate" { named } else { Vec::new() }, "parent": parent,
         "models": if stage.does == "measure" { sources(c, stage) } else { Vec::new() },
+        "control": control_key(c, stage, seed),
     });
     if let Some(files) = x.loaded.get(&stage.name) {
         // What the files hold counts, not where they lie.
@@ -122,13 +125,27 @@ fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
     Some(key(c, first, arm, seed))
 }
 
+/// A measuring stage compares with the control's model.
+fn control_key(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
+    let (first, arm) = control(c.experiment, stage).filter(|_| stage.does == "measure")?;
+    Some(key(c, first, arm, seed))
+}
+
 /// The stage that made the baseline's model, and the arm, where that comes before `stage`.
-pub(crate) fn whole<'a>(x: &'a crate::exec::Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
-    let baseline = crate::store::Reference::of(&x.recipe).baseline?;
-    let first = x.recipe.origin_of(&baseline)?;
+pub(crate) fn whole<'a>(x: &'a Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
+    made_before(x, stage, &Reference::of(&x.recipe).baseline?)
+}
+
+/// The same of the arm that never saw what the others are to forget.
+fn control<'a>(x: &'a Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
+    made_before(x, stage, &Reference::of(&x.recipe).control?)
+}
+
+fn made_before<'a>(x: &'a Experiment, stage: &Stage, arm: &str) -> Option<(&'a Stage, usize)> {
+    let first = x.recipe.origin_of(arm)?;
     let before = x.recipe.stages.iter().take_while(|s| s.name != stage.name);
     before.filter(|s| s.name == first.name).last()?;
-    Some((first, x.arms.iter().position(|a| a.arm.name == baseline)?))
+    Some((first, x.arms.iter().position(|a| a.arm.name == arm)?))
 }
 
 /// Names of the model-making stages before `stage`, in order.

@@ -2,8 +2,9 @@
 //!
 //! Equation: T_std(L_m) / T_undiscovered, with T_std(L) the forget tokens a plainly trained model
 //! needs to reach forget loss L (linear interpolation over a family of runs). Filtering is 1 by
-//! definition. Paper: Shilov et al. 2025 §4. Fails: missing when the loss lies outside of the
-//! family's range, or when nothing was undiscovered.
+//! definition. Paper: Shilov et al. 2025 §4. Unusual: the family is the recipe's own arms of the same seed
+//! and training: the control (0 forget tokens), filters of several recalls, the baseline (all). Fails:
+//! missing when the loss lies outside of the family's range, or when nothing was undiscovered.
 
 use crate::registry::About;
 
@@ -12,7 +13,7 @@ pub const ABOUT: About = About {
     name: "leakage",
     summary: "forget tokens a plain model needs for the same forget loss, per undiscovered forget token",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §4",
-    unusual: "a library function so far: no recipe stage computes it yet",
+    unusual: "the family is the recipe's own control, filters of several recalls and baseline, per seed",
     fails: "missing outside of the family's range; extrapolation is refused",
 };
 

@@ -1,6 +1,9 @@
 //! Measures: what is read off a model, and how numbers of several models become one.
 
+pub mod absorption;
+pub mod agreement;
 pub mod calibrate;
+pub mod compute_penalty;
 pub mod gap;
 pub mod leakage;
 pub mod recovery;
@@ -36,4 +39,7 @@ pub static MEASURES: &[About] = &[
     gap::ABOUT,
     leakage::ABOUT,
     recovery::ABOUT,
+    agreement::ABOUT,
+    absorption::ABOUT,
+    compute_penalty::ABOUT,
 ];

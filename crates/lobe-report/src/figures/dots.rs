@@ -6,7 +6,7 @@ use crate::format::interval;
 use crate::svg::{Anchor, Frame, Scale, Svg, axes, fit, pad};
 
 /// Metrics that are curves, counts or about an attack; the tables have them.
-const NOT_DRAWN: [&str; 9] = [
+const NOT_DRAWN: [&str; 13] = [
     "train_loss",
     "gap_closed",
     "leakage",
@@ -15,6 +15,10 @@ const NOT_DRAWN: [&str; 9] = [
     "steps_budget",
     "region_units",
     "region_params",
+    "params",
+    "targets",
+    "forget_targets",
+    "undiscovered_targets",
     "relearn_loss",
 ];
 /// Most metrics drawn and most labels of each.

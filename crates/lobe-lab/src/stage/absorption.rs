@@ -1,0 +1,60 @@
+//! Where single examples pull: relative gradient norms on a region and on the rest.
+
+use lobe_core::Selection;
+use lobe_engine::ops::head::RowWeights;
+use lobe_engine::{Plan, Tape};
+use lobe_methods::measure::absorption::relative_norms;
+
+use crate::error::LabError;
+use crate::exec::{Context, EvalSet};
+use crate::store::Metric;
+
+/// Means over `examples` held-out examples of each label, as an unlabelled example would train the
+/// model. Nothing for a network that does not predict tokens.
+pub(super) fn run(
+    c: &Context<'_>,
+    params: &[f32],
+    region: &Selection,
+    examples: usize,
+) -> Result<Vec<Metric>, LabError> {
+    let x = c.experiment;
+    let EvalSet::Tokens(batch) = EvalSet::new(x, |_| true, examples) else { return Ok(Vec::new()) };
+    let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
+    let plan = Plan::plain(x.layout());
+    let mut part = vec![false; x.layout().len()];
+    x.layout().for_owned(region, |_, range| part[range].fill(true));
+    let shards: Vec<usize> = (0..batch.shards()).collect();
+    let norms = c.runner.map(&shards, |ws, s| -> Result<[Option<f64>; 2], LabError> {
+        let mut gradient = vec![0.0; x.layout().len()];
+        let (inputs, targets, seq) = batch.tokens(*s);
+        let counted = targets.iter().filter(|t| **t != lobe_engine::ops::head::IGNORE).count();
+        let mut tape = Tape::new(ws, x.layout(), params, Some(&mut gradient), &plan, batch.rows(*s));
+        let h = net.hidden(&mut tape, inputs, seq)?;
+        tape.cross_entropy(h, net.head(), targets, RowWeights::One(1.0 / counted.max(1) as f32))?;
+        tape.backward(*s)?;
+        Ok(relative_norms(&gradient, params, &part))
+    });
+    let mut sums = vec![[(0.0, 0.0); 2]; x.labels.len()];
+    for (s, norms) in shards.iter().zip(norms) {
+        for (sum, norm) in sums[batch.row_label(*s, 0).index()].iter_mut().zip(norms?) {
+            if let Some(norm) = norm {
+                *sum = (sum.0 + norm, sum.1 + 1.0);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for (l, sums) in sums.iter().enumerate() {
+        for (metric, (sum, n)) in ["gradient_region", "gradient_rest"].into_iter().zip(sums) {
+            if *n > 0.0 {
+                out.push(Metric {
+                    step: None,
+                    label: x.labels.names()[l].clone(),
+                    metric: metric.into(),
+                    value: sum / n,
+                    unit: "ratio".into(),
+                });
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,56 @@
+//! Agreement: whether two models give the same outputs, above all a cut one and the one that never saw
+//! the data.
+//!
+//! Equation: per token, whether the most likely next token is the same, and KL(control ‖ model) over the
+//! vocabulary; means over a label's tokens. Paper: the oracle-matching view of unlearning, Lee et al. 2025
+//! (arXiv 2506.06278) §3. Unusual: both numbers per label, so that agreeing on retain data and
+//! disagreeing on forget data stay apart. Fails: two runs of the *same* treatment from other seeds do not
+//! agree fully either; compare arms, and do not read 1 as the goal.
+
+use lobe_engine::rows;
+
+use crate::registry::About;
+
+/// The measure.
+pub const ABOUT: About = About {
+    name: "agreement",
+    summary: "share of tokens on which a model and the control predict the same, and KL(control ‖ model)",
+    reference: "Lee et al. 2025, arXiv 2506.06278, §3 (matching the oracle's outputs)",
+    unusual: "control and model share the seed: initial weights and order of data",
+    fails: "agreement below 1 is ordinary; even two fully trained models disagree on many tokens",
+};
+
+/// Compares two rows of logits: whether the largest is the same, and KL(softmax(control) ‖
+/// softmax(model)) in nat. `scratch` is two more rows.
+///
+/// # Panics
+/// If the rows differ in length.
+pub fn agreement(control: &[f32], model: &[f32], scratch: &mut [f32]) -> (bool, f64) {
+    let (grad, work) = scratch.split_at_mut(control.len());
+    let kl = rows::divergence(model, control, 0.0, grad, work);
+    (top(control) == top(model), kl)
+}
+
+/// Index of the largest logit, the first of equals.
+fn top(z: &[f32]) -> usize {
+    z.iter().enumerate().fold((0, f32::NEG_INFINITY), |a, (i, v)| if *v > a.1 { (i, *v) } else { a }).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::agreement;
+
+    #[test]
+    fn agreement_by_hand() {
+        let mut scratch = [0.0; 4];
+        // p = (3/4, 1/4), q = (1/2, 1/2): 3/4 ln(3/2) + 1/4 ln(1/2).
+        let (same, kl) = agreement(&[3f32.ln(), 0.0], &[0.0, 0.0], &mut scratch);
+        assert!(same, "ties go to the first");
+        assert!((kl - (0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln())).abs() < 1e-6, "{kl}");
+        let (same, kl) = agreement(&[1.0, 0.0], &[0.0, 1.0], &mut scratch);
+        // KL of (σ, 1−σ) against (1−σ, σ): (2σ − 1) · 1.
+        let sigma = 1.0 / (1.0 + (-1.0f64).exp());
+        assert!(!same && (kl - (2.0 * sigma - 1.0)).abs() < 1e-6, "{kl}");
+        assert!(agreement(&[2.0, 5.0], &[2.0, 5.0], &mut scratch).1.abs() < 1e-7);
+    }
+}
