@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    attack, bench, check, completions, explain, export, list, new, record, report, run, sample, schema,
+    attack, bench, check, completions, explain, export, list, new, penalty, record, report, run, sample,
+    schema,
 };
 
 /// Train networks whose capabilities live in named regions, cut a region out, and try to bring the
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Report(report::Args),
     /// Write the tables of a record from a run, as Markdown
     Record(record::Args),
+    /// Compare what arms cost in compute, over runs of several sizes
+    Penalty(penalty::Args),
     /// List methods, attacks, measures, stages, data and models
     List(list::Args),
     /// Explain anything that a recipe can name
@@ -67,6 +70,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Check(a) => check::run(a),
         Command::Report(a) => report::run(a),
         Command::Record(a) => record::run(a),
+        Command::Penalty(a) => penalty::run(a),
         Command::List(a) => list::run(a),
         Command::Explain(a) => explain::run(a),
         Command::New(a) => new::run(a),

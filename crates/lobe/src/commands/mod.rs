@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod new;
+pub(crate) mod penalty;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -1,4 +1,4 @@
-//! Records of real runs.
+//! Records of real runs, and numbers over several of them.
 
 use crate::TINY;
 use crate::process::Place;
@@ -31,4 +31,34 @@ fn a_record_is_written_from_a_run_and_never_over_somebodys_page() {
     place.write("targets.csv", "arm,value\n");
     place.lobe(&args).refuses(&["targets.csv", "line 1"]);
     place.lobe(&["record", "nowhere"]).ends(2);
+}
+
+#[test]
+fn a_penalty_needs_three_sizes_and_holds_every_arm_against_the_plain_ones() {
+    let place = Place::new();
+    place.write("tiny.toml", &format!("{TINY}\n[[stage]]\ndo = \"measure\"\n"));
+    let dirs = ["six", "thirty", "ninety"];
+    for (dir, steps) in dirs.iter().zip([6, 30, 90]) {
+        let set = format!("train.steps={steps}");
+        place.lobe(&["run", "tiny.toml", "--set", &set, "--out", dir, "--quiet"]).ends(0);
+    }
+    let said = place.lobe(&[&["penalty"][..], &dirs].concat()).ends(0);
+    assert!(said.out.contains("retain: L = ") && said.out.contains("penalty"), "{}", said.out);
+    let rows = place.lobe(&[&["penalty", "--json"][..], &dirs].concat()).ends(0).json();
+    let of = |arm: &str| rows.as_array().unwrap().iter().filter(|r| r["arm"] == arm).count();
+    assert_eq!((of("baseline"), of("sgtm")), (0, 2 * dirs.len()), "each size, both labels");
+    // By hand, from the law and the row's own loss.
+    let row = rows.as_array().unwrap().iter().find(|r| r["arm"] == "sgtm" && r["label"] == "retain").unwrap();
+    let number = |key: &str| row[key].as_f64().unwrap();
+    let worth = (number("alpha") / number("loss")).powf(1.0 / number("beta"));
+    let penalty = number("penalty");
+    let compute = worth / (1.0 - penalty);
+    let csv = String::from_utf8(place.read("six/results.csv")).unwrap();
+    let count = |metric: &str| -> f64 {
+        let hit = csv.lines().find(|l| l.starts_with(&format!("train,sgtm,0,all,{metric},"))).unwrap();
+        hit.split(',').nth(6).unwrap().parse().unwrap()
+    };
+    let by_hand = 6.0 * count("params") * count("targets");
+    assert!((compute / by_hand - 1.0).abs() < 1e-6, "{compute} against {by_hand}");
+    place.lobe(&["penalty", "six"]).refuses(&["three"]);
 }

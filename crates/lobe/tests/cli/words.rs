@@ -7,7 +7,7 @@ use crate::process::Place;
 #[test]
 fn every_command_helps_with_examples() {
     let place = Place::new();
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &["run"],
         &["check"],
         &["report"],
@@ -18,6 +18,7 @@ fn every_command_helps_with_examples() {
         &["attack"],
         &["export"],
         &["record"],
+        &["penalty"],
         &["schema"],
         &["completions"],
         &["bench", "step"],
