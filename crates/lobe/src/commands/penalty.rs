@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             labels.push(l);
         }
     }
-    let (mut laws, mut rows, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut laws, mut lawless, mut rows, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for label in labels {
         let (plain, others) = models(&runs, label);
         let points: Vec<(f64, f64)> = plain.iter().map(|m| (m.compute, m.loss)).collect();
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             continue;
         }
         let Some(law) = PowerLaw::fit(&points) else {
-            out::note(&format!("{label}: no law: needs plain models of three computes whose loss falls"));
+            lawless.push(label);
             continue;
         };
         let range = points.iter().fold((f64::MAX, f64::MIN), |r, p| (r.0.min(p.1), r.1.max(p.1)));
@@ -98,6 +98,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "no label has plain models of three different computes; give runs of at least three sizes \
              whose recipes have an arm that trains plainly on everything and a `measure` stage",
         ));
+    }
+    for label in lawless {
+        out::note(&format!("{label}: no law: needs plain models of three computes whose loss falls"));
     }
     if args.json {
         return Ok(out::json(&json!(all))?);
