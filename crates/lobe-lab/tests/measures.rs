@@ -84,7 +84,7 @@ fn models_are_compared_with_the_control_and_with_the_family_of_filters() {
         let kl = |label| values(&csv, ["train", arm, label, "control_kl"])[0];
         assert!(kl("forget") > kl("retain"), "{arm}");
     }
-    assert!(values(&csv, ["train", "oracle", "forget", "control_kl"]).is_empty(), "nobody against himself");
+    assert!(values(&csv, ["train", "oracle", "forget", "control_kl"]).is_empty(), "no model against itself");
 
     // A filter leaks exactly what it let through; the stage is the last before an attack.
     for leak in values(&csv, ["ablate", "filter", "forget", "leakage"]) {

@@ -150,6 +150,10 @@ every = 2
 [arms.undo]
 method = "undo"
 from = "diff"
+[arms.turning-away]
+method = "deep-augmentation"
+from = "baseline"
+most = 8
 [arms.on-cut]
 method = "maxent"
 from = "cut"
@@ -192,7 +196,18 @@ fn every_arm_meets_every_attack_and_a_second_run_finds_all_done() {
     let written = recipe(&format!("{ORACLE}{ARMS}"), STAGES);
     let dir = tempfile::tempdir().unwrap();
     let csv = go(&written, dir.path(), 2);
-    let arms = ["baseline", "oracle", "cut", "diff", "wrapped", "adversary", "tamper", "undo", "on-cut"];
+    let arms = [
+        "baseline",
+        "oracle",
+        "cut",
+        "diff",
+        "wrapped",
+        "adversary",
+        "tamper",
+        "undo",
+        "turning-away",
+        "on-cut",
+    ];
     for arm in arms {
         for attack in ["relearn", "relearn-lora", "quantise"] {
             assert_eq!(values(&csv, attack, arm, "forget", "attack_best").len(), 2, "{attack} on {arm}");

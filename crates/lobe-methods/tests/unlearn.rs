@@ -408,7 +408,8 @@ fn tar_flattens_by_itself_or_goes_around_another_method() {
     all_close(&grad, &[0.25 * (0.25f64.ln() - s), 0.75 * (0.75f64.ln() - s)]);
     assert_eq!((own.len(), own[0].weight), (7, 4.0));
     let (tar, full) = entry("tar", &json!({ "around": "maxent", "steps": 8, "every": 2 })).unwrap();
-    assert_eq!(tar.drive(), Drive::Tar { steps: 8, lr: 1e-3, every: 2 });
+    let lrs = vec![3e-4, 1e-3, 3e-3];
+    assert_eq!(tar.drive(), Drive::Tar { steps: 8, lrs, every: 2, decay: 0.0625 });
     assert_eq!(full["inner"], json!({ "gamma": 1.0, "alpha": 1.0, "retain": "loss" }));
     let refused = |params: Value| entry("tar", &params).err().unwrap().0;
     assert_eq!(refused(json!({ "every": 0 })), "every");

@@ -35,7 +35,7 @@ pub(super) fn leaks(c: &Context<'_>, rows: &[ResultRow]) -> Vec<(String, String,
                 .iter()
                 .filter(|o| x.recipe.origin_of(&o.arm.name).is_some_and(|s| s.name == train.name))
                 .filter(|o| {
-                    plain(&o.arm, &o.trains_on) && x.recipe.train_of(&o.arm) == x.recipe.train_of(&arm.arm)
+                    plain(&o.arm, o.trains_on) && x.recipe.train_of(&o.arm) == x.recipe.train_of(&arm.arm)
                 })
                 .filter_map(|o| {
                     let of = |metric| number(&train.name, &o.arm.name, *seed, metric);
@@ -56,7 +56,7 @@ pub(super) fn leaks(c: &Context<'_>, rows: &[ResultRow]) -> Vec<(String, String,
 }
 
 /// Whether an arm was trained in the ordinary way on all data or on what a document filter left.
-fn plain(arm: &Arm, trains_on: &TrainsOn) -> bool {
+fn plain(arm: &Arm, trains_on: TrainsOn) -> bool {
     let data = [ArmData::All, ArmData::RetainOnly].contains(&arm.data);
     let ordinary =
         arm.method == "none" || (arm.method == "filter" && !matches!(trains_on, TrainsOn::Context(..)));

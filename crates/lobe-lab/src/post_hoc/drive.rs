@@ -34,14 +34,17 @@ impl<'a> Driver<'a> {
     /// # Errors
     /// If a shape does not fit or a loss is not finite.
     pub fn step(&self, m: &mut Member, mut program: Terms<'_>, step: u64) -> Result<f64, LabError> {
-        let value = match self.drive {
+        let value = match &self.drive {
             Drive::Plain => self.gradients(m, &program)?,
-            Drive::Sam { rho } => self.sharpened(m, &program, rho)?,
+            Drive::Sam { rho } => self.sharpened(m, &program, *rho)?,
             Drive::Lat { layer, eps, steps, lr } => {
-                self.adversary(m, &mut program, layer, eps, steps, lr)?;
+                self.adversary(m, &mut program, *layer, *eps, *steps, *lr)?;
                 self.gradients(m, &program)?
             }
-            Drive::Tar { steps, lr, every } => self.attacked(m, &program, steps, lr, every)?,
+            Drive::Tar { steps, lrs, every, decay } => {
+                let lr = lrs[step as usize % lrs.len().max(1)];
+                self.attacked(m, &program, *steps, lr, (*every).max(1), *decay)?
+            }
         };
         m.update(&self.net.layout, &self.optimiser, step);
         Ok(value)
@@ -137,7 +140,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Forget gradient averaged over the way of an attacker who fine-tunes on the same forget
-    /// examples (first order), retain gradient at θ.
+    /// examples (first order), later points weighted more; retain gradient at θ.
     fn attacked(
         &self,
         m: &mut Member,
@@ -145,6 +148,7 @@ impl<'a> Driver<'a> {
         steps: usize,
         lr: f32,
         every: usize,
+        decay: f64,
     ) -> Result<f64, LabError> {
         let layout = &self.net.layout;
         let forget = program.only(Side::Forget);
@@ -154,18 +158,21 @@ impl<'a> Driver<'a> {
         let state = OptimiserState::new(m.params.len(), kind);
         let mut attacker = Member::new(m.params.clone(), Plan::plain(layout), state, LANES)?;
         let here = m.params.clone();
-        let stops = (steps / every.max(1)).max(1) as f32;
-        let mut value = 0.0;
+        // What counted 1 at its own point counts `faded` at the next.
+        let faded = (-decay * every as f64).exp();
+        let (mut value, mut weights) = (0.0, 0.0);
         for step in 1..=steps {
             self.gradients(&mut attacker, &FineTune { forget: &forget, net: self.net })?;
             attacker.update(layout, &optimiser, step as u64 - 1);
-            if step % every.max(1) == 0 {
+            if step % every == 0 {
+                m.scale(faded as f32);
+                weights = weights * faded + 1.0;
                 m.params.copy_from_slice(&attacker.params);
                 value = self.gradients(m, &forget)?;
             }
         }
         m.params.copy_from_slice(&here);
-        m.scale(1.0 / stops);
+        m.scale(1.0 / weights as f32);
         Ok(value + self.gradients(m, &program.only(Side::Retain))?)
     }
 }

@@ -5,6 +5,7 @@
 mod drive;
 mod pool;
 mod program;
+pub(crate) mod recover;
 
 use lobe_engine::{Layout, ParamId, Plan};
 use lobe_methods::Unlearn;

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use lobe_core::{FORGET, Key, RETAIN};
 use lobe_data::Labels;
+use lobe_engine::ops::head::IGNORE;
 use lobe_engine::{Buf, Member, OptimiserState};
 use lobe_methods::Unlearn;
-use lobe_methods::unlearn::{Reads, Side, Term};
+use lobe_methods::unlearn::{Reads, Recovery, Side, Term};
 use lobe_nets::TokenBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Work, write_model};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Experiment, Scores, Step, empty, evaluate, optimiser, unlearn};
-use crate::post_hoc::{Driver, Pool, Terms, plan, shape};
+use crate::post_hoc::{Driver, Pool, Terms, plan, recover, shape};
 use crate::recipe::{Stage, typed};
 use crate::store::Metric;
 
@@ -51,7 +52,11 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let labels = x.labels_of(work.arm, work.seed)?;
     let pool = |side, most| {
         let needed = terms.iter().any(|t| t.side == side);
-        let batch = examples(x, side, &labels, most, key, needed)?;
+        let chosen = examples(side, &labels, most, key, needed)?;
+        let batch = match method.recovery().filter(|_| side == Side::Forget) {
+            Some(r) => recovery(x, &r, &chosen, &examples(Side::Retain, &labels, 0, key, true)?, key)?,
+            None => batch(x, &chosen, &labels)?,
+        };
         Pool::new(net, c.runner, &reference, side, batch, &terms)
     };
     let pools =
@@ -133,16 +138,12 @@ pub(crate) fn method(
 
 /// The training examples of a side, at most `most` unless that is 0, in an order drawn from `key`.
 fn examples(
-    x: &Experiment,
     side: Side,
     labels: &Labels,
     most: usize,
     key: Key,
     needed: bool,
-) -> Result<TokenBatch, LabError> {
-    let Step::Tokens(mut batch) = empty(x, 1, 1, None) else {
-        return Err(LabError::other("unlearn: needs a language model"));
-    };
+) -> Result<Vec<usize>, LabError> {
     let known = labels.label.contains(&RETAIN);
     let fits = |i: &usize| match side {
         Side::Forget => labels.label[*i] == FORGET,
@@ -158,10 +159,44 @@ fn examples(
     if of.is_empty() && needed {
         return Err(LabError::other(format!("unlearn: no training data is labelled {name:?}")));
     }
-    for i in &of {
+    Ok(of)
+}
+
+/// Examples of the training data as they are.
+fn batch(x: &Experiment, of: &[usize], labels: &Labels) -> Result<TokenBatch, LabError> {
+    let mut batch = no_tokens(x)?;
+    for i in of {
         batch.push(x.data.train.row(*i), labels.label[*i], None);
     }
     Ok(batch)
+}
+
+/// Forget examples that are broken off, each going on as a retain example.
+fn recovery(
+    x: &Experiment,
+    r: &Recovery,
+    forget: &[usize],
+    retain: &[usize],
+    key: Key,
+) -> Result<TokenBatch, LabError> {
+    let mut batch = no_tokens(x)?;
+    let mut rng = key.child("recovery").rng();
+    for i in forget {
+        let row = x.data.train.row(*i);
+        let known = row.iter().take_while(|t| **t != IGNORE).count();
+        let keep = recover::kept(r, known, &mut rng);
+        let answer = x.data.train.row(retain[rng.below(retain.len())]);
+        let (inputs, targets) = recover::spliced(row, answer, keep);
+        batch.push_pair(&inputs, &targets, FORGET, None);
+    }
+    Ok(batch)
+}
+
+fn no_tokens(x: &Experiment) -> Result<TokenBatch, LabError> {
+    match empty(x, 1, 1, None) {
+        Step::Tokens(batch) => Ok(batch),
+        Step::Images(_) => Err(LabError::other("unlearn: needs a language model")),
+    }
 }
 
 fn scores(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Scores, LabError> {

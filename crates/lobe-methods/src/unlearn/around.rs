@@ -5,7 +5,7 @@ use lobe_engine::Layout;
 use serde_json::{Map, Value};
 
 use super::terms::{block, refuse};
-use super::{Drive, Moves, Reads, Shape, Side, Term, UNLEARN, Unlearn};
+use super::{Drive, Moves, Reads, Recovery, Shape, Side, Term, UNLEARN, Unlearn};
 use crate::registry::ParamError;
 
 /// What cannot be wrapped.
@@ -34,6 +34,9 @@ impl Unlearn for Around {
     }
     fn start(&self, layout: &Layout, reference: &[f32], key: Key) -> Option<Vec<f32>> {
         self.inner.start(layout, reference, key)
+    }
+    fn recovery(&self) -> Option<Recovery> {
+        self.inner.recovery()
     }
     fn stop_within(&self) -> Option<f64> {
         self.inner.stop_within()

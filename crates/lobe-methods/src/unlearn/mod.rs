@@ -9,6 +9,7 @@ mod adaptive_rmu;
 mod around;
 mod circuit_breakers;
 mod constrained_tuning;
+mod deep_augmentation;
 mod grad_diff;
 mod gradient_ascent;
 mod lat;
@@ -162,11 +163,24 @@ pub enum Drive {
     Tar {
         /// Attacker's steps.
         steps: usize,
-        /// Attacker's learning rate.
-        lr: f32,
+        /// Attacker's learning rates, taken in turn from step to step.
+        lrs: Vec<f32>,
         /// The gradient is added at every so many of the attacker's steps.
         every: usize,
+        /// A point counts exp(`decay`) times as much as the attacker's step before it.
+        decay: f64,
     },
+}
+
+/// Forget examples are broken off and go on as retain examples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recovery {
+    /// Tokens of the forget example that are always there.
+    pub prompt: usize,
+    /// At most so many further ones, at least 1.
+    pub most: usize,
+    /// Probability that there are none.
+    pub none: f64,
 }
 
 /// What a method may know about the network it is used on.
@@ -203,6 +217,11 @@ pub trait Unlearn: Send + Sync {
         None
     }
 
+    /// Whether forget examples go on as retain examples, and where.
+    fn recovery(&self) -> Option<Recovery> {
+        None
+    }
+
     /// Stop as soon as the held-out retain loss is at most this many times the reference's.
     fn stop_within(&self) -> Option<f64> {
         None
@@ -228,4 +247,5 @@ pub static UNLEARN: &[Entry<dyn Unlearn>] = &[
     lat::ENTRY,
     tar::ENTRY,
     constrained_tuning::ENTRY,
+    deep_augmentation::ENTRY,
 ];

@@ -1,14 +1,14 @@
 //! TAR, tamper-resistant training: the forget gradient is averaged over weights that a simulated
 //! attacker reached by fine-tuning.
 //!
-//! Equation: the step is mean over i of ∇L_f(θ_i) + ∇L_r(θ), θ_i the weights after i · `every` of the
-//! attacker's steps on forget data (first order: the attack itself is not differentiated). Without an
-//! inner method L_f = γ mean Σ_v p_v log p_v, the negative entropy, and L_r = α mean (h − h_ref)² over
+//! Equation: the step is Σ w_i ∇L_f(θ_i) / Σ w_i + ∇L_r(θ), θ_i the weights after i of the attacker's n
+//! steps on forget data, i a multiple of `every`, and w_i = exp(`decay` · (i − n)) (first order: the
+//! attack itself is not differentiated). Without an inner method L_f = γ mean Σ_v p_v log p_v, the negative entropy, and L_r = α mean (h − h_ref)² over
 //! all blocks on retain data.
 //! Paper: Tamirisa et al. 2024 (arXiv 2408.00761) §4.
-//! Unusual: goes around any method, if `around` names one. All of the attacker's points count alike,
-//! where the paper weights later ones more, and one learning rate stands for its several; the paper
-//! takes 64 steps of the attacker and starts from a model whose hidden states were made random.
+//! Unusual: goes around any method, if `around` names one. The attacker takes its learning rates in
+//! turn, where the paper draws one; weights are divided by their sum; the paper takes 64 steps of the
+//! attacker and starts from a model whose hidden states were made random.
 //! Fails: broken by attackers with other settings (arXiv 2412.07097); costs `steps` times a plain step.
 
 use lobe_core::Key;
@@ -26,7 +26,7 @@ const ABOUT: About = About {
     name: "tar",
     summary: "forgets at the weights a simulated attacker reaches, not only where it stands",
     reference: "Tamirisa et al. 2024, arXiv 2408.00761, §4",
-    unusual: "first order; all points of the attack count alike; goes around any method",
+    unusual: "first order; the attacker takes its learning rates in turn; goes around any method",
     fails: "broken by attackers with other settings; a step costs many",
 };
 
@@ -46,15 +46,26 @@ struct Tar {
     alpha: f64,
     /// The attacker's steps, 1 or more.
     steps: usize,
-    /// The attacker's learning rate.
-    lr: f64,
+    /// The attacker's learning rates; a step takes the next one.
+    lrs: Vec<f64>,
     /// The gradient is added at every so many of the attacker's steps, 1 to `steps`.
     every: usize,
+    /// How much later points count more, per attacker's step, 0 or greater.
+    decay: f64,
 }
 
 impl Default for Tar {
     fn default() -> Self {
-        Tar { around: None, inner: Map::new(), gamma: 4.0, alpha: 1.0, steps: 16, lr: 1e-3, every: 4 }
+        Tar {
+            around: None,
+            inner: Map::new(),
+            gamma: 4.0,
+            alpha: 1.0,
+            steps: 16,
+            lrs: vec![3e-4, 1e-3, 3e-3],
+            every: 4,
+            decay: 0.0625,
+        }
     }
 }
 
@@ -97,7 +108,11 @@ fn check(p: &Tar) -> Result<(), ParamError> {
     positive("gamma", p.gamma)?;
     not_negative("alpha", p.alpha)?;
     positive("steps", p.steps as f64)?;
-    positive("lr", p.lr)?;
+    not_negative("decay", p.decay)?;
+    if p.lrs.is_empty() {
+        return refuse("lrs", "no learning rate".into());
+    }
+    p.lrs.iter().try_for_each(|lr| positive("lrs", *lr))?;
     if p.every == 0 || p.every > p.steps {
         return refuse("every", format!("{} is not between 1 and steps = {}", p.every, p.steps));
     }
@@ -114,7 +129,8 @@ pub(super) const ENTRY: Entry<dyn Unlearn> = Entry {
     build: |v| {
         let (p, full) = read::<Tar>(v)?;
         check(&p)?;
-        let drive = Drive::Tar { steps: p.steps, lr: p.lr as f32, every: p.every };
+        let lrs = p.lrs.iter().map(|lr| *lr as f32).collect();
+        let drive = Drive::Tar { steps: p.steps, lrs, every: p.every, decay: p.decay };
         if let Some(around) = &p.around {
             let (inner, params) = build(around, &p.inner)?;
             return Ok((Box::new(Around { inner, drive }), with_inner(full, params)));

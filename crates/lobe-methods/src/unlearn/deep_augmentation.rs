@@ -1,0 +1,82 @@
+//! Safety training more than a few tokens deep: the model learns to turn away from forget data after it
+//! has already begun on it.
+//!
+//! Equation: L = γ · NLL(retain text | first m tokens of a forget example) + α · NLL_retain, with
+//! m = `prompt` with probability `none`, else m = `prompt` + U{1..`most`}; NLL is a mean over the tokens
+//! after the first m.
+//! Paper: Qi et al. 2024 (arXiv 2406.05946) §3, "safety recovery examples": γ = 0.2, α = 0.8.
+//! Unusual: without instructions there is no refusal, so a retain example's beginning stands for it,
+//! and the forget example's first `prompt` tokens for the harmful request. Each forget example is
+//! cut and continued once, when training starts.
+//! Fails: teaches when to say nothing, and leaves what could be said: fine-tuning brings it back.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::terms::{MeanLoss, not_negative, positive, refuse, term};
+use super::{Recovery, Shape, Side, Term, Unlearn};
+use crate::registry::{About, Entry, ParamError, params_of, read};
+
+const ABOUT: About = About {
+    name: "deep-augmentation",
+    summary: "learns to go on with retain text after some tokens of forget data",
+    reference: "Qi et al. 2024, arXiv 2406.05946, §3",
+    unusual: "a retain example's beginning stands for the refusal; no second model, no ascent",
+    fails: "teaches when to say nothing and leaves what could be said",
+};
+
+/// Parameters.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct DeepAugmentation {
+    /// Weight of turning away.
+    gamma: f64,
+    /// Weight of the ordinary loss on retain data; 0 leaves it out.
+    alpha: f64,
+    /// Tokens of a forget example that are always there, 1 or more.
+    prompt: usize,
+    /// At most so many further tokens of it, 1 or more.
+    most: usize,
+    /// Probability that there are none, from 0 to 1.
+    none: f64,
+}
+
+impl Default for DeepAugmentation {
+    fn default() -> Self {
+        DeepAugmentation { gamma: 0.2, alpha: 0.8, prompt: 4, most: 100, none: 0.5 }
+    }
+}
+
+impl Unlearn for DeepAugmentation {
+    fn terms(&self, _: Shape, _: lobe_core::Key) -> Result<Vec<Term>, ParamError> {
+        let of = |side, weight| term(side, weight, Box::new(MeanLoss { sign: 1.0 }));
+        let both = [of(Side::Forget, self.gamma), of(Side::Retain, self.alpha)];
+        Ok(both.into_iter().filter(|t| t.weight != 0.0).collect())
+    }
+
+    fn recovery(&self) -> Option<Recovery> {
+        Some(Recovery { prompt: self.prompt, most: self.most, none: self.none })
+    }
+}
+
+fn check(p: &DeepAugmentation) -> Result<(), ParamError> {
+    positive("gamma", p.gamma)?;
+    not_negative("alpha", p.alpha)?;
+    positive("prompt", p.prompt as f64)?;
+    positive("most", p.most as f64)?;
+    if !(0.0..=1.0).contains(&p.none) {
+        return refuse("none", format!("{} is not between 0 and 1", p.none));
+    }
+    Ok(())
+}
+
+/// The registered method.
+pub(super) const ENTRY: Entry<dyn Unlearn> = Entry {
+    about: &ABOUT,
+    params: params_of::<DeepAugmentation>,
+    build: |v| {
+        let (p, full) = read::<DeepAugmentation>(v)?;
+        check(&p)?;
+        Ok((Box::new(p) as Box<dyn Unlearn>, full))
+    },
+};
