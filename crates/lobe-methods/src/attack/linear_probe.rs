@@ -117,6 +117,19 @@ fn mean_of(x: &[f64]) -> Option<f64> {
     (!x.is_empty()).then(|| x.iter().sum::<f64>() / x.len() as f64)
 }
 
+impl LinearProbe {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        if self.tokens < 2 || self.tokens > 1 << 20 {
+            return refuse("tokens", format!("is {}, must be in 2..=1048576", self.tokens));
+        }
+        if !(self.ridge > 0.0 && self.ridge <= 1e6) {
+            return refuse("ridge", format!("is {}, must be in (0, 1000000]", self.ridge));
+        }
+        check(self.examples, &[])
+    }
+}
+
 impl Attack for LinearProbe {
     fn label(&self) -> &str {
         &self.label
@@ -169,16 +182,6 @@ impl Attack for LinearProbe {
             out.push(Trial { variant: format!("layer={}", site.0), curve, budget, extra });
         }
         Ok(out)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        if self.tokens < 2 || self.tokens > 1 << 20 {
-            return refuse("tokens", format!("is {}, must be in 2..=1048576", self.tokens));
-        }
-        if !(self.ridge > 0.0 && self.ridge <= 1e6) {
-            return refuse("ridge", format!("is {}, must be in (0, 1000000]", self.ridge));
-        }
-        check(self.examples, &[])
     }
 }
 

@@ -91,6 +91,13 @@ fn losses(bench: &mut dyn Bench, batch: &TokenBatch) -> Result<Vec<f64>, BenchEr
     Ok(out)
 }
 
+impl LogitLens {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        check(self.examples, &[])
+    }
+}
+
 impl Attack for LogitLens {
     fn label(&self) -> &str {
         &self.label
@@ -118,10 +125,6 @@ impl Attack for LogitLens {
         }
         let budget = Budget { tokens: tokens(&train), examples: train.len() as u64, ..Budget::default() };
         Ok(vec![Trial { variant: "blocks".into(), curve, budget, extra }])
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        check(self.examples, &[])
     }
 }
 

@@ -25,7 +25,7 @@ mod tune;
 
 pub use bench::{Bench, BenchError, Budget, Loot, Losses, Trial};
 
-use crate::registry::{Entry, ParamError};
+use crate::registry::Entry;
 
 /// What an attack starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,11 +97,6 @@ pub trait Attack: Send + Sync {
     /// # Errors
     /// If the bench cannot give what it needs.
     fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError>;
-    /// Checks ranges.
-    ///
-    /// # Errors
-    /// With the path of what is out of range.
-    fn check(&self) -> Result<(), ParamError>;
 }
 
 /// All attacks, in the order they are listed.

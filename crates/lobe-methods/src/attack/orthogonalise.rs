@@ -45,6 +45,16 @@ impl Default for Orthogonalise {
     }
 }
 
+impl Orthogonalise {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        if self.outliers != 0.0 && !(self.outliers >= 1.0 && self.outliers.is_finite()) {
+            return refuse("outliers", format!("is {}, must be 0 or at least 1", self.outliers));
+        }
+        check(self.examples, &self.layers)
+    }
+}
+
 impl Attack for Orthogonalise {
     fn label(&self) -> &str {
         &self.label
@@ -83,13 +93,6 @@ impl Attack for Orthogonalise {
             }
         }
         Ok(out)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        if self.outliers != 0.0 && !(self.outliers >= 1.0 && self.outliers.is_finite()) {
-            return refuse("outliers", format!("is {}, must be 0 or at least 1", self.outliers));
-        }
-        check(self.examples, &self.layers)
     }
 }
 

@@ -64,6 +64,21 @@ fn stitch(layout: &Layout, original: &[f32], victim: &[f32], layer: usize) -> (V
     (out, count)
 }
 
+impl Patch {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        let known = ["resid_post", "resid_mid", "mlp.post", "attn.z"];
+        if let Some(i) = self.sites.iter().position(|s| !known.contains(&s.as_str())) {
+            let message = format!("is {:?}, must be one of {}", self.sites[i], known.join(", "));
+            return refuse(&format!("sites[{i}]"), message);
+        }
+        if self.sites.is_empty() && !self.rows {
+            return refuse("sites", "is empty and rows = false: nothing would be patched");
+        }
+        check(self.examples, &self.layers)
+    }
+}
+
 impl Attack for Patch {
     fn label(&self) -> &str {
         &self.label
@@ -119,18 +134,6 @@ impl Attack for Patch {
             }
         }
         Ok(out)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        let known = ["resid_post", "resid_mid", "mlp.post", "attn.z"];
-        if let Some(i) = self.sites.iter().position(|s| !known.contains(&s.as_str())) {
-            let message = format!("is {:?}, must be one of {}", self.sites[i], known.join(", "));
-            return refuse(&format!("sites[{i}]"), message);
-        }
-        if self.sites.is_empty() && !self.rows {
-            return refuse("sites", "is empty and rows = false: nothing would be patched");
-        }
-        check(self.examples, &self.layers)
     }
 }
 

@@ -138,6 +138,21 @@ impl Prefix {
         }
         Ok(out)
     }
+
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        let range = |path: &str, x: u64, most: u64| {
+            let ok = (1..=most).contains(&x);
+            if ok { Ok(()) } else { refuse(path, format!("is {x}, must be in 1..={most}")) }
+        };
+        range("length", self.length as u64, 1024)?;
+        range("steps", self.steps, 100_000)?;
+        range("candidates", self.candidates as u64, 65_536)?;
+        range("top", self.top as u64, 65_536)?;
+        range("starts", self.starts as u64, 64)?;
+        range("eval_every", self.eval_every, u64::MAX)?;
+        check(self.examples, &[])
+    }
 }
 
 impl Attack for Prefix {
@@ -208,20 +223,6 @@ impl Attack for Prefix {
             });
         }
         Ok(out)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        let range = |path: &str, x: u64, most: u64| {
-            let ok = (1..=most).contains(&x);
-            if ok { Ok(()) } else { refuse(path, format!("is {x}, must be in 1..={most}")) }
-        };
-        range("length", self.length as u64, 1024)?;
-        range("steps", self.steps, 100_000)?;
-        range("candidates", self.candidates as u64, 65_536)?;
-        range("top", self.top as u64, 65_536)?;
-        range("starts", self.starts as u64, 64)?;
-        range("eval_every", self.eval_every, u64::MAX)?;
-        check(self.examples, &[])
     }
 }
 

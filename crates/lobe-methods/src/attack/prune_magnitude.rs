@@ -50,6 +50,13 @@ fn prune(w: &mut [f32], fraction: f64) -> usize {
     gone.len()
 }
 
+impl PruneMagnitude {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        tune::shares("fractions", &self.fractions)
+    }
+}
+
 impl Attack for PruneMagnitude {
     fn label(&self) -> &str {
         &self.label
@@ -72,10 +79,6 @@ impl Attack for PruneMagnitude {
             bench.progress((i + 1) as f64 / self.fractions.len() as f64)?;
         }
         Ok(trials)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        tune::shares("fractions", &self.fractions)
     }
 }
 

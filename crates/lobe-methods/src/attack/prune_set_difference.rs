@@ -124,6 +124,13 @@ impl PruneSetDifference {
         };
         readers.iter().map(one).collect()
     }
+
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        tune::shares("forget_top", &self.forget_top)?;
+        tune::shares("retain_top", &self.retain_top)?;
+        tune::counted("examples", self.examples as u64, 1_000_000)
+    }
 }
 
 impl Attack for PruneSetDifference {
@@ -164,12 +171,6 @@ impl Attack for PruneSetDifference {
             }
         }
         Ok(trials)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        tune::shares("forget_top", &self.forget_top)?;
-        tune::shares("retain_top", &self.retain_top)?;
-        tune::counted("examples", self.examples as u64, 1_000_000)
     }
 }
 

@@ -78,6 +78,17 @@ fn quantise(w: &mut [f32], cols: usize, bits: usize, group: Group) {
     }
 }
 
+impl Quantise {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        tune::sizes("bits", &self.bits, 16)?;
+        if self.bits.contains(&1) {
+            return tune::refuse("bits", "1 bit leaves nothing but zeros; the least is 2");
+        }
+        Ok(())
+    }
+}
+
 impl Attack for Quantise {
     fn label(&self) -> &str {
         &self.label
@@ -112,14 +123,6 @@ impl Attack for Quantise {
             }
         }
         Ok(trials)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        tune::sizes("bits", &self.bits, 16)?;
-        if self.bits.contains(&1) {
-            return tune::refuse("bits", "1 bit leaves nothing but zeros; the least is 2");
-        }
-        Ok(())
     }
 }
 

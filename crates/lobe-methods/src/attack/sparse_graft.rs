@@ -178,6 +178,31 @@ impl SparseGraft {
         let extra = vec![("changed_parameters".to_owned(), graft.changes() as f64, "count")];
         Ok(Trial { variant: name, curve, budget, extra })
     }
+
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        let twice = self.kinds.iter().enumerate().any(|(i, k)| self.kinds[..i].contains(k));
+        if self.kinds.is_empty() || twice {
+            return tune::refuse("kinds", "needs at least one kind, and each only once");
+        }
+        tune::sizes("entries", &self.entries, 1 << 30)?;
+        tune::sizes("rows", &self.rows, 1 << 20)?;
+        tune::sizes("ranks", &self.ranks, 4096)?;
+        if self.reaches.is_empty()
+            || self.reaches.len() > 32
+            || self.reaches.iter().any(|r| !(*r > 0.0 && *r <= 100.0))
+        {
+            return tune::refuse("reaches", "needs 1 to 32 numbers in (0, 100]");
+        }
+        if !(self.lambda > 0.0 && self.lambda <= 1e6) {
+            return tune::refuse("lambda", format!("is {}, must be in (0, 1000000]", self.lambda));
+        }
+        tune::rates("lrs", &self.lrs)?;
+        tune::counted("steps", self.steps, 10_000_000)?;
+        tune::counted("batch", self.batch as u64, 1 << 20)?;
+        tune::counted("examples", self.examples as u64, 1 << 20)?;
+        tune::counted("eval_every", self.eval_every, 10_000_000)
+    }
 }
 
 impl Attack for SparseGraft {
@@ -207,30 +232,6 @@ impl Attack for SparseGraft {
             trials.extend(ridge::trials(bench, &host, &places, &self.reaches, self.lambda)?);
         }
         Ok(trials)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        let twice = self.kinds.iter().enumerate().any(|(i, k)| self.kinds[..i].contains(k));
-        if self.kinds.is_empty() || twice {
-            return tune::refuse("kinds", "needs at least one kind, and each only once");
-        }
-        tune::sizes("entries", &self.entries, 1 << 30)?;
-        tune::sizes("rows", &self.rows, 1 << 20)?;
-        tune::sizes("ranks", &self.ranks, 4096)?;
-        if self.reaches.is_empty()
-            || self.reaches.len() > 32
-            || self.reaches.iter().any(|r| !(*r > 0.0 && *r <= 100.0))
-        {
-            return tune::refuse("reaches", "needs 1 to 32 numbers in (0, 100]");
-        }
-        if !(self.lambda > 0.0 && self.lambda <= 1e6) {
-            return tune::refuse("lambda", format!("is {}, must be in (0, 1000000]", self.lambda));
-        }
-        tune::rates("lrs", &self.lrs)?;
-        tune::counted("steps", self.steps, 10_000_000)?;
-        tune::counted("batch", self.batch as u64, 1 << 20)?;
-        tune::counted("examples", self.examples as u64, 1 << 20)?;
-        tune::counted("eval_every", self.eval_every, 10_000_000)
     }
 }
 

@@ -46,6 +46,17 @@ impl Default for Steer {
     }
 }
 
+impl Steer {
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<(), ParamError> {
+        let bad = |c: &f64| *c == 0.0 || !(-1000.0..=1000.0).contains(c);
+        if self.coefficients.is_empty() || self.coefficients.len() > 64 || self.coefficients.iter().any(bad) {
+            return refuse("coefficients", "needs 1 to 64 numbers in -1000..=1000 that are not 0");
+        }
+        check(self.examples, &self.layers)
+    }
+}
+
 impl Attack for Steer {
     fn label(&self) -> &str {
         &self.label
@@ -73,14 +84,6 @@ impl Attack for Steer {
             }
         }
         Ok(out)
-    }
-
-    fn check(&self) -> Result<(), ParamError> {
-        let bad = |c: &f64| *c == 0.0 || !(-1000.0..=1000.0).contains(c);
-        if self.coefficients.is_empty() || self.coefficients.len() > 64 || self.coefficients.iter().any(bad) {
-            return refuse("coefficients", "needs 1 to 64 numbers in -1000..=1000 that are not 0");
-        }
-        check(self.examples, &self.layers)
     }
 }
 

@@ -1,67 +1,132 @@
-//! What fine-tuning attacks share: the grid of their variants and the ranges of their parameters.
+//! What fine-tuning attacks share: their parameters, the grid of their variants, and checks of ranges.
 
-use super::{Loot, Start, Variant, starts};
-use crate::registry::ParamError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// What all variants of one attack have in common.
-#[derive(Debug, Clone)]
-pub(super) struct Grid<'a> {
-    /// Peak learning rates.
-    pub(super) lrs: &'a [f64],
-    /// Optimiser steps.
+use super::{Attack, Bench, BenchError, Loot, Trial, Variant, starts};
+use crate::registry::{ParamDoc, ParamError, params_of, read};
+
+/// Parameters of a fine-tuning attack; every attack has its own defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FineTune {
+    /// The label whose capability is brought back.
+    pub(super) label: String,
+    /// Numbers of different examples the attacker has, one variant each; an empty list is all of them.
+    pub(super) examples: Vec<usize>,
+    /// Rank of low-rank adapters on every matrix of the blocks, up to 4096; 0 trains everything.
+    pub(super) rank: usize,
+    /// Peak learning rates to try.
+    pub(super) lrs: Vec<f64>,
+    /// Optimiser steps of each variant.
     pub(super) steps: u64,
     /// Linear warm-up in steps.
     pub(super) warmup: u64,
-    /// Examples per step; fewer if the attacker has fewer.
+    /// Examples per step, or all of them if there are fewer.
     pub(super) batch: usize,
-    /// Weight decay.
+    /// Weight decay, from 0 to 1.
     pub(super) weight_decay: f64,
-    /// What it trains on.
-    pub(super) loot: Loot,
-    /// Share of each batch drawn from retain data.
+    /// Share of each batch drawn from retain data, from 0 to 0.9.
     pub(super) retain_share: f64,
-    /// Whether re-initialised regions are attacked, too.
+    /// Whether re-initialised regions are attacked as well as the model as it is.
     pub(super) reinit: bool,
-    /// Rank of adapters.
-    pub(super) rank: Option<usize>,
     /// Evaluate every so many steps.
     pub(super) eval_every: u64,
-    /// What else is evaluated.
-    pub(super) watch: Option<Loot>,
 }
 
-impl Grid<'_> {
+impl Default for FineTune {
+    fn default() -> Self {
+        FineTune {
+            label: "forget".into(),
+            examples: Vec::new(),
+            rank: 0,
+            lrs: vec![3e-4, 1e-3, 3e-3],
+            steps: 100,
+            warmup: 5,
+            batch: 16,
+            weight_decay: 0.0,
+            retain_share: 0.0,
+            reinit: true,
+            eval_every: 10,
+        }
+    }
+}
+
+impl FineTune {
     /// One variant per number of examples, start and learning rate, in this order.
-    pub(super) fn variants(&self, cut: bool, examples: &[Option<usize>]) -> Vec<Variant> {
+    pub(super) fn variants(&self, cut: bool, loot: Loot, watch: Option<Loot>) -> Vec<Variant> {
+        let all = [None];
+        let some: Vec<Option<usize>> = self.examples.iter().map(|n| Some(*n)).collect();
+        let sizes = if some.is_empty() { &all[..] } else { &some[..] };
         let mut out = Vec::new();
-        for n in examples {
+        for n in sizes {
             // With a single number there is nothing to tell apart.
-            let size = n.filter(|_| examples.len() > 1).map_or(String::new(), |n| format!("n={n},"));
+            let size = n.filter(|_| sizes.len() > 1).map_or(String::new(), |n| format!("n={n},"));
             for (start, name) in starts(cut, self.reinit) {
-                let one = |lr: &f64| self.variant(format!("{size}{name},lr={lr}"), *start, *lr, *n);
-                out.extend(self.lrs.iter().map(one));
+                out.extend(self.lrs.iter().map(|lr| Variant {
+                    name: format!("{size}{name},lr={lr}"),
+                    start: *start,
+                    lr: *lr,
+                    steps: self.steps,
+                    warmup: self.warmup,
+                    batch: n.map_or(self.batch, |n| self.batch.min(n)),
+                    weight_decay: self.weight_decay,
+                    loot,
+                    retain_share: self.retain_share,
+                    examples: *n,
+                    rank: (self.rank > 0).then_some(self.rank),
+                    eval_every: self.eval_every,
+                    watch,
+                }));
             }
         }
         out
     }
+}
 
-    fn variant(&self, name: String, start: Start, lr: f64, examples: Option<usize>) -> Variant {
-        Variant {
-            name,
-            start,
-            lr,
-            steps: self.steps,
-            warmup: self.warmup,
-            batch: examples.map_or(self.batch, |n| self.batch.min(n)),
-            weight_decay: self.weight_decay,
-            loot: self.loot,
-            retain_share: self.retain_share,
-            examples,
-            rank: self.rank,
-            eval_every: self.eval_every,
-            watch: self.watch,
-        }
+/// An attack that is nothing but fine-tuning.
+struct Tuning {
+    settings: FineTune,
+    loot: Loot,
+}
+
+impl Attack for Tuning {
+    fn label(&self) -> &str {
+        &self.settings.label
     }
+    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+        bench.fine_tune(&self.settings.variants(bench.cut().is_some(), self.loot, None))
+    }
+}
+
+/// Builds the attack that fine-tunes on `loot`, and nothing else.
+pub(super) fn attack(
+    value: &Value,
+    defaults: &FineTune,
+    loot: Loot,
+) -> Result<(Box<dyn Attack>, Value), ParamError> {
+    let (settings, full) = settings(value, defaults)?;
+    Ok((Box::new(Tuning { settings, loot }), full))
+}
+
+/// The documented parameters with an attack's own defaults.
+pub(super) fn params(defaults: &FineTune) -> Vec<ParamDoc> {
+    let own = serde_json::to_value(defaults).unwrap_or_default();
+    let one = |p: ParamDoc| ParamDoc { default: own.get(&p.name).map(ToString::to_string), ..p };
+    params_of::<FineTune>().into_iter().map(one).collect()
+}
+
+/// What `value` gives over an attack's own defaults, checked; also as one full value.
+pub(super) fn settings(value: &Value, defaults: &FineTune) -> Result<(FineTune, Value), ParamError> {
+    let mut all = serde_json::to_value(defaults).unwrap_or_default();
+    let Some(given) = value.as_object() else { return read(value) };
+    for (key, v) in given {
+        all[key] = v.clone();
+    }
+    let (settings, full) = read(&all)?;
+    check(&settings)?;
+    Ok((settings, full))
 }
 
 /// An error for the parameter at `path`.
@@ -103,24 +168,27 @@ pub(super) fn rates(path: &str, lrs: &[f64]) -> Result<(), ParamError> {
 }
 
 /// What every fine-tuning attack must satisfy.
-pub(super) fn check(grid: &Grid<'_>) -> Result<(), ParamError> {
-    rates("lrs", grid.lrs)?;
-    counted("steps", grid.steps, 10_000_000)?;
-    if grid.warmup > 10_000_000 {
-        return refuse("warmup", format!("is {}, must be in 0..=10000000", grid.warmup));
+fn check(p: &FineTune) -> Result<(), ParamError> {
+    if !p.examples.is_empty() {
+        sizes("examples", &p.examples, 10_000_000)?;
     }
-    counted("batch", grid.batch as u64, 1 << 20)?;
-    if grid.eval_every == 0 {
+    rates("lrs", &p.lrs)?;
+    counted("steps", p.steps, 10_000_000)?;
+    if p.warmup > 10_000_000 {
+        return refuse("warmup", format!("is {}, must be in 0..=10000000", p.warmup));
+    }
+    counted("batch", p.batch as u64, 1 << 20)?;
+    if p.eval_every == 0 {
         return refuse("eval_every", "must be at least 1");
     }
-    if !(0.0..=0.9).contains(&grid.retain_share) {
-        return refuse("retain_share", format!("is {}, must be in 0..=0.9", grid.retain_share));
+    if !(0.0..=0.9).contains(&p.retain_share) {
+        return refuse("retain_share", format!("is {}, must be in 0..=0.9", p.retain_share));
     }
-    if !(0.0..=1.0).contains(&grid.weight_decay) {
-        return refuse("weight_decay", format!("is {}, must be in 0..=1", grid.weight_decay));
+    if !(0.0..=1.0).contains(&p.weight_decay) {
+        return refuse("weight_decay", format!("is {}, must be in 0..=1", p.weight_decay));
     }
-    if grid.rank.is_some_and(|r| r == 0 || r > 4096) {
-        return refuse("rank", "must be in 1..=4096");
+    if p.rank > 4096 {
+        return refuse("rank", "must be in 0..=4096");
     }
     Ok(())
 }

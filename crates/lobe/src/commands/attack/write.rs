@@ -200,7 +200,7 @@ mod tests {
             let of = of(attack, &["--examples", "20"], 64);
             of.into_iter().find(|(k, _)| *k == "examples").map(|(_, v)| v)
         };
-        assert_eq!(examples("relearn"), Some(json!(20)));
+        assert_eq!(examples("relearn"), Some(json!([20])));
         assert_eq!(examples("few-shot"), Some(json!([1, 4, 16, 20])));
         assert_eq!(examples("prefix"), Some(json!(8)));
         assert_eq!(examples("relearn-retain"), None);
