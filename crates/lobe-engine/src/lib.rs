@@ -10,7 +10,9 @@
 //! layout into a [`Plan`]; the operations read the plan and skip what a route makes unnecessary.
 
 mod buffer;
+mod doors;
 mod error;
+mod factors;
 mod gemm;
 mod layout;
 pub mod ops;
@@ -24,10 +26,11 @@ mod tape;
 
 pub use buffer::{Buf, Pool};
 pub use error::EngineError;
+pub use factors::{RowLabels, ShardRows};
 pub use gemm::{View, ViewMut, gemm};
 pub use layout::{Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tensor, TensorBuilder};
 pub use optim::{Masked, Optimiser, OptimiserKind, OptimiserState};
 pub use plan::{Class, Edit, Plan, Segment, SiteEdit};
 pub use schedule::{Schedule, ScheduleShape};
 pub use step::{Coupling, Lane, Member, Program, Runner, StepReport};
-pub use tape::{RowLabels, ShardRows, Tape, Var, Workspace};
+pub use tape::{Tape, Var, Workspace};

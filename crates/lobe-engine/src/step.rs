@@ -9,10 +9,11 @@ use rayon::prelude::*;
 
 use crate::buffer::Buf;
 use crate::error::EngineError;
+use crate::factors::{RowLabels, ShardRows};
 use crate::layout::Layout;
 use crate::optim::{Masked, Optimiser, OptimiserState, Piece, pieces};
 use crate::plan::Plan;
-use crate::tape::{RowLabels, ShardRows, Tape, Var, Workspace};
+use crate::tape::{Tape, Var, Workspace};
 
 /// What a step computes: a network and an objective over one batch that is cut into shards.
 pub trait Program: Sync {

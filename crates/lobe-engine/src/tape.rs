@@ -1,12 +1,11 @@
 //! The tape: a list of coarse operations over recycled buffers, and the door to sites.
 
-use lobe_core::LabelId;
-
 use crate::buffer::{Buf, Pool};
 use crate::error::EngineError;
+use crate::factors::{self, Factor, Kind, Run, ShardRows};
 use crate::layout::{Layout, ParamId, SiteId};
 use crate::ops::Op;
-use crate::plan::{Class, PLAIN, Plan, Segment};
+use crate::plan::Plan;
 use crate::simd;
 
 /// A matrix on the tape.
@@ -28,76 +27,6 @@ pub(crate) struct VarData {
     pub name: &'static str,
 }
 
-/// Labels of the rows of a shard.
-#[derive(Debug, Clone, Copy)]
-pub enum RowLabels<'a> {
-    /// Every row has the same label: routes are scalars and whole blocks of work are skipped.
-    One(LabelId),
-    /// One label per row.
-    Each(&'a [LabelId]),
-}
-
-/// What the routes of a shard depend on.
-#[derive(Debug, Clone, Copy)]
-pub struct ShardRows<'a> {
-    /// Number of rows (tokens, images).
-    pub rows: usize,
-    /// Their labels.
-    pub labels: RowLabels<'a>,
-    /// Per-row strength in [0, 1] that interpolates between ordinary training (0) and the route
-    /// (1); `None` is 1 everywhere.
-    pub strength: Option<&'a [f32]>,
-}
-
-impl ShardRows<'_> {
-    /// `rows` rows of one label.
-    pub fn uniform(rows: usize, label: LabelId) -> ShardRows<'static> {
-        ShardRows { rows, labels: RowLabels::One(label), strength: None }
-    }
-}
-
-/// A route number: the same for all rows, or one per row.
-#[derive(Debug, Default)]
-pub(crate) enum Factor {
-    #[default]
-    Unset,
-    One(f32),
-    Rows(Buf),
-}
-
-impl Factor {
-    pub(crate) fn at(&self, row: usize) -> f32 {
-        match self {
-            Factor::Unset => 1.0,
-            Factor::One(f) => *f,
-            Factor::Rows(r) => r[row],
-        }
-    }
-    pub(crate) fn is(&self, value: f32) -> bool {
-        matches!(self, Factor::One(f) if *f == value)
-    }
-}
-
-/// Which of a route's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Scale on the value.
-    Forward,
-    /// Scale on the gradient that flows back through the site: forward × backward.
-    Flow,
-    /// Scale on the owned parameters' gradient.
-    Update,
-}
-
-/// Neighbouring segments whose factors agree.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Run {
-    pub start: usize,
-    pub end: usize,
-    /// Class whose factor holds for the run.
-    pub class: Class,
-}
-
 /// Everything a worker keeps between shards: buffers, nodes, and nothing that allocates again.
 #[derive(Debug, Default)]
 pub struct Workspace {
@@ -106,11 +35,11 @@ pub struct Workspace {
     pub(crate) nodes: Vec<Op>,
     pub(crate) ids: Vec<u32>,
     pub(crate) factors: Vec<[Factor; 3]>,
-    runs: Vec<Vec<Run>>,
+    pub(crate) runs: Vec<Vec<Run>>,
     /// Values that are added at a site in this pass, row by row.
-    injected: Vec<(SiteId, Buf)>,
+    pub(crate) injected: Vec<(SiteId, Buf)>,
     /// Sites whose gradient somebody wants, and what arrived.
-    watched: Vec<(SiteId, Buf)>,
+    pub(crate) watched: Vec<(SiteId, Buf)>,
     objective: f64,
     records: Vec<(f64, f64)>,
     touched: Vec<bool>,
@@ -166,7 +95,7 @@ impl<'a> Tape<'a> {
         ws.reset();
         ws.touched.clear();
         ws.touched.resize(layout.tensors().len(), false);
-        compile_factors(ws, plan, shard);
+        factors::compile(ws, plan, shard);
         Tape { ws, layout, params, grads, plan, rows: shard.rows }
     }
 
@@ -258,84 +187,6 @@ impl<'a> Tape<'a> {
         let mut buf = self.ws.pool.take(rows * cols);
         fill(&mut buf);
         self.push("input", rows, cols, buf, false)
-    }
-
-    /// Marks a variable as standing at a site, applying the forward side of its routes in place.
-    /// Only for a variable nobody has read yet; operations with a `site` argument call it.
-    pub(crate) fn mark_site(&mut self, v: Var, site: SiteId) {
-        self.ws.vars[v.0].site = Some(site);
-        // A watched gradient has to arrive, also where nothing upstream can be trained.
-        self.ws.vars[v.0].needs |= self.training() && self.ws.watched.iter().any(|(s, _)| *s == site);
-        let cols = self.ws.vars[v.0].cols;
-        let mut value = std::mem::take(&mut self.ws.vars[v.0].value);
-        self.scale_site(&mut value, cols, site, Kind::Forward);
-        if self.needs(v) && self.plan.needs_before(site) {
-            let mut before = self.ws.pool.take(value.len());
-            before.copy_from_slice(&value);
-            self.ws.vars[v.0].before = before;
-        }
-        self.plan.edit_value(site, &mut value, cols);
-        for (_, delta) in self.ws.injected.iter().filter(|(s, _)| *s == site) {
-            assert_eq!(delta.len(), value.len(), "what is added at a site has its shape");
-            simd::add(&mut value, delta);
-        }
-        self.ws.vars[v.0].value = value;
-    }
-
-    /// Adds `delta` (row-major, the shape of the site's activation) to what leaves `site` in this
-    /// pass, after routes and interventions. Call it before the network writes itself onto the tape.
-    pub fn inject(&mut self, site: SiteId, delta: &[f32]) {
-        let mut buf = self.ws.pool.take(delta.len());
-        buf.copy_from_slice(delta);
-        self.ws.injected.push((site, buf));
-    }
-
-    /// Keeps the gradient that arrives at `site` in the backward pass, for [`Tape::watched`]. Call it
-    /// before the network writes itself onto the tape. Under a plan that trains nothing the backward
-    /// pass ends at the lowest watched site and no weight gradient is computed.
-    pub fn watch(&mut self, site: SiteId) {
-        self.ws.watched.push((site, Buf::default()));
-    }
-
-    /// The gradient of the objective with respect to what left `site`, row-major, after
-    /// [`Tape::backward`]; `None` if the site was not watched or nothing arrived.
-    pub fn watched(&self, site: SiteId) -> Option<&[f32]> {
-        let (_, kept) = self.ws.watched.iter().find(|(s, _)| *s == site)?;
-        // Where nothing upstream can be trained, no operation may have taken the gradient.
-        if kept.is_empty() { self.at_site(site).and_then(|v| self.grad(v)) } else { Some(kept) }
-    }
-
-    /// Multiplies the columns of `buf` by the site's factors.
-    fn scale_site(&self, buf: &mut [f32], cols: usize, site: SiteId, kind: Kind) {
-        let segments = self.plan.site(site);
-        let Some(last) = segments.last() else { return };
-        let width = cols / last.range.end;
-        for seg in segments {
-            let range = seg.range.start * width..seg.range.end * width;
-            match self.factor(kind, seg.class) {
-                Factor::Unset => {}
-                Factor::One(f) if *f == 1.0 => {}
-                Factor::One(f) => {
-                    for row in buf.chunks_exact_mut(cols) {
-                        if *f == 0.0 {
-                            row[range.clone()].fill(0.0);
-                        } else {
-                            simd::scale(&mut row[range.clone()], *f);
-                        }
-                    }
-                }
-                Factor::Rows(f) => {
-                    for (row, f) in buf.chunks_exact_mut(cols).zip(f.iter()) {
-                        // Absent is absent, also where the value is not finite.
-                        if *f == 0.0 {
-                            row[range.clone()].fill(0.0);
-                        } else {
-                            simd::scale(&mut row[range.clone()], *f);
-                        }
-                    }
-                }
-            }
-        }
     }
 
     pub(crate) fn push(
@@ -439,48 +290,6 @@ impl<'a> Tape<'a> {
         self.ws.pool.give(buf);
     }
 
-    pub(crate) fn factor(&self, kind: Kind, class: Class) -> &Factor {
-        &self.ws.factors[class][kind as usize]
-    }
-
-    /// Merged runs of `segments` (or one run over `0..extent` when nothing is routed). Segments
-    /// whose factor of one of `skip` is zero for every row are left out; neighbours are merged
-    /// when they agree in `by` (`None`: always).
-    pub(crate) fn runs(
-        &mut self,
-        segments: &[Segment],
-        extent: usize,
-        by: Option<Kind>,
-        skip: &[Kind],
-    ) -> Vec<Run> {
-        let mut runs = self.ws.runs.pop().unwrap_or_default();
-        runs.clear();
-        if segments.is_empty() {
-            runs.push(Run { start: 0, end: extent, class: PLAIN });
-        }
-        for seg in segments {
-            if skip.iter().any(|k| self.factor(*k, seg.class).is(0.0)) {
-                continue;
-            }
-            if let Some(last) = runs.last_mut()
-                && last.end == seg.range.start
-                && (last.class == seg.class
-                    || by.is_none_or(|by| {
-                        same(&self.ws.factors[last.class][by as usize], self.factor(by, seg.class))
-                    }))
-            {
-                last.end = seg.range.end;
-                continue;
-            }
-            runs.push(Run { start: seg.range.start, end: seg.range.end, class: seg.class });
-        }
-        runs
-    }
-
-    pub(crate) fn done(&mut self, runs: Vec<Run>) {
-        self.ws.runs.push(runs);
-    }
-
     /// Seeds the gradient of a scalar: the step will reduce `weight * v`.
     ///
     /// # Errors
@@ -535,53 +344,5 @@ impl<'a> Tape<'a> {
             None => v.name.to_owned(),
         });
         Err(EngineError::NonFinite { place, shard })
-    }
-}
-
-fn same(a: &Factor, b: &Factor) -> bool {
-    matches!((a, b), (Factor::One(x), Factor::One(y)) if x == y)
-}
-
-/// Turns the label table into scalars where a shard allows it, and into per-row numbers elsewhere.
-fn compile_factors(ws: &mut Workspace, plan: &Plan, shard: ShardRows<'_>) {
-    // Each of the three numbers is interpolated by itself. Strength 1 must give the route, not
-    // 1 + (f - 1) with its rounding.
-    let number = |label: LabelId, class: Class, kind: Kind, s: f32| {
-        let r = plan.route(label.index(), class);
-        let mix = |f: f32| if s == 1.0 { f } else { 1.0 + s * (f - 1.0) };
-        match kind {
-            Kind::Forward => mix(r.forward),
-            Kind::Flow => mix(r.forward) * mix(r.backward),
-            Kind::Update => mix(r.update),
-        }
-    };
-    for class in 0..plan.classes() {
-        let mut three: [Factor; 3] = Default::default();
-        for kind in [Kind::Forward, Kind::Flow, Kind::Update] {
-            let at = |i: usize| {
-                let label = match shard.labels {
-                    RowLabels::One(l) => l,
-                    RowLabels::Each(ls) => ls[i],
-                };
-                number(label, class, kind, shard.strength.map_or(1.0, |s| s[i]))
-            };
-            three[kind as usize] = match shard {
-                ShardRows { labels: RowLabels::One(l), strength: None, .. } => {
-                    Factor::One(number(l, class, kind, 1.0))
-                }
-                _ if shard.rows == 0 => Factor::One(1.0),
-                _ => {
-                    let first = at(0);
-                    if (1..shard.rows).all(|i| at(i) == first) {
-                        Factor::One(first)
-                    } else {
-                        let mut buf = ws.pool.take(shard.rows);
-                        (0..shard.rows).for_each(|i| buf[i] = at(i));
-                        Factor::Rows(buf)
-                    }
-                }
-            };
-        }
-        ws.factors.push(three);
     }
 }

@@ -8,7 +8,8 @@ use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::SiteId;
 use crate::plan::PLAIN;
 use crate::simd;
-use crate::tape::{Kind, Tape, Var};
+use crate::factors::Kind;
+use crate::tape::{Tape, Var};
 
 /// Queries per block.
 const BLOCK: usize = 64;

@@ -3,7 +3,8 @@
 use crate::error::EngineError;
 use crate::layout::{ParamId, SiteId};
 use crate::simd;
-use crate::tape::{Kind, Tape, Var};
+use crate::factors::Kind;
+use crate::tape::{Tape, Var};
 
 /// Tokens `[rows]` to vectors `[rows, d]`: `table[token] + positions[row % seq]`.
 #[derive(Debug, Clone, Copy)]

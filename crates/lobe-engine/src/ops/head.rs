@@ -5,7 +5,8 @@ use crate::error::{EngineError, fits, same};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
 use crate::simd;
-use crate::tape::{Factor, Kind, Tape, Var};
+use crate::factors::{Factor, Kind};
+use crate::tape::{Tape, Var};
 
 /// Rows whose logits exist at a time.
 const CHUNK: usize = 256;

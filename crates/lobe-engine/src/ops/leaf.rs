@@ -2,7 +2,8 @@
 
 use crate::layout::ParamId;
 use crate::simd;
-use crate::tape::{Factor, Kind, Tape, Var};
+use crate::factors::{Factor, Kind};
+use crate::tape::{Tape, Var};
 
 /// A copy of a tensor whose gradient flows into the tensor.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,8 @@ use crate::error::{EngineError, fits, same};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::{ParamId, SiteId};
 use crate::simd;
-use crate::tape::{Factor, Kind, Tape, Var};
+use crate::factors::{Factor, Kind};
+use crate::tape::{Tape, Var};
 
 /// Activation applied to `x W + b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,8 @@
 use crate::error::{EngineError, same};
 use crate::layout::ParamId;
 use crate::simd;
-use crate::tape::{Kind, Tape, Var};
+use crate::factors::Kind;
+use crate::tape::{Tape, Var};
 
 /// `y = (x - mean) / sqrt(var + eps) * gain + shift`; RMS norm has no mean and usually no shift.
 #[derive(Debug, Clone, Copy)]

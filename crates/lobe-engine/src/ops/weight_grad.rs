@@ -1,9 +1,10 @@
 //! The gradient of a weight matrix, with what a route makes unnecessary left out.
 
+use crate::factors::{Factor, Kind, Run};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
 use crate::simd;
-use crate::tape::{Factor, Kind, Run, Tape};
+use crate::tape::Tape;
 
 impl Tape<'_> {
     /// `grad(w) += update ∘ xᵀ du` with x `[rows, k]`, du `[rows, n]` and w `[k, n]`.

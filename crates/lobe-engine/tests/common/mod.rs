@@ -1,7 +1,9 @@
 //! What the integration tests share: one pass over a closure, and random numbers.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use lobe_core::{JointKind, Key, LabelSet, RETAIN, RouteTable, Selection};
+pub(crate) mod steps;
+
+use lobe_core::{FORGET, JointKind, Key, LabelId, LabelSet, RETAIN, Route, RouteTable, Selection, Target};
 use lobe_engine::ops::attention::AttentionSpec;
 use lobe_engine::ops::head::{HeadSpec, RowWeights};
 use lobe_engine::ops::linear::{Act, LinearSpec};
@@ -342,4 +344,35 @@ impl Batch {
         let take = |x: &[u32]| sequences.iter().flat_map(|s| x[s * SEQ..(s + 1) * SEQ].to_vec()).collect();
         Batch { tokens: take(&self.tokens), targets: take(&self.targets) }
     }
+}
+
+/// Networks of several shapes.
+pub(crate) const SHAPES: [(&str, Shape); 5] = [
+    ("gelu", Shape::GPT),
+    ("relu, tied", Shape { act: Act::Relu, tied: true, ..Shape::GPT }),
+    ("silu, grouped", Shape { act: Act::Silu, kv_heads: 2, ..Shape::GPT }),
+    ("identity, window", Shape { act: Act::Identity, window: Some(2), ..Shape::GPT }),
+    ("gated, rotary", Shape { gated: true, rotary: Some(100.0), kv_heads: 2, ..Shape::GPT }),
+];
+
+/// A table with one route for forget data at the region.
+pub(crate) fn forget(route: Route) -> RouteTable {
+    RouteTable::plain().with(FORGET, Target::Region(0), route)
+}
+
+/// Rows of forget data.
+pub(crate) fn uniform(rows: usize) -> ShardRows<'static> {
+    ShardRows::uniform(rows, FORGET)
+}
+
+/// Tolerance for gradients that differ only in the order of f32 sums.
+pub(crate) fn close(what: &str, got: &Pass, want: &Pass) {
+    assert_close(&format!("{what}: output"), &got.out, &want.out, 1e-5, 1e-5);
+    let top = want.grads.iter().fold(1.0, |a: f32, g| a.max(g.abs()));
+    assert_close(&format!("{what}: gradients"), &got.grads, &want.grads, 1e-4, 2e-6 * top);
+}
+
+/// Labels row by row, not in blocks.
+pub(crate) fn mixed(rows: usize) -> Vec<LabelId> {
+    integers("labels", rows, 3).into_iter().map(|l| LabelId(l as u8)).collect()
 }

@@ -11,7 +11,7 @@ use crate::error::LabError;
 use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
 use crate::recipe::Stage;
 
-/// Held-out examples per label that are evaluated along the way.
+/// At most so many held-out examples per label are evaluated along the way.
 const EVALUATED: usize = 200;
 /// Gradient lanes of an attack.
 pub(super) const LANES: usize = 2;
@@ -56,7 +56,7 @@ impl<'a> Desk<'a> {
             victim: work.parent(c, stage)?,
             original,
             cut: attack::cut(x, stage, work.arm)?,
-            eval: EvalSet::new(x, |_| true, EVALUATED),
+            eval: EvalSet::along_the_way(x, EVALUATED),
             member: None,
             base: work.base,
             name: format!("{arm}, seed {}", work.seed),

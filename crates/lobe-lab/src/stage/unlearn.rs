@@ -36,7 +36,7 @@ impl Default for UnlearnStage {
     }
 }
 
-/// Held-out examples per label that are evaluated along the way.
+/// At most so many held-out examples per label are evaluated along the way.
 const EVALUATED: usize = 100;
 
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
@@ -67,7 +67,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let state = OptimiserState::new(params.len(), optimiser(train).kind);
     let mut member = Member::new(params, plan, state, train.lanes)?;
     let driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
-    let eval = EvalSet::new(x, |_| true, EVALUATED);
+    let eval = EvalSet::along_the_way(x, EVALUATED);
     let goal = match method.stop_within() {
         Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),
         None => None,
