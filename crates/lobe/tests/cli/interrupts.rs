@@ -58,7 +58,7 @@ fn an_interrupted_run_saves_and_goes_on_to_the_same_bytes() {
     place.wait_for("stopped/stages/train/oracle.0/metrics.jsonl");
     std::thread::sleep(Duration::from_millis(30));
     let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    interrupt(&id);
     let mut child = child;
     assert_eq!(child.wait().unwrap().code(), Some(75));
     let manifest: serde_json::Value = serde_json::from_slice(&place.read("stopped/manifest.json")).unwrap();
@@ -71,4 +71,28 @@ fn an_interrupted_run_saves_and_goes_on_to_the_same_bytes() {
     place.lobe(&["report", "stopped"]).ends(0);
     place.lobe(&args).ends(0);
     same(expected, &place.outcome("stopped"));
+}
+
+#[test]
+fn a_second_interrupt_stops_at_once() {
+    let place = Place::new();
+    place.write("tiny.toml", TINY);
+    // Steps and checkpoints long enough for the second interrupt to come before they are over.
+    let mut args = vec!["run", "tiny.toml", "--out", "twice", "--quiet", "--set", OFTEN];
+    for set in ["model.layers=4", "model.width=256", "model.heads=4", "model.mlp=1024", "train.steps=1000"] {
+        args.extend(["--set", set]);
+    }
+    let mut child = place.start(&args);
+    place.wait_for("twice/stages/train/oracle.0/metrics.jsonl");
+    let id = child.id().to_string();
+    interrupt(&id);
+    std::thread::sleep(Duration::from_millis(20));
+    interrupt(&id);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Nothing half-written is in the way of a report.
+    place.lobe(&["report", "twice"]).ends(0);
+}
+
+fn interrupt(id: &str) {
+    assert!(Command::new("kill").args(["-INT", id]).status().unwrap().success());
 }
