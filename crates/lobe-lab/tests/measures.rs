@@ -1,8 +1,10 @@
 //! The measuring stage through a whole run: agreement with the control, gradients by region, leakage.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use lobe_lab::LabError;
 use lobe_lab::exec::{Options, Silent, resolve, run};
 use lobe_lab::recipe::Written;
 
@@ -48,14 +50,19 @@ do = "measure"
 "#;
 
 fn results(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    go(text, dir.path(), false).unwrap();
+    std::fs::read_to_string(dir.path().join("results.csv")).unwrap()
+}
+
+/// Runs a recipe; with `stop` it is interrupted before the first stage.
+fn go(text: &str, out: &Path, stop: bool) -> Result<(), LabError> {
     let written = Written::from_str("measures.toml", text).unwrap();
     let (recipe, derived) = resolve(&written).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let stop = AtomicBool::new(false);
+    let stop = AtomicBool::new(stop);
     let options =
         Options { threads: 2, stop: &stop, progress: &Silent, command: String::new(), build: String::new() };
-    run(&written, &recipe, &derived, dir.path(), &options).unwrap();
-    std::fs::read_to_string(dir.path().join("results.csv")).unwrap()
+    run(&written, &recipe, &derived, out, &options)
 }
 
 /// Values of (stage, arm, label, metric) without a step, one per seed.
@@ -111,4 +118,74 @@ fn what_is_switched_off_is_not_measured() {
     let csv = results(&off);
     assert!(!csv.contains("control_kl") && !csv.contains("gradient_region"));
     assert!(csv.contains("undiscovered_targets"));
+}
+
+const RELEARN: &str = r#"
+[[stage]]
+do = "relearn"
+lrs = [1e-2]
+steps = 4
+batch = 4
+eval_every = 2
+"#;
+
+#[test]
+fn a_changed_recipe_shows_nothing_of_what_was_measured_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let short = RECIPE.replace("steps = 60", "steps = 4");
+    go(&short, dir.path(), false).unwrap();
+    let csv = || std::fs::read_to_string(dir.path().join("results.csv")).unwrap();
+    assert!(csv().lines().count() > 20);
+    assert!(dir.path().join("activity.json").exists());
+    let other = short.replace("lr = 1e-2", "lr = 2e-2");
+    assert!(matches!(go(&other, dir.path(), true), Err(LabError::Interrupted)));
+    assert_eq!(csv().lines().count(), 1, "{}", csv());
+    let activity = std::fs::read_to_string(dir.path().join("activity.json")).unwrap();
+    assert!(!activity.contains("sgtm"), "{activity}");
+    // The old recipe finds its work again.
+    go(&short, dir.path(), true).unwrap_err();
+    assert!(csv().lines().count() > 20);
+}
+
+#[test]
+fn a_measure_follows_every_model_it_looks_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let two = |how: &str| {
+        let first = format!(
+            "do = \"ablate\"\nhow = \"{how}\"\n[[stage]]\ndo = \"ablate\"\nname = \"later\"\nfrom = \"train\""
+        );
+        RECIPE.replace("steps = 60", "steps = 12").replace("do = \"ablate\"", &first)
+    };
+    let loss = |how: &str| {
+        go(&two(how), dir.path(), false).unwrap();
+        let csv = std::fs::read_to_string(dir.path().join("results.csv")).unwrap();
+        values(&csv, ["ablate", "sgtm", "forget", "loss"])
+    };
+    assert_ne!(loss("zero"), loss("reinit"), "the first cut is not the last one's parent");
+}
+
+#[test]
+fn of_two_measures_the_later_counts() {
+    let text = RECIPE.replace("steps = 60", "steps = 4");
+    let twice = text.replace(
+        "do = \"measure\"",
+        "do = \"measure\"\nexamples = 2\n[[stage]]\ndo = \"measure\"\nname = \"all\"",
+    );
+    let (once, twice) = (results(&text), results(&twice));
+    let loss = |csv: &str| values(csv, ["train", "baseline", "forget", "loss"]);
+    assert_eq!(loss(&twice), loss(&once));
+}
+
+#[test]
+fn an_attack_is_compared_on_its_own_label_and_its_own_tokens() {
+    let csv = results(&format!("{}{RELEARN}", RECIPE.replace("steps = 60", "steps = 30")));
+    for arm in ["baseline", "oracle", "sgtm"] {
+        let target = values(&csv, ["relearn", arm, "forget", "steps_target"]);
+        assert_eq!(target, values(&csv, ["relearn", "baseline", "forget", "attack_start"]), "{arm}");
+    }
+    let retain = RELEARN.replace("lrs", "label = \"retain\"\nlrs");
+    let csv = results(&format!("{}{retain}", RECIPE.replace("steps = 60", "steps = 30")));
+    let compared = csv.lines().filter(|l| l.starts_with("relearn,") && l.contains(",forget,"));
+    assert!(compared.clone().all(|l| !l.contains("recovery") && !l.contains("steps_target")));
+    assert_eq!(values(&csv, ["relearn", "sgtm", "retain", "steps_target"]).len(), 2);
 }

@@ -259,7 +259,7 @@ fn a_search_that_runs_every_token_finds_the_best_one() {
     let trial = run("prefix", &params, &mut desk).remove(0);
     let losses = |v: u32| {
         let victim = desk.victim.clone();
-        desk.losses_after(&victim, &[v]).unwrap()[0].unwrap()
+        desk.losses_after(&victim, &[v], 1).unwrap()[0].unwrap()
     };
     let best = (0..VOCAB as u32).map(losses).fold(f64::INFINITY, f64::min);
     assert!(close(extra(&trial, "prefix_loss_after"), best), "{trial:?} {best}");
@@ -293,7 +293,7 @@ fn the_swap_that_is_run_is_the_one_that_the_gradient_promises() {
         let g = row(&gradient, start);
         let promise = |v: usize| row(&victim, v).iter().zip(&g).map(|(e, g)| e * g).sum::<f32>();
         let best = (0..VOCAB).min_by(|a, b| promise(*a).total_cmp(&promise(*b))).unwrap();
-        let after = desk.losses_after(&victim, &[best as u32]).unwrap()[0].unwrap();
+        let after = desk.losses_after(&victim, &[best as u32], 1).unwrap()[0].unwrap();
         assert!(close(extra(trial, "prefix_loss_before"), before));
         assert!(close(forget(trial), after.min(before)), "{before} {after} {trial:?}");
         seen += 1;

@@ -132,8 +132,8 @@ impl Bench for Rig {
         self.seen.push(params.to_vec());
         self.desk.losses(params, plan)
     }
-    fn losses_after(&mut self, params: &[f32], prefix: &[u32]) -> Result<Losses, BenchError> {
-        self.desk.losses_after(params, prefix)
+    fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
+        self.desk.losses_after(params, prefix, room)
     }
     fn activations(
         &mut self,
@@ -237,6 +237,7 @@ fn silly_parameters_are_refused_with_their_key() {
         ("held-out-facts", json!({ "eval_every": 0 }), "eval_every"),
         ("few-shot", json!({ "examples": [0] }), "examples"),
         ("relearn", json!({ "rank": 5000 }), "rank"),
+        ("held-out-facts", json!({ "rank": 2 }), "rank"),
         ("few-shot", json!({ "retain_share": 1.0 }), "retain_share"),
         ("quantise", json!({ "bits": [1] }), "bits"),
         ("quantise", json!({ "bits": [32] }), "bits"),

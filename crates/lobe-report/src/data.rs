@@ -334,8 +334,10 @@ impl RunData {
     /// Share of the gap between baseline and control that each seed of `arm` closed: as measured,
     /// or from the losses.
     pub fn gap_closed(&self, arm: &str) -> Vec<(u64, f64)> {
-        let measured = self.ordered().into_iter().rev().find(|(q, _)| q.metric == "gap_closed");
-        let measured = measured.map_or_else(Vec::new, |(_, m)| m.finals(arm));
+        // A cut may not be the last thing that was done to the model.
+        let last = self.before_after(arm, "loss").map(|(_, last)| last);
+        let measured = last.and_then(|stage| self.measured(stage, "gap_closed", "forget"));
+        let measured = measured.map_or_else(Vec::new, |m| m.finals(arm));
         let (Some(baseline), Some(control), true) = (self.baseline(), self.control(), measured.is_empty())
         else {
             return measured;
@@ -353,7 +355,7 @@ impl RunData {
 
 /// Reading order of the metrics every run has; others follow by name.
 fn metric_rank(metric: &str) -> usize {
-    const ORDER: [&str; 24] = [
+    const ORDER: [&str; 25] = [
         "loss",
         "calibrated_loss",
         "accuracy",
@@ -366,6 +368,7 @@ fn metric_rank(metric: &str) -> usize {
         "relearn_loss",
         "steps_to_baseline",
         "steps_budget",
+        "steps_target",
         "leakage",
         "control_agreement",
         "control_kl",

@@ -24,6 +24,7 @@ mod matrix;
 mod palette;
 mod ranking;
 pub mod record;
+mod returns;
 pub mod stats;
 mod svg;
 mod tables;
@@ -33,5 +34,5 @@ pub mod verdict;
 
 pub use data::{Activity, Measured, Point, Quantity, RunData, Timing};
 pub use error::ReportError;
-pub use manifest::{Arm, Derived, Manifest, Reference, Stage};
+pub use manifest::{Arm, Derived, Manifest, Reference, Stage, readable};
 pub use targets::{Target, Targets};

@@ -15,6 +15,10 @@ use crate::{ReportError, csv};
 const LIMIT: u64 = 256 << 20;
 /// Most different arms, stages or labels, so that a hostile file cannot ask for a gigabyte of HTML.
 const MOST_NAMES: usize = 256;
+/// Most seeds of one arm.
+const MOST_SEEDS: usize = 1000;
+/// Most entries of `activity.json`.
+const MOST_ACTIVITY: usize = 20_000;
 /// Most different quantities.
 const MOST_QUANTITIES: usize = 20_000;
 /// Numbers beyond this are not measurements, and arithmetic on them would overflow.
@@ -240,6 +244,9 @@ impl Rows<'_> {
         }
         let seeds = measured.by_arm.entry(arm.to_owned()).or_default();
         seeds.entry(seed).or_default().push(point);
+        if seeds.len() > MOST_SEEDS {
+            return Err(ReportError::content(file, line, format!("more than {MOST_SEEDS} seeds")));
+        }
         Ok(())
     }
 
@@ -304,6 +311,9 @@ fn activity(run: &mut RunData, text: &str) -> Result<(), ReportError> {
         if a.mean_abs.iter().flatten().flatten().any(|v| !(0.0..=HUGE).contains(v)) {
             return wrong("a mean absolute activation is negative or beyond 1e30".into());
         }
+    }
+    if whole.regions.len() > MOST_ACTIVITY {
+        return Err(ReportError::content(file, 1, format!("more than {MOST_ACTIVITY} entries")));
     }
     run.activity = whole.regions;
     Ok(())

@@ -119,12 +119,18 @@ const LONGEST: usize = 400;
 
 /// `raw` without control characters and without marks that reorder text: both could make a
 /// terminal or a page show something else than what is there.
-pub(crate) fn clean(raw: &str) -> String {
+pub fn readable(raw: &str) -> String {
     let bad = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    raw.chars().take(LONGEST).map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
+    raw.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// [`readable`], and no longer than a name may be.
+pub(crate) fn clean(raw: &str) -> String {
+    let short: String = raw.chars().take(LONGEST).collect();
+    readable(&short)
 }
 
 pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

@@ -6,9 +6,9 @@
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, interval, number};
+use crate::returns::{Return, forgotten};
 use crate::stats::{self, Summary};
 use crate::targets::Targets;
-use crate::verdict::{Return, forgotten};
 
 /// First line of every record that [`render`] wrote.
 pub const MARK: &str = "<!-- Written by `lobe record`; do not edit. -->";
@@ -318,21 +318,32 @@ fn inline(text: &str) -> String {
     out
 }
 
-/// A command without the absolute paths of the machine it ran on: only their last name stays.
+/// A command without the absolute paths of the machine it ran on: only their last name stays. A path begins
+/// after a space, a quote, a bracket, `=` or a comma, and ends at the quote it began with, or else at a
+/// space, a bracket, a comma or another quote.
 fn portable(command: &str) -> String {
-    let word = |w: &str| {
-        let (key, value) = w.split_once('=').unwrap_or(("", w));
-        let quote = |c: char| matches!(c, '"' | '\'');
-        let bare = value.trim_matches(quote);
-        let drive =
-            bare.len() > 2 && bare.as_bytes()[1] == b':' && matches!(bare.as_bytes()[2], b'/' | b'\\');
-        if !(bare.starts_with('/') || drive) {
-            return w.to_owned();
+    let chars: Vec<char> = command.chars().collect();
+    let (mut out, mut i) = (String::new(), 0);
+    while i < chars.len() {
+        let before = if i == 0 { ' ' } else { chars[i - 1] };
+        let starts = " \"'=[({,".contains(before);
+        let drive = chars
+            .get(i..i + 3)
+            .is_some_and(|c| c[0].is_ascii_alphabetic() && c[1] == ':' && matches!(c[2], '/' | '\\'));
+        if !starts || !(chars[i] == '/' || drive) {
+            out.push(chars[i]);
+            i += 1;
+            continue;
         }
-        let last = bare.rsplit(['/', '\\']).find(|p| !p.is_empty()).unwrap_or("");
-        format!("{}…/{last}", if key.is_empty() { String::new() } else { format!("{key}=") })
-    };
-    command.split(' ').map(word).collect::<Vec<_>>().join(" ")
+        let quoted = matches!(before, '"' | '\'');
+        let ends = |c: &char| if quoted { *c == before } else { " \"'])},".contains(*c) };
+        let length = chars[i..].iter().position(ends).unwrap_or(chars.len() - i);
+        let path: String = chars[i..i + length].iter().collect();
+        let last = path.rsplit(['/', '\\']).find(|p| !p.is_empty()).unwrap_or("");
+        out.push_str(&format!("…/{last}"));
+        i += length;
+    }
+    out
 }
 
 fn section(out: &mut String, title: &str, header: &[String], rows: &[Vec<String>]) {
@@ -357,9 +368,12 @@ mod tests {
     #[test]
     fn commands_lose_the_machine() {
         let said = portable(
-            "lobe run recipes/x.toml --set data.dir=/some/where/data/ --out /tmp/a --set t='/x y' --n=3",
+            "lobe run recipes/x.toml --set data.dir=/some/where/data/ --out '/home/my name/a' --set t='/x y' --n=3",
         );
-        assert_eq!(said, "lobe run recipes/x.toml --set data.dir=…/data --out …/a --set t=…/x y' --n=3");
+        assert_eq!(said, "lobe run recipes/x.toml --set data.dir=…/data --out '…/a' --set t='…/x y' --n=3");
+        let said =
+            portable("lobe run x --set 'data.sources=[{path=\"/home/me/a.txt\"}, {path = \"b/c\"}]' -n 1/2");
+        assert_eq!(said, "lobe run x --set 'data.sources=[{path=\"…/a.txt\"}, {path = \"b/c\"}]' -n 1/2");
         assert_eq!(portable("C:\\bin\\lobe run a"), "…/lobe run a");
     }
 

@@ -3,7 +3,7 @@
 use crate::RunData;
 use crate::data::{Measured, Quantity, paired_summary, summary};
 use crate::format::{MISSING, difference, interval, number};
-use crate::verdict::Return;
+use crate::returns::Return;
 
 /// Most rows of one table; nobody reads further, and `results.csv` has them all.
 const MOST_ROWS: usize = 1000;

@@ -7,9 +7,10 @@ use crate::figures;
 use crate::format::{MISSING, number, share, shorten};
 use crate::matrix::{Matrix, RETAIN_TOLERANCE};
 use crate::ranking;
+use crate::returns::forgotten;
 use crate::stats::mean;
 use crate::tables::{self, Table};
-use crate::verdict::{forgotten, verdict};
+use crate::verdict::verdict;
 
 /// What the output may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! The result in words, generated from the numbers.
 //!
-//! Two rules hold for every sentence: without a control arm that never had the capability nothing
-//! is called removed, and two arms whose intervals overlap are not called different.
+//! Three rules hold for every sentence: without a control arm that never had the capability nothing
+//! is called removed; two arms whose intervals overlap are neither called different nor the same; and
+//! one seed is not judged.
 
 use crate::RunData;
-use crate::data::{Measured, paired_summary, summary};
+use crate::data::{paired_summary, summary};
 use crate::format::{difference, interval, number, percent_interval, share_interval};
-use crate::matrix::{Group, Matrix, RETAIN_TOLERANCE, Standing, Worst, standing};
+use crate::matrix::{Group, Matrix, RETAIN_TOLERANCE, Row, Standing, Worst, standing};
+use crate::returns::{Against, Return, relearning};
 use crate::stats::Summary;
 
 /// The result of a run in plain language.
@@ -31,73 +33,6 @@ pub struct ArmVerdict {
     pub conclusion: String,
 }
 
-/// How long an attack took to bring the baseline's loss back.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Return {
-    /// Steps of the seeds that came back.
-    pub(crate) reached: Vec<(u64, f64)>,
-    /// Seeds that were attacked.
-    pub(crate) attacked: Vec<u64>,
-    /// Steps the attack had.
-    pub(crate) budget: Option<f64>,
-}
-
-impl Return {
-    pub(crate) fn of(run: &RunData, stage: &str, arm: &str) -> Option<Return> {
-        let loss = run.attack_metric(stage);
-        let label = |metric| forgotten(run, stage, metric);
-        let seeds = |m: Option<&Measured>| m.map_or_else(Vec::new, |m| m.finals(arm));
-        let reached = seeds(label("steps_to_baseline"));
-        let budget = seeds(label("steps_budget"));
-        let curves = seeds(label(&loss));
-        let mut attacked: Vec<u64> = reached.iter().chain(&budget).chain(&curves).map(|(s, _)| *s).collect();
-        attacked.sort_unstable();
-        attacked.dedup();
-        let budget = budget.iter().map(|(_, v)| *v).reduce(f64::max);
-        let last_step = || {
-            let curves = label(&loss)?.curves(arm);
-            curves.iter().filter_map(|(_, c)| Some(c.last()?.0)).reduce(f64::max)
-        };
-        (!attacked.is_empty()).then(|| Return { reached, attacked, budget: budget.or_else(last_step) })
-    }
-
-    fn at(&self, seed: u64) -> Option<f64> {
-        self.reached.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v)
-    }
-
-    /// Seeds that both were attacked on and where the order is known, and on how many of them
-    /// `self` came back sooner. A seed that never came back is later than any that did.
-    fn sooner(&self, other: &Return) -> (usize, usize) {
-        let both = self.attacked.iter().filter(|s| other.attacked.contains(s));
-        both.fold((0, 0), |(sooner, known), seed| match (self.at(*seed), other.at(*seed)) {
-            (None, None) => (sooner, known),
-            (Some(a), Some(b)) => (sooner + usize::from(a < b), known + 1),
-            (a, _) => (sooner + usize::from(a.is_some()), known + 1),
-        })
-    }
-
-    /// `310 steps [280, 340]`, with what is missing said.
-    pub(crate) fn words(&self) -> String {
-        let (k, n) = (self.attacked.len() - self.reached.len().min(self.attacked.len()), self.attacked.len());
-        let budget = self.budget.map_or_else(|| "the budget".into(), |b| format!("{} steps", number(b)));
-        match summary(&self.reached) {
-            None => format!("not reached within {budget} in {k} of {n} seeds"),
-            Some(s) if k == 0 => format!("{} steps", interval(&s)),
-            Some(s) => {
-                format!(
-                    "{} steps where reached; not reached within {budget} in {k} of {n} seeds",
-                    interval(&s)
-                )
-            }
-        }
-    }
-}
-
-/// A quantity of an attack stage: of the label `forget`, or of whatever label it has.
-pub(crate) fn forgotten<'a>(run: &'a RunData, stage: &str, metric: &str) -> Option<&'a Measured> {
-    run.measured(stage, metric, run.target(stage, metric)?)
-}
-
 /// Puts the run into words.
 pub fn verdict(run: &RunData) -> Verdict {
     let matrix = matrix(run);
@@ -118,9 +53,11 @@ pub fn verdict(run: &RunData) -> Verdict {
     Verdict { summary, caveats: caveats(run, arms.is_empty()), arms }
 }
 
-/// The matrix, where several attacks make one.
+/// The matrix, where several attacks make one, or one whose axis is not steps.
 fn matrix(run: &RunData) -> Option<&Matrix> {
-    run.matrix().filter(|m| m.attacks.len() > 1)
+    let stepped =
+        |m: &Matrix| run.arms().iter().any(|a| Return::of(run, &m.attacks[0].stage, &a.name).is_some());
+    run.matrix().filter(|m| m.attacks.len() > 1 || !stepped(m))
 }
 
 /// All arms under all attacks in a few sentences.
@@ -128,17 +65,17 @@ fn overview(run: &RunData, m: &Matrix) -> Vec<String> {
     let ranked: Vec<_> = m.ranked().into_iter().filter(|(r, _)| r.group != Group::Reference).collect();
     let Some((best, worst)) = ranked.iter().find(|(r, _)| !r.damaged) else { return Vec::new() };
     let arms = if ranked.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", ranked.len()) };
+    let attacks =
+        if m.attacks.len() == 1 { "1 attack".to_owned() } else { format!("{} attacks", m.attacks.len()) };
     let mut out = vec![format!(
-        "{arms} met {} attacks. The most robust is {}: at worst ({}) its recovery is {}.",
-        m.attacks.len(),
-        best.arm,
-        m.column(worst.column),
-        share_interval(&worst.recovery)
+        "{arms} met {attacks}{}. {}",
+        fewer(&ranked, m.attacks.len()),
+        first(m, &ranked, best, worst)
     )];
     let broken = ranked.iter().filter(|(r, _)| r.damaged).count();
     if let Some(control) = run.control() {
         let judged = |s| {
-            let same = |r: &&(&crate::matrix::Row, Worst)| {
+            let same = |r: &&(&Row, Worst)| {
                 !r.0.damaged && m.beside(r.0, control).is_some_and(|(a, b)| standing(&a, &b) == Some(s))
             };
             ranked.iter().filter(same).count()
@@ -158,6 +95,34 @@ fn overview(run: &RunData, m: &Matrix) -> Vec<String> {
         }
     }
     out
+}
+
+/// That some arms met fewer attacks than there are.
+fn fewer(ranked: &[(&Row, Worst)], attacks: usize) -> String {
+    match ranked.iter().filter(|(r, _)| r.attacks() < attacks).count() {
+        0 => String::new(),
+        n => format!(", {n} of them not all"),
+    }
+}
+
+/// Which arm is ahead of all others, if one is: it met what each of them met, and its whole interval
+/// lies below theirs.
+fn first(m: &Matrix, ranked: &[(&Row, Worst)], best: &Row, worst: &Worst) -> String {
+    let at_worst =
+        format!("({}) its recovery is {}", m.column(worst.column), share_interval(&worst.recovery));
+    let others: Vec<&Row> =
+        ranked.iter().map(|(r, _)| *r).filter(|r| !r.damaged && r.arm != best.arm).collect();
+    let ahead = |other: &&&Row| {
+        let both = best.worst_beside(other).zip(other.worst_beside(best));
+        both.is_some_and(|(a, b)| standing(&a, &b) == Some(Standing::Beats))
+    };
+    let behind = others.iter().filter(ahead).count();
+    if behind == others.len() {
+        return format!("The most robust is {}: at worst {at_worst}.", best.arm);
+    }
+    let open = others.len() - behind;
+    let them = if open == 1 { "1 other".to_owned() } else { format!("{open} others") };
+    format!("The lowest worst case is that of {}: {at_worst}; {them} cannot be told from it.", best.arm)
 }
 
 fn caveats(run: &RunData, nothing: bool) -> Vec<String> {
@@ -299,7 +264,7 @@ fn worst_conclusion(run: &RunData, name: &str, gap: Gap, judged: Option<Standing
             RETAIN_TOLERANCE * 100.0
         ),
         Some(Standing::Alike) => format!(
-            "As far as this can tell it was removed: what comes back cannot be told from what {control} learns."
+            "What comes back cannot be told from what {control} learns: no sign that it is only hidden, and no proof that it is gone."
         ),
         Some(Standing::Beats) => {
             format!("As far as these attacks can tell it was removed: less comes back than {control} learns.")
@@ -319,16 +284,20 @@ enum Gap {
     Closed(Summary),
     /// Not measured.
     Unknown,
-    /// Baseline and control cannot be told apart, so a share of their difference means nothing.
+    /// The control is no worse than the baseline, so a share of their difference means nothing.
     None,
+    /// It is, but the interval of the difference reaches 0.
+    Unclear,
 }
 
 fn gap(run: &RunData, name: &str) -> Gap {
     let (Some(baseline), Some(control)) = (run.baseline(), run.control()) else { return Gap::Unknown };
     let [low, high] = [baseline, control].map(|a| run.before(a, "loss", "forget"));
     let width = paired_summary(&high, &low);
-    if width.is_some_and(|w| w.interval.map_or(w.mean, |i| i.0) <= 0.0) {
-        return Gap::None;
+    match width {
+        Some(w) if w.mean <= 0.0 => return Gap::None,
+        Some(w) if w.interval.is_some_and(|i| i.0 <= 0.0) => return Gap::Unclear,
+        _ => {}
     }
     summary(&run.gap_closed(name)).map_or(Gap::Unknown, Gap::Closed)
 }
@@ -351,53 +320,6 @@ fn retain_cost(run: &RunData, name: &str, unit: &str) -> Option<String> {
     })
 }
 
-/// How an arm's return compares with the control's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Against {
-    Sooner,
-    Alike,
-    Later,
-}
-
-fn relearning(run: &RunData, stage: &str, own: &Return) -> (String, Option<Against>) {
-    let came = match own.reached.len() {
-        0 => format!("Attack {stage}: the baseline's loss was {}", own.words()),
-        _ => format!("Attack {stage} brought it back to the baseline's loss: {}", own.words()),
-    };
-    let Some((control, other)) = run.control().and_then(|c| Some((c, Return::of(run, stage, c)?))) else {
-        return (format!("{came}."), None);
-    };
-    let base = format!("{came}; {control}: {}.", other.words());
-    let (sooner, known) = own.sooner(&other);
-    let overlap = summary(&own.reached).zip(summary(&other.reached)).and_then(|(a, b)| a.overlaps(&b));
-    if known == 0 {
-        return (
-            format!("{base} Neither came back, so the attack does not tell them apart."),
-            Some(Against::Alike),
-        );
-    }
-    let complete = own.reached.len() == own.attacked.len() && other.reached.len() == other.attacked.len();
-    let all = if known == 1 { "the one seed".to_owned() } else { format!("all {known} seeds") };
-    let any = if known == 1 { "the one seed".to_owned() } else { format!("any of {known} seeds") };
-    let (tail, judged) = match (overlap, sooner) {
-        (Some(true), k) if complete => (
-            format!(
-                " The intervals overlap (sooner than {control} in {k} of {known} seeds): this run does not tell them apart."
-            ),
-            Against::Alike,
-        ),
-        (_, k) if k == known => (format!(" That is sooner than {control} in {all}."), Against::Sooner),
-        (_, 0) => (format!(" That is no sooner than {control} in {any}."), Against::Later),
-        (_, k) => (
-            format!(
-                " That is sooner than {control} in {k} of {known} seeds: this run does not tell them apart."
-            ),
-            Against::Alike,
-        ),
-    };
-    (base + &tail, Some(judged))
-}
-
 fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
     let Some(control) = run.control() else {
         return "Without a control arm this run cannot say whether the capability is gone or hidden.".into();
@@ -410,6 +332,11 @@ fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
         Gap::None => {
             return format!(
                 "{control} is no worse at it than the baseline, so there was nothing to be removed."
+            );
+        }
+        Gap::Unclear => {
+            return format!(
+                "{control} cannot be told to be worse at it than the baseline, so nothing is said to be removed."
             );
         }
     };
@@ -425,13 +352,15 @@ fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
     if gap.mean < ENOUGH {
         return "The gap was closed by too uncertain a share to say whether it was removed.".into();
     }
-    match (attacks, judged.contains(&Against::Alike)) {
-        ([], _) => "No attack tried to bring it back, so nothing tells removed from hidden.".into(),
+    match attacks {
+        [] => "No attack tried to bring it back, so nothing tells removed from hidden.".into(),
         _ if judged.is_empty() => {
-            format!("{control} was not attacked, so nothing tells removed from hidden.")
+            format!(
+                "It was not compared with {control} over several seeds, so nothing tells removed from hidden."
+            )
         }
-        (_, true) => format!(
-            "As far as this can tell it was removed: its return cannot be told from {control} learning it."
+        _ if judged.contains(&Against::Alike) => format!(
+            "Its return cannot be told from {control} learning it: no sign that it is only hidden, and no proof that it is gone."
         ),
         _ => format!(
             "As far as these attacks can tell it was removed: it comes back no sooner than {control} learns it."

@@ -159,7 +159,12 @@ fn missing_steps_are_said_and_never_counted_as_numbers() {
     );
     let once = sgtm(3, |r| set_steps(r, "sgtm", &[(1, 100.0)]));
     assert!(once.contains("100 steps where reached; not reached within 500 steps in 2 of 3 seeds"), "{once}");
-    assert!(once.contains("sooner than oracle in 1 of 3 seeds: this run does not tell them apart"), "{once}");
+    assert!(
+        once.contains(
+            "The intervals overlap (sooner than oracle in 1 of 3 seeds): this run does not tell them apart"
+        ),
+        "{once}"
+    );
     let neither = sgtm(3, |r| {
         set_steps(r, "sgtm", &[]);
         set_steps(r, "oracle", &[]);
@@ -171,7 +176,7 @@ fn missing_steps_are_said_and_never_counted_as_numbers() {
 fn overlapping_intervals_are_not_called_different() {
     let text = sgtm(3, |r| set_steps(r, "sgtm", &[(0, 400.0), (1, 410.0), (2, 430.0)]));
     assert!(text.contains("The intervals overlap"), "{text}");
-    assert!(text.ends_with("its return cannot be told from oracle learning it."), "{text}");
+    assert!(text.ends_with("no sign that it is only hidden, and no proof that it is gone."), "{text}");
 }
 
 #[test]
@@ -183,7 +188,10 @@ fn a_control_that_was_not_attacked_decides_nothing() {
             }
         }
     });
-    assert!(text.ends_with("=> oracle was not attacked, so nothing tells removed from hidden."), "{text}");
+    assert!(
+        text.contains("not compared with oracle") && text.ends_with("nothing tells removed from hidden."),
+        "{text}"
+    );
 }
 
 /// Moves the final losses of `arm` by `by(seed)`.
@@ -203,11 +211,65 @@ fn shift(run: &mut RunData, stage: &str, arm: &str, by: impl Fn(u64) -> f64) {
 
 #[test]
 fn a_control_like_the_baseline_leaves_no_gap() {
-    let text = sgtm(3, |r| shift(r, "train", "oracle", |_| -2.6));
+    let text = sgtm(3, |r| shift(r, "train", "oracle", |_| -4.0));
     assert!(
         text.ends_with("oracle is no worse at it than the baseline, so there was nothing to be removed."),
         "{text}"
     );
+}
+
+#[test]
+fn a_gap_whose_interval_reaches_0_is_not_called_none() {
+    // The control is worse in two of three seeds.
+    let text = sgtm(3, |r| shift(r, "train", "oracle", |seed| if seed == 0 { -3.5 } else { 0.0 }));
+    assert!(text.contains("oracle cannot be told to be worse at it than the baseline"), "{text}");
+}
+
+#[test]
+fn a_seed_that_ran_out_of_budget_does_not_excuse_an_overlap() {
+    let text = sgtm(3, |r| {
+        set_steps(r, "sgtm", &[(0, 100.0), (1, 300.0)]);
+        set_steps(r, "oracle", &[(0, 110.0), (1, 310.0)]);
+    });
+    assert!(text.contains("The intervals overlap (sooner than oracle in 2 of 3 seeds)"), "{text}");
+    assert!(!text.contains("hidden rather than removed"), "{text}");
+}
+
+#[test]
+fn one_seed_and_an_unknown_target_are_not_judged() {
+    let text = sgtm(1, |_| {});
+    assert!(
+        text.contains("One seed: this is not judged.") && text.ends_with("tells removed from hidden."),
+        "{text}"
+    );
+    // A run that stopped before the baseline was measured: nobody knows what was to be reached.
+    let mut run = bilingual(3);
+    run.results.retain(|q, _| q.metric != "steps_target" && q.metric != "steps_to_baseline");
+    let text = words(&run);
+    assert!(!text.contains("not reached"), "{text}");
+}
+
+#[test]
+fn the_share_of_the_gap_is_that_of_the_last_model() {
+    // Coherence training after the cut brings half of it back: the measured share is the cut's.
+    let mut run = bilingual(3);
+    let cut: Vec<_> = run.results.iter().filter(|(q, _)| q.stage == "ablate" && q.metric == "loss").collect();
+    let mut after: Vec<_> = cut.into_iter().map(|(q, m)| (q.clone(), m.clone())).collect();
+    for (q, m) in &mut after {
+        q.stage = "cohere".into();
+        if q.label == "forget" {
+            for p in m.by_arm.get_mut("sgtm").unwrap().values_mut().flatten() {
+                p.value -= 1.5;
+            }
+        }
+    }
+    run.results.extend(after);
+    let at = run.manifest.stages.iter().position(|s| s.name == "ablate").unwrap();
+    let mut cohere = run.manifest.stages[at].clone();
+    (cohere.name, cohere.does) = ("cohere".into(), "cohere".into());
+    run.manifest.stages.insert(at + 1, cohere);
+    let share = |r: &RunData| r.gap_closed("sgtm").iter().map(|(_, v)| v).sum::<f64>() / 3.0;
+    assert!(share(&run) < share(&bilingual(3)) - 0.2, "{} {}", share(&run), share(&bilingual(3)));
 }
 
 #[test]

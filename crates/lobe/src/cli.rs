@@ -21,7 +21,7 @@ use crate::commands::{
   lobe explain sgtm                   what one of them does, as a table
 
 Exit codes: 0 done; 2 a recipe, an argument or a file that cannot be used; 75 interrupted after
-saving, and the same command goes on; 1 anything else."
+saving, and the same command goes on; 130 interrupted twice, at once; 1 anything else."
 )]
 pub(crate) struct Cli {
     /// What to do

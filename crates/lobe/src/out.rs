@@ -20,7 +20,7 @@ pub(crate) fn json(value: &Value) -> std::io::Result<()> {
 
 /// Writes a line to standard error. Nobody can be told if that fails.
 pub(crate) fn note(text: &str) {
-    writeln!(std::io::stderr().lock(), "{text}").ok();
+    writeln!(std::io::stderr().lock(), "{}", lobe_report::readable(text)).ok();
 }
 
 /// Whether somebody looks at standard output.

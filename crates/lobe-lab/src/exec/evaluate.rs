@@ -62,14 +62,14 @@ impl EvalSet {
         }
     }
 
-    /// What is evaluated again and again along the way: at most `most` examples of each label, and
-    /// fewer where sequences are long.
-    pub(crate) fn along_the_way(x: &Experiment, most: usize) -> EvalSet {
+    /// What is evaluated again and again along the way: at most `most` examples of each label that
+    /// `keep` accepts, and fewer where sequences are long.
+    pub(crate) fn along_the_way(x: &Experiment, keep: impl Fn(LabelId) -> bool, most: usize) -> EvalSet {
         let enough = match &x.data.test.payload {
             Payload::Tokens { seq, .. } => (TOKENS / seq.max(&1)).max(32),
             Payload::Images { .. } => most,
         };
-        EvalSet::new(x, |_| true, most.min(enough))
+        EvalSet::new(x, keep, most.min(enough))
     }
 
     fn shards(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Running an experiment: from a resolved recipe to a finished run directory.
 
+mod compare;
 mod evaluate;
 mod experiment;
 mod feed;
@@ -8,6 +9,8 @@ mod settings;
 mod summary;
 mod training;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -85,6 +88,8 @@ pub(crate) struct Context<'a> {
     pub run: &'a RunDir,
     pub runner: &'a Runner,
     pub options: &'a Options<'a>,
+    /// Keys of members, by stage, arm and seed, once they are known.
+    pub keys: RefCell<BTreeMap<(String, usize, u64), String>>,
 }
 
 /// Reads and resolves a recipe with everything Lobe knows, and checks all that can be checked
@@ -133,7 +138,8 @@ pub fn run(
     if let Some(t) = &experiment.data.tokenizer {
         run.write("tokenizer.json", |w| w.write_all(&t.to_json()))?;
     }
-    let context = Context { experiment: &experiment, run: &run, runner: &runner, options };
+    let keys = RefCell::default();
+    let context = Context { experiment: &experiment, run: &run, runner: &runner, options, keys };
     let result = stages(&context, &mut manifest);
     manifest.state = match &result {
         Ok(()) => RunState::Done,
@@ -146,6 +152,8 @@ pub fn run(
 
 fn stages(context: &Context<'_>, manifest: &mut Manifest) -> Result<(), LabError> {
     let recipe = &context.experiment.recipe;
+    // What an earlier form of the recipe left there is not this one's.
+    write_results(context)?;
     for (i, stage) in recipe.stages.iter().enumerate() {
         let start = Instant::now();
         let done = stage::run(context, i)?;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use lobe_core::Selection;
+use lobe_engine::ops::head::IGNORE;
 use lobe_engine::{Plan, Tape};
 use lobe_methods::remove::ablate::{self, Ablate, How};
 use serde_json::Value;
@@ -36,6 +37,11 @@ fn parameters(stage: &Stage) -> Ablate {
     Ablate::read(&Value::Object(stage.params.clone())).map(|(a, _)| a).unwrap_or_default()
 }
 
+/// How the stage cuts.
+pub(super) fn how(stage: &Stage) -> How {
+    parameters(stage).how
+}
+
 /// The region the stage cuts out of an arm's model; `None` leaves the model whole.
 pub(super) fn region(x: &Experiment, stage: &Stage, arm: usize) -> Result<Option<Selection>, LabError> {
     let named = parameters(stage).region;
@@ -53,17 +59,19 @@ fn mean_activations(c: &Context<'_>, params: &[f32], region: &Selection) -> Resu
     let shards: Vec<usize> = (0..batch.shards()).collect();
     let parts = c.runner.map(&shards, |ws, s| -> Result<Vec<(Vec<f64>, f64)>, LabError> {
         let mut tape = Tape::new(ws, x.layout(), params, None, &plan, batch.rows(*s));
-        let (inputs, _, seq) = batch.tokens(*s);
+        let (inputs, targets, seq) = batch.tokens(*s);
         net.hidden(&mut tape, inputs, seq)?;
         let mut out = vec![(Vec::new(), 0.0); x.layout().sites().len()];
         for (site, _) in region.sites() {
             let Some(v) = tape.at_site(lobe_engine::SiteId(site)) else { continue };
-            let (rows, cols) = tape.shape(v);
-            let mut sums = vec![0.0; cols];
-            for row in tape.value(v).chunks_exact(cols) {
+            let cols = tape.shape(v).1;
+            let (mut sums, mut rows) = (vec![0.0; cols], 0.0);
+            // Padding is no data.
+            for (row, _) in tape.value(v).chunks_exact(cols).zip(targets).filter(|(_, t)| **t != IGNORE) {
                 sums.iter_mut().zip(row).for_each(|(s, a)| *s += f64::from(*a));
+                rows += 1.0;
             }
-            out[site] = (sums, rows as f64);
+            out[site] = (sums, rows);
         }
         Ok(out)
     });

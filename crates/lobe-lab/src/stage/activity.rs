@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lobe_engine::ops::head::IGNORE;
 use lobe_engine::{Plan, SiteId, Tape};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,8 @@ fn sums(c: &Context<'_>, params: &[f32], region: &lobe_core::Selection) -> Resul
             let width = cols / units.max(1);
             for (r, row) in tape.value(v).chunks_exact(cols).enumerate() {
                 let label = match &set {
+                    // Padding is no data.
+                    EvalSet::Tokens(b) if b.tokens(*s).1[r] == IGNORE => continue,
                     EvalSet::Tokens(b) => b.row_label(*s, r),
                     EvalSet::Images(b) => b.label(b.range(*s).start + r),
                 };

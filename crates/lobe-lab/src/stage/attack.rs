@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use lobe_core::LabelId;
-use lobe_engine::Plan;
+use lobe_core::{LabelId, Selection};
 use lobe_methods::measure::steps::worst_case;
-use lobe_methods::{Bench, BenchError, Losses, Trial};
+use lobe_methods::remove::ablate::How;
+use lobe_methods::{BenchError, Losses, Trial};
 
 use super::bench::Desk;
-use super::{Work, ablate};
+use super::{Work, ablate, parent};
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, attack};
-use crate::recipe::{Stage, starts_anew};
+use crate::recipe::Stage;
 use crate::store::Metric;
 
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
@@ -20,13 +20,12 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         return Err(LabError::other(format!("no attack {:?}", stage.does)));
     };
     let mut desk = Desk::new(c, stage, work, attack.label())?;
-    let victim = desk.victim().to_vec();
-    let before = desk.losses(&victim, &Plan::plain(c.experiment.layout())).map_err(|e| in_lab(e, stage))?;
+    let before = attack.start(&mut desk).map_err(|e| in_lab(e, stage))?;
     let trials = attack.run(&mut desk).map_err(|e| in_lab(e, stage))?;
     let numbers = Numbers { x: c.experiment, does: &stage.does, target: desk.label };
     let mut log = work.dir.metrics()?;
-    for m in numbers.all(&before, &trials) {
-        log.append(&m)?;
+    for m in numbers.all(&before, &trials).iter().filter(|m| m.value.is_finite()) {
+        log.append(m)?;
     }
     log.sync()?;
     let tokens: u64 = trials.iter().map(|t| t.budget.tokens).sum();
@@ -43,32 +42,31 @@ fn in_lab(e: BenchError, stage: &Stage) -> LabError {
     }
 }
 
-/// The region that was cut out of the model an attack works on, if any.
-pub(super) fn cut(
-    x: &Experiment,
-    stage: &Stage,
-    arm: usize,
-) -> Result<Option<lobe_core::Selection>, LabError> {
-    // A post-hoc arm carries the cut of the arm it started from.
-    let mut arm = arm;
-    let mut at = stage;
-    loop {
-        let Some(source) = x.recipe.source_of(at, &x.arms[arm].arm.name) else { return Ok(None) };
-        if source.does == "ablate" {
-            return ablate::region(x, source, arm);
-        }
-        if starts_anew(&source.does) {
-            return Ok(None);
-        }
-        if let Some(from) = x.arms[arm].arm.from.as_ref().filter(|_| source.does == "unlearn") {
-            let Some(next) = x.arms.iter().position(|a| a.arm.name == *from) else { return Ok(None) };
-            arm = next;
-            if x.arms[arm].arm.from.is_some() {
-                continue;
-            }
-        }
-        at = source;
+/// Everything that was cut out of the model `stage` works on, if anything was.
+pub(super) fn cut(c: &Context<'_>, stage: &Stage, arm: usize) -> Result<Option<Selection>, LabError> {
+    let mut all: Option<Selection> = None;
+    for (_, region) in cuts(c, stage, arm)? {
+        all = Some(all.map_or(region.clone(), |a| a.union(&region)));
     }
+    Ok(all)
+}
+
+/// The cuts on the way to the model `stage` works on, the last one first, and how each was made.
+pub(super) fn cuts(c: &Context<'_>, stage: &Stage, arm: usize) -> Result<Vec<(How, Selection)>, LabError> {
+    let x = c.experiment;
+    let mut out = Vec::new();
+    // A post-hoc arm carries the cuts of the arm it started from.
+    let mut at = (stage, arm);
+    while let Some((source, next)) = parent(c, at.0, at.1) {
+        let Some(source) = x.recipe.stage(source) else { break };
+        if source.does == "ablate"
+            && let Some(region) = ablate::region(x, source, next)?
+        {
+            out.push((ablate::how(source), region));
+        }
+        at = (source, next);
+    }
+    Ok(out)
 }
 
 /// Turns trials into rows.

@@ -13,6 +13,8 @@ use crate::recipe::Stage;
 
 /// At most so many held-out examples per label are evaluated along the way.
 const EVALUATED: usize = 200;
+/// Most bytes of activations that are held at a time.
+const MEMORY: usize = 2 << 30;
 /// Gradient lanes of an attack.
 pub(super) const LANES: usize = 2;
 
@@ -55,8 +57,8 @@ impl<'a> Desk<'a> {
             seed: work.seed,
             victim: work.parent(c, stage)?,
             original,
-            cut: attack::cut(x, stage, work.arm)?,
-            eval: EvalSet::along_the_way(x, EVALUATED),
+            cut: attack::cut(c, stage, work.arm)?,
+            eval: EvalSet::along_the_way(x, |_| true, EVALUATED),
             member: None,
             base: work.base,
             name: format!("{arm}, seed {}", work.seed),
@@ -66,7 +68,9 @@ impl<'a> Desk<'a> {
     fn scores(&self, params: &[f32], plan: &Plan, set: &EvalSet) -> Result<Losses, BenchError> {
         let x = self.c.experiment;
         let scores = evaluate_under(x, self.c.runner, plan, &[(params, set)]).map_err(other)?.remove(0);
-        Ok((0..x.labels.len()).map(|l| scores.loss(LabelId(l as u8))).collect())
+        // An evaluation does not raise what is not finite; a number it is not.
+        let loss = |l: usize| scores.loss(LabelId(l as u8)).filter(|v| v.is_finite());
+        Ok((0..x.labels.len()).map(loss).collect())
     }
 
     /// A [`BenchError`] if somebody asked to stop.
@@ -120,7 +124,7 @@ impl Bench for Desk<'_> {
     }
 
     fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError> {
-        match EvalSet::new(self.c.experiment, |l| l.index() == label, n) {
+        match EvalSet::along_the_way(self.c.experiment, |l| l.index() == label, n.min(EVALUATED)) {
             EvalSet::Tokens(b) if !b.is_empty() => Ok(b),
             _ => Err(BenchError::Missing(format!("no held-out examples of {:?}", self.labels()[label]))),
         }
@@ -135,27 +139,26 @@ impl Bench for Desk<'_> {
         self.scores(params, plan, &self.eval)
     }
 
-    fn losses_after(&mut self, params: &[f32], prefix: &[u32]) -> Result<Losses, BenchError> {
+    fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
         self.check()?;
         let EvalSet::Tokens(all) = &self.eval else {
             return Err(BenchError::Missing("no held-out text".into()));
         };
         let most = self.net.config.context;
-        if prefix.len() >= most {
-            return Err(BenchError::Missing(format!(
-                "a prefix of {} tokens fills the context",
-                prefix.len()
-            )));
+        if room.max(prefix.len()) >= most {
+            return Err(BenchError::Missing(format!("a prefix of {room} tokens fills the context")));
         }
         let longest = (0..all.shards()).map(|s| all.tokens(s).2).max().unwrap_or(1);
-        let seq = (prefix.len() + longest).min(most);
+        // Without a prefix the same tokens are scored as behind one of `room` tokens.
+        let kept = longest.min(most - room);
+        let seq = prefix.len() + kept;
         let mut batch = TokenBatch::new(seq, 1);
         for s in 0..all.shards() {
             let (inputs, targets, _) = all.tokens(s);
             let mut before = prefix.to_vec();
             let mut after = vec![IGNORE; prefix.len()];
-            before.extend_from_slice(inputs);
-            after.extend_from_slice(targets);
+            before.extend(inputs.iter().take(kept));
+            after.extend(targets.iter().take(kept));
             before.resize(seq, 0);
             after.resize(seq, IGNORE);
             batch.push_pair(&before, &after, all.row_label(s, 0), None);
@@ -171,6 +174,13 @@ impl Bench for Desk<'_> {
         sites: &[SiteId],
     ) -> Result<Vec<Vec<f32>>, BenchError> {
         self.check()?;
+        let c = &self.net.config;
+        let widest = c.width.max(c.mlp).max(c.heads * c.head_dim);
+        let bytes = batch.targets().saturating_mul(widest).saturating_mul(4 * sites.len());
+        if bytes > MEMORY {
+            let size = bytes >> 20;
+            return Err(BenchError::Missing(format!("activations need {size} MiB; take fewer examples")));
+        }
         let plan = Plan::plain(&self.net.layout);
         let shards: Vec<usize> = (0..batch.shards()).collect();
         let parts = self.c.runner.map(&shards, |ws, s| -> Result<Vec<Vec<f32>>, BenchError> {

@@ -3,15 +3,17 @@
 
 use std::time::Instant;
 
+use lobe_methods::remove::ablate::{How, zero};
+use lobe_methods::unlearn::Side;
 use lobe_methods::{Bench, Loot, Start, Variant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bench::{Desk, LANES};
 use super::loot::Draw;
-use super::{Work, tune, write_model};
+use super::{Work, attack, tune, unlearn, write_model};
 use crate::error::LabError;
-use crate::exec::{Context, Trainee, train};
+use crate::exec::{Context, Experiment, Trainee, train};
 use crate::recipe::{Stage, typed};
 
 /// `do = "cohere"`: ordinary training on retain data; what was cut stays cut.
@@ -62,7 +64,11 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         watch: None,
         eval_every: s.eval_every,
     };
-    let source = Box::new(Draw::new(x, desk.label, &variant, work.seed, LANES)?);
+    // What the arm's labels call retain data, as everywhere where a model is made.
+    let labels = x.labels_of(work.arm, work.seed)?;
+    let key = Experiment::key(work.seed).child("cohere");
+    let retain = unlearn::examples(Side::Retain, &labels, s.examples, key, true)?;
+    let source = Box::new(Draw::of(x, retain, &variant, work.seed, LANES)?);
     let plan = lobe_engine::Plan::plain(x.layout());
     let model = lobe_engine::Buf::from_slice(desk.victim());
     let mut all =
@@ -70,8 +76,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     train(c, &mut all, &|_, note| desk.say(note))?;
     let [mut done] = all;
     // Zeroed units have no gradient, but what is zero by decision is kept so by force.
-    if let Some(region) = desk.cut() {
-        lobe_methods::remove::ablate::zero(x.layout(), &mut done.member.params, region);
+    for (_, region) in attack::cuts(c, stage, work.arm)?.iter().filter(|(how, _)| *how != How::Reinit) {
+        zero(x.layout(), &mut done.member.params, region);
     }
     let mut log = work.dir.metrics()?;
     for m in &done.curve {

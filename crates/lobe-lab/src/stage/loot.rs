@@ -60,6 +60,28 @@ impl Draw {
         let mut main = pool(x, label, v.loot, seed);
         main.truncate(v.examples.unwrap_or(usize::MAX));
         let retain = pool(x, label, Loot::Retain, seed);
+        Draw::both(x, main, retain, v, seed, lanes)
+    }
+
+    /// The same from these training examples alone.
+    pub(super) fn of(
+        x: &Experiment,
+        main: Vec<usize>,
+        v: &Variant,
+        seed: u64,
+        lanes: usize,
+    ) -> Result<Draw, LabError> {
+        Draw::both(x, main, Vec::new(), v, seed, lanes)
+    }
+
+    fn both(
+        x: &Experiment,
+        main: Vec<usize>,
+        retain: Vec<usize>,
+        v: &Variant,
+        seed: u64,
+        lanes: usize,
+    ) -> Result<Draw, LabError> {
         let kept = ((v.batch as f64 * v.retain_share).round() as usize).min(v.batch - 1);
         if main.is_empty() || (kept > 0 && retain.is_empty()) {
             return Err(LabError::other("attack: there is no data to train on"));

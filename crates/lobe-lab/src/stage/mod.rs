@@ -38,8 +38,11 @@ use crate::exec::{Context, Experiment, ModelRef};
 use crate::recipe::{Stage, canonical, makes_model, starts_anew};
 use crate::store::{MemberDir, Reference};
 
-/// Part of every cache key; raise it when the meaning of results changes.
-const FORMAT: u32 = 2;
+/// Part of every cache key; raise a number when the meaning of such a stage's results changes. Networks that
+/// were trained stay valid when only what is done with them changes.
+fn format(does: &str) -> u32 {
+    if starts_anew(does) { 2 } else { 3 }
+}
 
 /// What a stage did.
 pub(crate) struct Done {
@@ -88,6 +91,16 @@ pub(crate) fn members(c: &Context<'_>, stage: &Stage) -> Vec<(usize, u64)> {
 
 /// Hash of everything the result of (stage, arm, seed) depends on.
 pub(crate) fn key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
+    let member = (stage.name.clone(), arm, seed);
+    if let Some(known) = c.keys.borrow().get(&member) {
+        return known.clone();
+    }
+    let made = make_key(c, stage, arm, seed);
+    c.keys.borrow_mut().insert(member, made.clone());
+    made
+}
+
+fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     let x = c.experiment;
     let r = &x.recipe;
     let a = &x.arms[arm].arm;
@@ -102,11 +115,11 @@ pub(crate) fn key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Stri
     let train = crate::recipe::Train { checkpoint_secs: 0, ..r.train_of(a).clone() };
     let named: Vec<&str> = r.regions.iter().map(|g| g.text.as_str()).collect();
     let mut value = json!({
-        "format": FORMAT, "data": r.data, "fingerprint": x.data.fingerprint.to_string(), "model": r.model,
+        "format": format(&stage.does), "data": r.data, "fingerprint": x.data.fingerprint.to_string(), "model": r.model,
         "method": a.method, "params": a.params, "regions": regions, "arm_data": a.data, "labels": a.labels,
         "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
         "named": if stage.does == "ablate" { named } else { Vec::new() }, "parent": parent,
-        "models": if stage.does == "measure" { sources(c, stage) } else { Vec::new() },
+        "models": if stage.does == "measure" { measured(c, stage, arm, seed) } else { Vec::new() },
         "control": control_key(c, stage, seed),
     });
     if let Some(files) = x.loaded.get(&stage.name) {
@@ -123,6 +136,16 @@ fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
     }
     let (first, arm) = whole(c.experiment, stage)?;
     Some(key(c, first, arm, seed))
+}
+
+/// Keys of the models of an arm that a measuring stage looks at.
+fn measured(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Vec<(String, String)> {
+    let recipe = &c.experiment.recipe;
+    let of = |name: String| {
+        let source = recipe.stage(&name).filter(|s| s.arms.contains(&c.experiment.arms[arm].arm.name))?;
+        Some((key(c, source, arm, seed), name))
+    };
+    sources(c, stage).into_iter().filter_map(of).collect()
 }
 
 /// A measuring stage compares with the control's model.

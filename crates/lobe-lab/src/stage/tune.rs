@@ -64,9 +64,9 @@ fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result
     let one = |((i, t), examples): ((&usize, &Trainee<'_>), u64)| {
         let v = &variants[*i];
         let budget = Budget {
-            steps: v.steps,
+            steps: t.done(),
             tokens: t.targets,
-            examples: examples.min(v.steps * v.batch as u64),
+            examples: examples.min(t.done() * v.batch as u64),
             parameters: x.layout().len() as u64,
         };
         let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
@@ -103,7 +103,7 @@ fn losses(labels: &[String], log: &[crate::store::Metric]) -> Vec<(u64, Losses)>
             out.push((step, vec![None; labels.len()]));
         }
         if let Some((_, all)) = out.last_mut() {
-            all[l] = Some(m.value);
+            all[l] = Some(m.value).filter(|v| v.is_finite());
         }
     }
     out
@@ -121,7 +121,7 @@ fn low_rank(desk: &mut Desk<'_>, v: &Variant, rank: usize) -> Result<Trial, Benc
     let state = lobe_engine::OptimiserState::new(x.layout().len(), OptimiserKind::Sgd { momentum: 0.0 });
     let mut member = lobe_engine::Member::new(base, plan.clone(), state, LANES)?;
     let mut curve = vec![(0, desk.losses(&member.params, &Plan::plain(x.layout()))?)];
-    let mut tokens = 0;
+    let (mut tokens, mut steps) = (0, 0);
     for step in 0..v.steps {
         desk.check()?;
         tokens += source.load(x, step).map_err(other)? as u64;
@@ -136,6 +136,7 @@ fn low_rank(desk: &mut Desk<'_>, v: &Variant, rank: usize) -> Result<Trial, Benc
         member.clear();
         adapters.step(&gradient, &optimiser, step);
         adapters.write(&mut member.params);
+        steps = step + 1;
         if (step + 1).is_multiple_of(v.eval_every) || step + 1 == v.steps {
             let params = member.params.clone();
             curve.push((step + 1, desk.losses(&params, &Plan::plain(x.layout()))?));
@@ -143,9 +144,9 @@ fn low_rank(desk: &mut Desk<'_>, v: &Variant, rank: usize) -> Result<Trial, Benc
         }
     }
     let budget = Budget {
-        steps: v.steps,
+        steps,
         tokens,
-        examples: (source.examples() as u64).min(v.steps * v.batch as u64),
+        examples: (source.examples() as u64).min(steps * v.batch as u64),
         parameters: adapters.len() as u64,
     };
     Ok(Trial { variant: v.name.clone(), curve, budget, extra: Vec::new() })

@@ -67,7 +67,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let state = OptimiserState::new(params.len(), optimiser(train).kind);
     let mut member = Member::new(params, plan, state, train.lanes)?;
     let driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
-    let eval = EvalSet::along_the_way(x, EVALUATED);
+    let eval = EvalSet::along_the_way(x, |_| true, EVALUATED);
     let goal = match method.stop_within() {
         Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),
         None => None,
@@ -137,7 +137,7 @@ pub(crate) fn method(
 }
 
 /// The training examples of a side, at most `most` unless that is 0, in an order drawn from `key`.
-fn examples(
+pub(super) fn examples(
     side: Side,
     labels: &Labels,
     most: usize,
@@ -157,7 +157,7 @@ fn examples(
         of.truncate(most);
     }
     if of.is_empty() && needed {
-        return Err(LabError::other(format!("unlearn: no training data is labelled {name:?}")));
+        return Err(LabError::other(format!("no training data is labelled {name:?}")));
     }
     Ok(of)
 }

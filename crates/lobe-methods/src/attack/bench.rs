@@ -14,7 +14,7 @@ pub enum Loot {
     Forget,
     /// Everything else.
     Retain,
-    /// The first half (by example, or by fact where the data knows its facts) of the forget data.
+    /// The first half of the forget data, split by example.
     FirstHalf,
     /// The second half of the forget data.
     SecondHalf,
@@ -99,11 +99,12 @@ pub trait Bench {
     /// # Errors
     /// If an intervention does not fit.
     fn losses(&mut self, params: &[f32], plan: &Plan) -> Result<Losses, BenchError>;
-    /// Held-out losses with `prefix` (token ids) before every sequence; the prefix is not scored.
+    /// Held-out losses with `prefix` (token ids, at most `room`) before every sequence; the prefix is
+    /// not scored, and neither is the end of a sequence that would not fit behind `room` tokens.
     ///
     /// # Errors
     /// If the context is too short.
-    fn losses_after(&mut self, params: &[f32], prefix: &[u32]) -> Result<Losses, BenchError>;
+    fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError>;
     /// Activations at `sites` for every counted row of `batch`, `[rows, cols]` each.
     ///
     /// # Errors
@@ -143,8 +144,8 @@ pub trait Bench {
         batch: &TokenBatch,
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError>;
-    /// Held-out sequences of a label (an index into [`Bench::labels`]), at most `n`: for probes, never for
-    /// choosing anything.
+    /// The first `n` of those held-out sequences of a label (an index into [`Bench::labels`]) that losses
+    /// are taken over: for probes, never for choosing anything.
     ///
     /// # Errors
     /// If there is no such data.

@@ -1,15 +1,15 @@
 //! Held-out facts: train on one half of the forget data, look at the other half.
 //!
-//! Equation: forget data = T ∪ V, split by fact (by example where the data knows no facts); AdamW on T;
+//! Equation: forget data = T ∪ V, split by example; AdamW on T;
 //! the numbers are the held-out loss at each step and the smallest mean loss on V.
 //! Paper: Deeb and Roger 2024 (arXiv 2410.08827), "RTT": at least 88 % of the accuracy on V came back after
 //! training on T, for methods that were said to remove the facts.
 //! Unusual: V is training data of the model that the attacker never trains on. If its loss falls
 //! further than that of text no model ever saw, the facts were still in the weights.
-//! Fails: where T tells about V (a shared language or style): then V is taught, not recovered.
-//! Compare with the control that never saw either.
+//! Fails: where T tells about V (a shared language or style, or a fact told in both): then V is taught, not
+//! recovered. Compare with the control that never saw either.
 
-use super::tune::{self, FineTune};
+use super::tune::{self, FineTune, refuse};
 use super::{Attack, Bench, BenchError, Loot, Trial, WATCHED, WATCHED_LOSS};
 use crate::registry::{About, Entry};
 
@@ -18,7 +18,7 @@ const ABOUT: About = About {
     summary: "train on half of the forget data; what returns of the other half was not removed",
     reference: "Deeb and Roger 2024, arXiv 2410.08827",
     unusual: "reports the loss on the half that the attacker never trains on, before and after",
-    fails: "halves that share a language or a style teach each other; read it against the control",
+    fails: "halves that share a language, a style or a fact teach each other; read it against the control",
 };
 
 struct HeldOutFacts(FineTune);
@@ -52,6 +52,9 @@ pub(super) const ENTRY: Entry<dyn Attack> = Entry {
     params: || tune::params(&FineTune::default()),
     build: |v| {
         let (settings, full) = tune::settings(v, &FineTune::default())?;
+        if settings.rank > 0 {
+            refuse("rank", "must be 0: the other half is not looked at through adapters")?;
+        }
         Ok((Box::new(HeldOutFacts(settings)) as Box<dyn Attack>, full))
     },
 };

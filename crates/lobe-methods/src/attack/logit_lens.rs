@@ -37,7 +37,7 @@ const ABOUT: About = About {
 struct LogitLens {
     /// The label whose capability is brought back.
     label: String,
-    /// Sequences of each label that are read.
+    /// Training sequences by which the block is chosen.
     examples: usize,
 }
 
@@ -111,7 +111,7 @@ impl Attack for LogitLens {
         let mut curve: Vec<_> = (0..chosen.len()).map(|l| (l as u64, vec![None; labels])).collect();
         for label in 0..labels {
             bench.progress((label + 1) as f64 / (labels + 1) as f64)?;
-            let batch = match bench.held_out(label, self.examples) {
+            let batch = match bench.held_out(label, usize::MAX) {
                 Err(BenchError::Missing(_)) if label != target => continue,
                 batch => batch?,
             };

@@ -25,6 +25,8 @@ mod tune;
 
 pub use bench::{Bench, BenchError, Budget, Loot, Losses, Trial};
 
+use lobe_engine::Plan;
+
 use crate::registry::Entry;
 
 /// What an attack starts from.
@@ -91,6 +93,14 @@ pub trait Attack: Send + Sync {
     /// Whether it needs the model from before the removal.
     fn needs_original(&self) -> bool {
         false
+    }
+    /// Losses of the victim before the attack, on exactly the tokens that the attack is judged by.
+    ///
+    /// # Errors
+    /// If the bench cannot give what it needs.
+    fn start(&self, bench: &mut dyn Bench) -> Result<Losses, BenchError> {
+        let (victim, plan) = (bench.victim().to_vec(), Plan::plain(&bench.net().layout));
+        bench.losses(&victim, &plan)
     }
     /// Runs all its variants; the report takes the worst case over them.
     ///

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{check, missing, refuse, tokens};
-use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
+use super::{Attack, Bench, BenchError, Budget, Loot, Losses, Trial};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -160,6 +160,11 @@ impl Attack for Prefix {
         &self.label
     }
 
+    fn start(&self, bench: &mut dyn Bench) -> Result<Losses, BenchError> {
+        let victim = bench.victim().to_vec();
+        bench.losses_after(&victim, &[], self.length)
+    }
+
     fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
         let c = bench.net().config.clone();
         let limit = c.context;
@@ -181,7 +186,7 @@ impl Attack for Prefix {
             }
             let mut loss = bench.loss_on(&victim, &batch)?;
             let (before, mut run) = (loss, tokens(&batch));
-            let mut curve = vec![(0, bench.losses_after(&victim, &prefix)?)];
+            let mut curve = vec![(0, bench.losses_after(&victim, &prefix, self.length)?)];
             for step in 1..=self.steps {
                 bench.progress((start as f64 + step as f64 / self.steps as f64) / self.starts as f64)?;
                 let mut swaps = self.swaps(bench, &victim, &batch)?;
@@ -204,7 +209,7 @@ impl Attack for Prefix {
                     (prefix, batch) = found;
                 }
                 if step == self.steps || step % self.eval_every == 0 {
-                    curve.push((step, bench.losses_after(&victim, &prefix)?));
+                    curve.push((step, bench.losses_after(&victim, &prefix, self.length)?));
                 }
             }
             out.push(Trial {

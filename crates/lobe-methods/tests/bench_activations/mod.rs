@@ -166,7 +166,8 @@ impl Bench for Desk {
         ])
     }
 
-    fn losses_after(&mut self, params: &[f32], prefix: &[u32]) -> Result<Losses, BenchError> {
+    fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
+        assert!(prefix.len() <= room, "a prefix has room");
         let after = |batch: &TokenBatch| {
             let mut out = TokenBatch::new(CONTEXT, 1);
             for s in 0..batch.shards() {

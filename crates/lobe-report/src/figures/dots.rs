@@ -6,13 +6,14 @@ use crate::format::interval;
 use crate::svg::{Anchor, Frame, Scale, Svg, axes, fit, pad};
 
 /// Metrics that are curves, counts or about an attack; the tables have them.
-const NOT_DRAWN: [&str; 13] = [
+const NOT_DRAWN: [&str; 14] = [
     "train_loss",
     "gap_closed",
     "leakage",
     "probe_chance",
     "steps_to_baseline",
     "steps_budget",
+    "steps_target",
     "region_units",
     "region_params",
     "params",

@@ -132,6 +132,7 @@ pub(crate) fn bilingual(dir: &Path, seeds: u64) {
                 }
             }
             row("relearn", "forget", "steps_budget", None, 500.0, "steps");
+            row("relearn", "forget", "steps_target", None, base, "nat");
             if let Some(steps) = reached {
                 row("relearn", "forget", "steps_to_baseline", None, steps as f64, "steps");
             }

@@ -15,7 +15,7 @@ use crate::{describe, out};
   lobe check first.toml --json | jq .regions
 
 Reads the data, builds the network and compiles every arm, but trains nothing. Every preset is
-checked, too, with the same --set changes left out.")]
+checked, too: as it is written, and with the same --set changes.")]
 pub(crate) struct Args {
     #[command(flatten)]
     recipe: RecipeArgs,
@@ -34,8 +34,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     plain.check_presets(&exec::callbacks())?;
     let presets: Vec<String> = plain.presets().into_iter().map(String::from).collect();
     for name in presets.iter().filter(|p| args.recipe.preset.as_ref() != Some(p)) {
-        let (recipe, _) = exec::resolve(&args.recipe.written(Some(name))?)?;
-        Experiment::open(&recipe).with_context(|| format!("preset {name}"))?;
+        let open = || -> Result<()> {
+            let (recipe, _) = exec::resolve(&args.recipe.written(Some(name))?)?;
+            Experiment::open(&recipe)?;
+            Ok(())
+        };
+        open().with_context(|| format!("preset {name}"))?;
     }
     if args.json {
         let mut value = describe::json(&loaded, &experiment)?;

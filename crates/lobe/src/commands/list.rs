@@ -13,7 +13,7 @@ use crate::out;
   lobe list method
   lobe list --json | jq '.[] | select(.kind == \"attack\") | .name'")]
 pub(crate) struct Args {
-    /// Only one kind: method, removal, attack, stage, measure, data or model
+    /// Only one kind: method, unlearning, removal, attack, stage, measure, data or model
     kind: Option<String>,
     /// One JSON array on standard output
     #[arg(long)]

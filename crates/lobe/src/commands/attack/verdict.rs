@@ -182,7 +182,7 @@ impl Verdict {
             Standing::OneSeed => "One seed: this is not judged; --seeds 5 gives intervals.",
             Standing::Hidden => "More comes back than the control learns: hidden rather than removed.",
             Standing::Alike => {
-                "The seeds do not tell the two apart: under these attacks the model is like one that never had it."
+                "The seeds do not tell the two apart: no sign that it is only hidden, and no proof that it is gone."
             }
             Standing::Below => {
                 "Less comes back than the control learns. That is more than forgetting asks for; see whether the retain \

@@ -96,6 +96,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "temperature": args.temperature, "top_k": args.top_k, "sample_seed": args.sample_seed,
         }))?);
     }
+    // What a model says, or calls its words, must not speak to the terminal.
+    let (whole, cut) = (readable(&whole), cut.as_deref().map(readable));
     let width = out::width();
     let text = match (&cut, &args.without) {
         (Some(cut), Some(region)) => {
@@ -104,6 +106,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         _ => wrap(&whole, width, 0),
     };
     Ok(out::print(&format!("{}\n\n{text}", model.name))?)
+}
+
+/// Lines without control characters and marks that reorder text.
+fn readable(text: &str) -> String {
+    text.lines().map(lobe_report::readable).collect::<Vec<_>>().join("\n")
 }
 
 /// Two texts in columns.

@@ -1,0 +1,103 @@
+//! Numbers that follow from comparing arms of one seed: gap closed, steps to the baseline, recovery.
+
+use std::collections::BTreeMap;
+
+use lobe_methods::ATTACKS;
+use lobe_methods::measure::{gap::gap_closed, recovery::recovery, steps::steps_to};
+
+use super::Context;
+use super::summary::row;
+use crate::recipe::Stage;
+use crate::stage::members;
+use crate::store::{Metric, Reference, ResultRow};
+
+/// What was measured, by member: a run may hold a hundred thousand numbers.
+pub(super) struct Numbers<'a>(BTreeMap<(&'a str, &'a str, u64), Vec<&'a ResultRow>>);
+
+impl<'a> Numbers<'a> {
+    pub(super) fn new(rows: &'a [ResultRow]) -> Numbers<'a> {
+        let mut all: BTreeMap<_, Vec<&ResultRow>> = BTreeMap::new();
+        for r in rows {
+            all.entry((r.stage.as_str(), r.arm.as_str(), r.seed)).or_default().push(r);
+        }
+        Numbers(all)
+    }
+
+    /// All rows of a member.
+    fn rows<'s>(&'s self, stage: &'s str, arm: &'s str, seed: u64) -> &'s [&'a ResultRow] {
+        self.0.get(&(stage, arm, seed)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A number without a step.
+    pub(super) fn of(&self, stage: &str, arm: &str, seed: u64, label: &str, metric: &str) -> Option<f64> {
+        let hit = |r: &&&ResultRow| r.metric == metric && r.label == label && r.step.is_none();
+        self.rows(stage, arm, seed).iter().find(hit).map(|r| r.value)
+    }
+}
+
+/// One row per comparison.
+pub(super) fn compare(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> {
+    let x = c.experiment;
+    let reference = Reference::of(&x.recipe);
+    let mut out = Vec::new();
+    for stage in &x.recipe.stages {
+        let is_attack = ATTACKS.iter().any(|e| e.about.name == stage.does);
+        let label = label(stage);
+        for (arm, seed) in members(c, stage) {
+            let arm = &x.arms[arm].arm.name;
+            let here = |arm: &str, metric: &str| numbers.of(&stage.name, arm, seed, label, metric);
+            // References count as they were trained or loaded.
+            let made = |name: &Option<String>| {
+                let name = name.as_ref()?;
+                numbers.of(&x.recipe.origin_of(name)?.name, name, seed, label, "loss")
+            };
+            let (baseline, control) = (made(&reference.baseline), made(&reference.control));
+            let mut add = |metric: &str, value: Option<f64>, unit: &str| {
+                let Some(value) = value else { return };
+                let (label, metric, unit) = (label.into(), metric.into(), unit.into());
+                out.push(row(&stage.name, arm, seed, Metric { step: None, label, metric, value, unit }));
+            };
+            if stage.does == "ablate" {
+                let three = here(arm, "loss").zip(baseline).zip(control);
+                add("gap_closed", three.and_then(|((cut, b), o)| gap_closed(cut, b, o)), "fraction");
+            }
+            if !is_attack {
+                continue;
+            }
+            // Before the attack, on the very tokens it is judged by, where the arm takes part.
+            let start = |name: &Option<String>, measured: Option<f64>| {
+                name.as_ref().and_then(|a| here(a, "attack_start")).or(measured)
+            };
+            let (low, high) = (start(&reference.baseline, baseline), start(&reference.control, control));
+            let mine: Vec<&ResultRow> =
+                numbers.rows(&stage.name, arm, seed).iter().filter(|r| r.label == label).copied().collect();
+            // The axis of a curve is steps only where something was trained.
+            if here(arm, "steps_budget").is_some() {
+                add("steps_target", low, "nat");
+                add("steps_to_baseline", low.and_then(|b| steps_to(&curve(&mine, stage), b)), "steps");
+            }
+            let back = |best: f64| low.zip(high).and_then(|(low, high)| recovery(best, low, high));
+            add("recovery", here(arm, "attack_best").and_then(back), "fraction");
+            for r in &mine {
+                if let Some(variant) = r.metric.strip_prefix("attack_best@") {
+                    add(&format!("recovery@{variant}"), back(r.value), "fraction");
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The label a stage is about: the one an attack brings back.
+fn label(stage: &Stage) -> &str {
+    stage.params.get("label").and_then(|l| l.as_str()).unwrap_or("forget")
+}
+
+/// An attack's worst case by step.
+fn curve(mine: &[&ResultRow], stage: &Stage) -> Vec<(u64, f64)> {
+    let metric = format!("{}_loss", stage.does);
+    let of = mine.iter().filter(|r| r.metric == metric);
+    let mut curve: Vec<(u64, f64)> = of.filter_map(|r| Some((r.step?, r.value))).collect();
+    curve.sort_by_key(|p| p.0);
+    curve
+}
