@@ -384,3 +384,33 @@ fn a_whole_run_is_written_and_opened_again() {
     let json = fs::read_to_string(path.join("manifest.json")).unwrap();
     assert!(json.contains("\"state\": \"done\"") && json.contains("\"do\": \"train\""), "{json}");
 }
+
+#[test]
+fn finished_work_of_another_key_is_kept_and_comes_back() {
+    let (_dir, run, member) = member();
+    let [a, b] = ["a", "b"].map(|c| c.repeat(64));
+    let status = |key: &str, state| Status { key: key.into(), state, step: 1, steps: 1 };
+    let model = || fs::read_to_string(member.path().join("model.safetensors")).unwrap_or_default();
+    member.write("model.safetensors", |w| w.write_all(b"first")).unwrap();
+    member.set_status(&status(&a, State::Done)).unwrap();
+    assert!(!member.settle(&a).unwrap(), "it is that of the key");
+    assert!(member.settle(&b).unwrap());
+    assert_eq!((model().as_str(), member.status().unwrap()), ("", None));
+    member.write("model.safetensors", |w| w.write_all(b"second")).unwrap();
+    member.set_status(&status(&b, State::Done)).unwrap();
+    // There and back.
+    assert!(member.settle(&a).unwrap());
+    assert_eq!(model(), "first");
+    assert!(member.is_done(&a).unwrap());
+    assert!(member.settle(&b).unwrap());
+    assert_eq!(model(), "second");
+    assert_eq!(names(&run.path().join("kept/train")), [format!("sgtm.3.{}", "a".repeat(16))]);
+    // What was not finished is not kept.
+    member.set_status(&status(&b, State::Running)).unwrap();
+    assert!(!member.settle(&a).unwrap());
+    assert_eq!(model(), "first");
+    // A status that somebody else wrote leads nowhere.
+    member.set_status(&status("../../../x", State::Done)).unwrap();
+    assert!(!member.settle(&b).unwrap());
+    assert!(!run.path().join("kept").join("x").exists());
+}

@@ -371,8 +371,9 @@ mod tests {
             "lobe run recipes/x.toml --set data.dir=/some/where/data/ --out '/my disk/runs/a' --set t='/x y' --n=3",
         );
         assert_eq!(said, "lobe run recipes/x.toml --set data.dir=…/data --out '…/a' --set t='…/x y' --n=3");
-        let said =
-            portable("lobe run x --set 'data.sources=[{path=\"/some/where/a.txt\"}, {path = \"b/c\"}]' -n 1/2");
+        let said = portable(
+            "lobe run x --set 'data.sources=[{path=\"/some/where/a.txt\"}, {path = \"b/c\"}]' -n 1/2",
+        );
         assert_eq!(said, "lobe run x --set 'data.sources=[{path=\"…/a.txt\"}, {path = \"b/c\"}]' -n 1/2");
         assert_eq!(portable("C:\\bin\\lobe run a"), "…/lobe run a");
     }

@@ -120,8 +120,11 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
         "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
         "named": if stage.does == "ablate" { named } else { Vec::new() }, "parent": parent,
         "models": if stage.does == "measure" { measured(c, stage, arm, seed) } else { Vec::new() },
-        "control": control_key(c, stage, seed),
     });
+    // Only where there is one: a new field must not change the key of what does not depend on it.
+    if let Some(control) = control_key(c, stage, seed) {
+        value["control"] = json!(control);
+    }
     if let Some(files) = x.loaded.get(&stage.name) {
         // What the files hold counts, not where they lie.
         value["stage"] = json!({ "fingerprint": files });

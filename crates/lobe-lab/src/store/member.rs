@@ -11,6 +11,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::error::StoreError;
 use super::metrics::{Metric, MetricsLog};
 use super::name::check_name;
+use super::run_dir::refuse_link;
 
 /// How far a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +83,59 @@ impl MemberDir {
     /// If the file system refuses.
     pub fn is_done(&self, key: &str) -> Result<bool, StoreError> {
         Ok(self.status()?.is_some_and(|s| s.state == State::Done && s.key == key))
+    }
+
+    /// Makes the directory that of `key`: finished work of another key moves to `kept/` in the run instead
+    /// of being lost, and finished work of this key that was moved there comes back. Returns whether
+    /// something was moved away.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn settle(&self, key: &str) -> Result<bool, StoreError> {
+        let status = self.status()?;
+        if status.as_ref().is_some_and(|s| s.key == key) {
+            return Ok(false);
+        }
+        let move_to = |from: &Path, to: &Path| {
+            let parent = to.parent().unwrap_or(to);
+            fs::create_dir_all(parent).map_err(StoreError::io("cannot be created", parent))?;
+            fs::rename(from, to).map_err(StoreError::io("cannot be moved", from))
+        };
+        // A link could lead out of the run.
+        for part in self.kept(key).iter().flat_map(|k| k.ancestors().take(3)) {
+            refuse_link(part)?;
+        }
+        let mut moved = false;
+        if let Some(old) = status.filter(|s| s.state == State::Done)
+            && let Some(kept) = self.kept(&old.key)
+            && !kept.exists()
+        {
+            move_to(&self.path, &kept)?;
+            moved = true;
+        }
+        match self.kept(key).filter(|k| k.is_dir()) {
+            Some(kept) => {
+                if self.path.exists() {
+                    fs::remove_dir_all(&self.path)
+                        .map_err(StoreError::io("cannot be removed", &self.path))?;
+                }
+                move_to(&kept, &self.path)?;
+            }
+            None => {
+                fs::create_dir_all(&self.path).map_err(StoreError::io("cannot be created", &self.path))?;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Where finished work of another key is kept: `kept/STAGE/ARM.SEED.KEY`; `None` for a key that is no
+    /// hash.
+    fn kept(&self, key: &str) -> Option<PathBuf> {
+        let short = key.get(..16).filter(|k| k.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let (member, stage) = (self.path.file_name()?, self.path.parent()?);
+        let run = stage.parent()?.parent()?;
+        let name = format!("{}.{short}", member.to_str()?);
+        Some(run.join("kept").join(stage.file_name()?).join(name))
     }
 
     /// Writes the status.

@@ -167,7 +167,7 @@ fn is_run_or_empty(path: &Path) -> Result<bool, StoreError> {
     Ok(empty || (locked && known))
 }
 
-fn refuse_link(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_link(path: &Path) -> Result<(), StoreError> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_symlink() => Err(StoreError::content(path, "a link inside of a run")),
         _ => Ok(()),
