@@ -4,11 +4,11 @@
 
 use crate::buffer::Buf;
 use crate::error::{EngineError, same};
+use crate::factors::Kind;
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::SiteId;
 use crate::plan::PLAIN;
 use crate::simd;
-use crate::factors::Kind;
 use crate::tape::{Tape, Var};
 
 /// Queries per block.
@@ -160,7 +160,11 @@ fn softmax_row(s: &mut [f32], from: usize, to: usize) -> f32 {
     for x in v.iter_mut() {
         *x = simd::exp(*x - top);
     }
-    let total = simd::sum(v.len(), #[inline(always)] |i| v[i]);
+    let total = simd::sum(
+        v.len(),
+        #[inline(always)]
+        |i| v[i],
+    );
     let inv = 1.0 / total;
     for x in v.iter_mut() {
         *x *= inv;
@@ -188,14 +192,16 @@ fn head_forward(
             let k = View::strided(&qkv[(s0 + k0) * w + ck..], nk, hd, w);
             let v = View::strided(&qkv[(s0 + k0) * w + cv..], nk, hd, w);
             gemm(ViewMut::new(p, nq, nk), spec.scale, q, k.t(), false);
-            simd::on(#[inline(always)]
-            || {
-                for i in 0..nq {
-                    let from = spec.first_key(q0 + i) - k0;
-                    let l = softmax_row(&mut p[i * nk..(i + 1) * nk], from, q0 + i + 1 - k0);
-                    lse[(s0 + q0 + i) * heads + h] = l;
-                }
-            });
+            simd::on(
+                #[inline(always)]
+                || {
+                    for i in 0..nq {
+                        let from = spec.first_key(q0 + i) - k0;
+                        let l = softmax_row(&mut p[i * nk..(i + 1) * nk], from, q0 + i + 1 - k0);
+                        lse[(s0 + q0 + i) * heads + h] = l;
+                    }
+                },
+            );
             let o = ViewMut::strided(&mut out[(s0 + q0) * n + h * hd..], nq, hd, n);
             gemm(o, 1.0, View::new(p, nq, nk), v, false);
         }
@@ -252,25 +258,31 @@ impl Attention {
                 let go = View::strided(&dout[o0..], nq, hd, n);
                 gemm(ViewMut::new(p, nq, nk), spec.scale, q, k.t(), false);
                 gemm(ViewMut::new(dp, nq, nk), 1.0, go, v.t(), false);
-                simd::on(#[inline(always)]
-                || {
-                    for i in 0..nq {
-                        let (go, o) = (&dout[o0 + i * n..][..hd], &out[o0 + i * n..][..hd]);
-                        let delta = simd::sum(hd, #[inline(always)] |j| go[j] * o[j]);
-                        let l = lse[(s0 + q0 + i) * heads + h];
-                        let (from, to) = (spec.first_key(q0 + i) - k0, q0 + i + 1 - k0);
-                        let (p, dp) = (&mut p[i * nk..(i + 1) * nk], &mut dp[i * nk..(i + 1) * nk]);
-                        p[..from].fill(0.0);
-                        dp[..from].fill(0.0);
-                        for j in from..to {
-                            let x = simd::exp(p[j] - l);
-                            p[j] = x;
-                            dp[j] = x * (dp[j] - delta) * spec.scale;
+                simd::on(
+                    #[inline(always)]
+                    || {
+                        for i in 0..nq {
+                            let (go, o) = (&dout[o0 + i * n..][..hd], &out[o0 + i * n..][..hd]);
+                            let delta = simd::sum(
+                                hd,
+                                #[inline(always)]
+                                |j| go[j] * o[j],
+                            );
+                            let l = lse[(s0 + q0 + i) * heads + h];
+                            let (from, to) = (spec.first_key(q0 + i) - k0, q0 + i + 1 - k0);
+                            let (p, dp) = (&mut p[i * nk..(i + 1) * nk], &mut dp[i * nk..(i + 1) * nk]);
+                            p[..from].fill(0.0);
+                            dp[..from].fill(0.0);
+                            for j in from..to {
+                                let x = simd::exp(p[j] - l);
+                                p[j] = x;
+                                dp[j] = x * (dp[j] - delta) * spec.scale;
+                            }
+                            p[to..].fill(0.0);
+                            dp[to..].fill(0.0);
                         }
-                        p[to..].fill(0.0);
-                        dp[to..].fill(0.0);
-                    }
-                });
+                    },
+                );
                 let (pv, dpv) = (View::new(p, nq, nk), View::new(dp, nq, nk));
                 gemm(ViewMut::strided(&mut d[(s0 + q0) * w + cq..], nq, hd, w), 1.0, dpv, k, true);
                 gemm(ViewMut::strided(&mut d[(s0 + k0) * w + ck..], nk, hd, w), 1.0, dpv.t(), q, true);

@@ -21,7 +21,12 @@ impl Tape<'_> {
     pub fn columns(&mut self, x: Var, range: Range<usize>) -> Result<Var, EngineError> {
         let (rows, cols) = self.shape(x);
         if range.start > range.end || range.end > cols {
-            return Err(EngineError::Index { op: "columns", what: "column", index: range.end, bound: cols + 1 });
+            return Err(EngineError::Index {
+                op: "columns",
+                what: "column",
+                index: range.end,
+                bound: cols + 1,
+            });
         }
         let n = range.len();
         let mut value = self.ws.pool.take(rows * n);

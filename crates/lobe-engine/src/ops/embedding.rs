@@ -1,9 +1,9 @@
 //! Token embedding plus (optionally) learned positions.
 
 use crate::error::EngineError;
+use crate::factors::Kind;
 use crate::layout::{ParamId, SiteId};
 use crate::simd;
-use crate::factors::Kind;
 use crate::tape::{Tape, Var};
 
 /// Tokens `[rows]` to vectors `[rows, d]`: `table[token] + positions[row % seq]`.
@@ -31,7 +31,12 @@ impl Tape<'_> {
     ) -> Result<Var, EngineError> {
         let (vocab, d) = (self.layout.get(table).rows, self.layout.get(table).cols);
         if let Some(bad) = ids.iter().find(|t| **t as usize >= vocab) {
-            return Err(EngineError::Index { op: "embedding", what: "token", index: *bad as usize, bound: vocab });
+            return Err(EngineError::Index {
+                op: "embedding",
+                what: "token",
+                index: *bad as usize,
+                bound: vocab,
+            });
         }
         if let Some(p) = positions {
             if seq == 0 {
@@ -40,7 +45,12 @@ impl Tape<'_> {
             let t = self.layout.get(p);
             crate::error::same("embedding", "widths of table and positions", (vocab, d), (vocab, t.cols))?;
             if seq > t.rows {
-                return Err(EngineError::Index { op: "embedding", what: "position", index: seq - 1, bound: t.rows });
+                return Err(EngineError::Index {
+                    op: "embedding",
+                    what: "position",
+                    index: seq - 1,
+                    bound: t.rows,
+                });
             }
         }
         let mut out = self.ws.pool.take(ids.len() * d);

@@ -24,14 +24,16 @@ impl Tape<'_> {
         same("gated", "columns must be even", (rows, cols), (rows, 2 * n))?;
         let mut value = self.ws.pool.take(rows * n);
         let xv = self.value(x);
-        simd::on(#[inline(always)]
-        || {
-            for (y, x) in value.chunks_exact_mut(n).zip(xv.chunks_exact(2 * n)) {
-                for i in 0..n {
-                    y[i] = silu(x[i]).0 * x[n + i];
+        simd::on(
+            #[inline(always)]
+            || {
+                for (y, x) in value.chunks_exact_mut(n).zip(xv.chunks_exact(2 * n)) {
+                    for i in 0..n {
+                        y[i] = silu(x[i]).0 * x[n + i];
+                    }
                 }
-            }
-        });
+            },
+        );
         let needs = self.needs(x);
         let out = self.push("gated", rows, n, value, needs);
         if let Some(site) = site {
@@ -49,16 +51,20 @@ impl Gated {
         let (rows, n) = t.shape(self.out);
         let mut dx = t.ws.pool.take(rows * 2 * n);
         let xv = t.value(self.x);
-        simd::on(#[inline(always)]
-        || {
-            for ((dx, x), dy) in dx.chunks_exact_mut(2 * n).zip(xv.chunks_exact(2 * n)).zip(dy.chunks_exact(n)) {
-                for i in 0..n {
-                    let (value, slope) = silu(x[i]);
-                    dx[i] = dy[i] * x[n + i] * slope;
-                    dx[n + i] = dy[i] * value;
+        simd::on(
+            #[inline(always)]
+            || {
+                for ((dx, x), dy) in
+                    dx.chunks_exact_mut(2 * n).zip(xv.chunks_exact(2 * n)).zip(dy.chunks_exact(n))
+                {
+                    for i in 0..n {
+                        let (value, slope) = silu(x[i]);
+                        dx[i] = dy[i] * x[n + i] * slope;
+                        dx[n + i] = dy[i] * value;
+                    }
                 }
-            }
-        });
+            },
+        );
         t.release(dy);
         t.move_grad(self.x, dx);
     }

@@ -2,10 +2,10 @@
 
 use crate::buffer::Buf;
 use crate::error::{EngineError, fits, same};
+use crate::factors::{Factor, Kind};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
 use crate::simd;
-use crate::factors::{Factor, Kind};
 use crate::tape::{Tape, Var};
 
 /// Rows whose logits exist at a time.
@@ -78,7 +78,12 @@ enum Logits<'a> {
 
 impl Tape<'_> {
     /// Width of the hidden state and size of the vocabulary, if they fit the read-out.
-    pub(crate) fn check_head(&self, op: &'static str, h: Var, spec: &HeadSpec) -> Result<(usize, usize), EngineError> {
+    pub(crate) fn check_head(
+        &self,
+        op: &'static str,
+        h: Var,
+        spec: &HeadSpec,
+    ) -> Result<(usize, usize), EngineError> {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
@@ -152,10 +157,16 @@ impl Tape<'_> {
                 let (y, w) = (targets[*r as usize] as usize, weights.at(*r as usize));
                 let at = *r as usize * 2;
                 if !training {
-                    let top = simd::on(#[inline(always)] || simd::max(z));
+                    let top = simd::on(
+                        #[inline(always)]
+                        || simd::max(z),
+                    );
                     stats[at + 1] = f32::from(z[y] >= top);
                 }
-                stats[at] = simd::on(#[inline(always)] || xent_row(z, y, w));
+                stats[at] = simd::on(
+                    #[inline(always)]
+                    || xent_row(z, y, w),
+                );
                 total += f64::from(w) * f64::from(stats[at]);
             }
         });
@@ -182,7 +193,10 @@ impl Tape<'_> {
         self.head_pass(h, spec, &|r| targets[r] != IGNORE, kept, &mut |active, z| {
             for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
                 let y = targets[*r as usize] as usize;
-                out[*r as usize] = simd::on(#[inline(always)] || xent_row(z, y, weight));
+                out[*r as usize] = simd::on(
+                    #[inline(always)]
+                    || xent_row(z, y, weight),
+                );
             }
         });
         self.grads = grads;
@@ -295,7 +309,15 @@ impl Tape<'_> {
     }
 
     /// Bias and weight gradients of one chunk. May scale `hs` by a per-row update.
-    fn head_grads(&mut self, spec: HeadSpec, hs: &mut [f32], z: &[f32], rows: &[u32], d: usize, vocab: usize) {
+    fn head_grads(
+        &mut self,
+        spec: HeadSpec,
+        hs: &mut [f32],
+        z: &[f32],
+        rows: &[u32],
+        d: usize,
+        vocab: usize,
+    ) {
         let n = rows.len();
         if let Some(b) = spec.bias.filter(|b| self.param_needs(*b)) {
             let factor = &self.ws.factors[self.plan.whole(b)][Kind::Update as usize];
@@ -342,7 +364,14 @@ impl Tape<'_> {
 
 /// Cross-entropy of one row of logits under an added bias: returns lse(z + b) - (z + b)_y and adds
 /// `scale (softmax(z + b) - onehot(y))` to `grad`. For fitting a bias to a frozen model.
-pub fn bias_gradient(z: &[f32], bias: &[f32], y: usize, scale: f32, grad: &mut [f32], scratch: &mut [f32]) -> f32 {
+pub fn bias_gradient(
+    z: &[f32],
+    bias: &[f32],
+    y: usize,
+    scale: f32,
+    grad: &mut [f32],
+    scratch: &mut [f32],
+) -> f32 {
     let n = z.len();
     simd::on(
         #[inline(always)]
@@ -367,7 +396,11 @@ fn xent_row(z: &mut [f32], y: usize, weight: f32) -> f32 {
     for x in z.iter_mut() {
         *x = simd::exp(*x - top);
     }
-    let total = simd::sum(z.len(), #[inline(always)] |i| z[i]);
+    let total = simd::sum(
+        z.len(),
+        #[inline(always)]
+        |i| z[i],
+    );
     let s = weight / total;
     for x in z.iter_mut() {
         *x *= s;
@@ -396,7 +429,10 @@ impl TokenNll {
                 let vocab = z.len() / active.len();
                 for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
                     let (y, w) = (targets[*r as usize] as usize, g[*r as usize]);
-                    simd::on(#[inline(always)] || xent_row(z, y, w));
+                    simd::on(
+                        #[inline(always)]
+                        || xent_row(z, y, w),
+                    );
                 }
             });
         }

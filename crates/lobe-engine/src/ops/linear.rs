@@ -2,10 +2,10 @@
 
 use crate::buffer::Buf;
 use crate::error::{EngineError, fits, same};
+use crate::factors::{Factor, Kind};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::{ParamId, SiteId};
 use crate::simd;
-use crate::factors::{Factor, Kind};
 use crate::tape::{Tape, Var};
 
 /// Activation applied to `x W + b`.
@@ -93,31 +93,35 @@ pub(crate) fn silu(u: f32) -> (f32, f32) {
 /// `u ← act(u + b)`, `slope ← act'(u + b)`. Loops, not `for_each`: a closure that is not inlined is
 /// compiled without the machine's vectors, and every `mul_add` in it becomes a call.
 fn bias_act(u: &mut [f32], b: Option<&[f32]>, slope: &mut [f32], n: usize, f: impl Fn(f32) -> (f32, f32)) {
-    simd::on(#[inline(always)]
-    || {
-        for (u, s) in u.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)) {
-            if let Some(b) = b {
+    simd::on(
+        #[inline(always)]
+        || {
+            for (u, s) in u.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)) {
+                if let Some(b) = b {
+                    for i in 0..n {
+                        u[i] += b[i];
+                    }
+                }
                 for i in 0..n {
-                    u[i] += b[i];
+                    (u[i], s[i]) = f(u[i]);
                 }
             }
-            for i in 0..n {
-                (u[i], s[i]) = f(u[i]);
-            }
-        }
-    });
+        },
+    );
 }
 
 fn bias_relu(u: &mut [f32], b: Option<&[f32]>, n: usize) {
-    simd::on(#[inline(always)]
-    || {
-        for u in u.chunks_exact_mut(n) {
-            match b {
-                Some(b) => (0..n).for_each(|i| u[i] = relu(u[i] + b[i]).0),
-                None => (0..n).for_each(|i| u[i] = relu(u[i]).0),
+    simd::on(
+        #[inline(always)]
+        || {
+            for u in u.chunks_exact_mut(n) {
+                match b {
+                    Some(b) => (0..n).for_each(|i| u[i] = relu(u[i] + b[i]).0),
+                    None => (0..n).for_each(|i| u[i] = relu(u[i]).0),
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 impl Tape<'_> {
@@ -137,7 +141,9 @@ impl Tape<'_> {
         if let Some(r) = spec.residual {
             same("linear", "residual", (rows, n), self.shape(r))?;
             if spec.act != Act::Identity {
-                return Err(EngineError::Invalid("linear: activation and residual exclude each other".into()));
+                return Err(EngineError::Invalid(
+                    "linear: activation and residual exclude each other".into(),
+                ));
             }
         }
         let mut out = self.ws.pool.take(rows * n);
@@ -145,7 +151,12 @@ impl Tape<'_> {
         let ins = self.runs(self.plan.rows(spec.weight), k, None, absent);
         let closed = if spec.open { &[][..] } else { &[Kind::Forward] };
         let outs = self.runs(self.plan.cols(spec.weight), n, None, closed);
-        let preset = self.preset(&mut out, n, spec, ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n);
+        let preset = self.preset(
+            &mut out,
+            n,
+            spec,
+            ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n,
+        );
         {
             let (xv, wv) = (View::new(self.value(x), rows, k), View::new(self.param(spec.weight), k, n));
             for o in &outs {
@@ -176,12 +187,14 @@ impl Tape<'_> {
     fn preset(&self, out: &mut [f32], n: usize, spec: LinearSpec, partial: bool) -> bool {
         let bias = spec.bias.filter(|_| spec.act == Act::Identity).map(|b| self.param(b));
         match (spec.residual.map(|r| self.value(r)), bias) {
-            (Some(r), Some(b)) => simd::on(#[inline(always)]
-            || {
-                for (o, r) in out.chunks_exact_mut(n).zip(r.chunks_exact(n)) {
-                    (0..n).for_each(|i| o[i] = r[i] + b[i]);
-                }
-            }),
+            (Some(r), Some(b)) => simd::on(
+                #[inline(always)]
+                || {
+                    for (o, r) in out.chunks_exact_mut(n).zip(r.chunks_exact(n)) {
+                        (0..n).for_each(|i| o[i] = r[i] + b[i]);
+                    }
+                },
+            ),
             (Some(r), None) => out.copy_from_slice(r),
             (None, Some(b)) => out.chunks_exact_mut(n).for_each(|o| o.copy_from_slice(b)),
             (None, None) if partial => out.fill(0.0),
@@ -273,23 +286,25 @@ impl Linear {
         for seg in segments {
             let range = seg.range.start * width..seg.range.end * width;
             let factor = t.factor(Kind::Flow, seg.class);
-            simd::on(#[inline(always)]
-            || {
-                for (r, dy) in dy.chunks_exact_mut(n).enumerate() {
-                    let dy = &mut dy[range.clone()];
-                    let f = factor.at(r);
-                    let at = r * n + range.start..r * n + range.end;
-                    if f == 0.0 {
-                        dy.fill(0.0);
-                    } else if let Some(s) = slope {
-                        let s = &s[at];
-                        (0..dy.len()).for_each(|j| dy[j] *= s[j] * f);
-                    } else {
-                        let y = &value[at];
-                        (0..dy.len()).for_each(|j| dy[j] = if y[j] == 0.0 { 0.0 } else { dy[j] * f });
+            simd::on(
+                #[inline(always)]
+                || {
+                    for (r, dy) in dy.chunks_exact_mut(n).enumerate() {
+                        let dy = &mut dy[range.clone()];
+                        let f = factor.at(r);
+                        let at = r * n + range.start..r * n + range.end;
+                        if f == 0.0 {
+                            dy.fill(0.0);
+                        } else if let Some(s) = slope {
+                            let s = &s[at];
+                            (0..dy.len()).for_each(|j| dy[j] *= s[j] * f);
+                        } else {
+                            let y = &value[at];
+                            (0..dy.len()).for_each(|j| dy[j] = if y[j] == 0.0 { 0.0 } else { dy[j] * f });
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         debug_assert!(!matches!(t.factor(Kind::Flow, 0), Factor::Unset));
         Some(dy)

@@ -1,11 +1,29 @@
 //! The operations. Each file holds one: its shapes, its forward and its hand-derived backward.
-//! To add one, write the file and add its name to the list below.
+//! To add one, write the file, its `mod` line, and its name in the list below.
+
+pub mod attention;
+pub mod binary;
+pub mod columns;
+pub mod concat;
+pub mod distance;
+pub mod embedding;
+pub mod gated;
+pub mod head;
+pub mod kl;
+pub mod leaf;
+pub mod linear;
+pub mod matmul;
+pub mod norm;
+pub mod penalty;
+pub mod reduce;
+pub mod site;
+pub mod unary;
+mod weight_grad;
 
 use crate::tape::Tape;
 
 macro_rules! operations {
     ($($file:ident :: $name:ident),* $(,)?) => {
-        $(pub mod $file;)*
         /// A recorded operation.
         #[derive(Debug, Clone, Copy)]
         pub(crate) enum Op { $($name($file::$name)),* }
@@ -36,7 +54,3 @@ operations! {
     concat::Concat,
     matmul::MatMul,
 }
-pub mod distance;
-pub mod kl;
-pub mod penalty;
-mod weight_grad;

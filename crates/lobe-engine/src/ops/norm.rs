@@ -1,9 +1,9 @@
 //! Layer norm and RMS norm over the columns of each row.
 
 use crate::error::{EngineError, same};
+use crate::factors::Kind;
 use crate::layout::ParamId;
 use crate::simd;
-use crate::factors::Kind;
 use crate::tape::{Tape, Var};
 
 /// `y = (x - mean) / sqrt(var + eps) * gain + shift`; RMS norm has no mean and usually no shift.
@@ -41,8 +41,7 @@ impl Tape<'_> {
         let g = self.param(gain);
         let b = shift.map(|p| self.param(p));
         forward(self.value(x), g, b, &mut out, &mut stats, d, rms, eps);
-        let needs =
-            self.needs(x) || self.param_needs(gain) || shift.is_some_and(|s| self.param_needs(s));
+        let needs = self.needs(x) || self.param_needs(gain) || shift.is_some_and(|s| self.param_needs(s));
         let out = self.push("norm", rows, d, out, needs);
         let stats = self.push("norm stats", rows, 2, stats, false);
         self.record_op(out, Norm { x, out, stats, rms, gain, shift });
@@ -60,20 +59,34 @@ fn forward(
     rms: bool,
     eps: f32,
 ) {
-    simd::on(#[inline(always)]
-    || {
-        for ((x, y), st) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(stats.chunks_exact_mut(2)) {
-            let mean = if rms { 0.0 } else { simd::sum(d, #[inline(always)] |i| x[i]) / d as f32 };
-            let var = simd::sum(d, #[inline(always)] |i| (x[i] - mean) * (x[i] - mean)) / d as f32;
-            let rs = 1.0 / (var + eps).sqrt();
-            st[0] = mean;
-            st[1] = rs;
-            match b {
-                Some(b) => (0..d).for_each(|i| y[i] = ((x[i] - mean) * rs).mul_add(g[i], b[i])),
-                None => (0..d).for_each(|i| y[i] = (x[i] - mean) * rs * g[i]),
+    simd::on(
+        #[inline(always)]
+        || {
+            for ((x, y), st) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(stats.chunks_exact_mut(2)) {
+                let mean = if rms {
+                    0.0
+                } else {
+                    simd::sum(
+                        d,
+                        #[inline(always)]
+                        |i| x[i],
+                    ) / d as f32
+                };
+                let var = simd::sum(
+                    d,
+                    #[inline(always)]
+                    |i| (x[i] - mean) * (x[i] - mean),
+                ) / d as f32;
+                let rs = 1.0 / (var + eps).sqrt();
+                st[0] = mean;
+                st[1] = rs;
+                match b {
+                    Some(b) => (0..d).for_each(|i| y[i] = ((x[i] - mean) * rs).mul_add(g[i], b[i])),
+                    None => (0..d).for_each(|i| y[i] = (x[i] - mean) * rs * g[i]),
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 impl Norm {
@@ -94,33 +107,48 @@ impl Norm {
             let factor_of = |p| &t.ws.factors[t.plan.whole(p)][Kind::Update as usize];
             let (gains, shifts) = (factor_of(self.gain), factor_of(self.shift.unwrap_or(self.gain)));
             let (rms, dg, db) = (self.rms, &mut dg[..d], &mut db[..d]);
-            simd::on(#[inline(always)]
-            || {
-                for (r, (dy, x)) in dy.chunks_exact(d).zip(x.chunks_exact(d)).enumerate() {
-                    let (mean, rs) = (stats[2 * r], stats[2 * r + 1]);
-                    let (f, fs) = (gains.at(r), shifts.at(r));
-                    if wanted && (f != 0.0 || fs != 0.0) {
-                        for j in 0..d {
-                            dg[j] = (dy[j] * f).mul_add((x[j] - mean) * rs, dg[j]);
-                            db[j] += dy[j] * fs;
-                        }
-                    }
-                    if needs {
-                        let dx = &mut dx[r * d..(r + 1) * d];
-                        let a = if rms { 0.0 } else { simd::sum(d, #[inline(always)] |j| dy[j] * gain[j]) / d as f32 };
-                        let c = simd::sum(d, #[inline(always)] |j| dy[j] * gain[j] * (x[j] - mean)) * rs / d as f32;
-                        if sum {
+            simd::on(
+                #[inline(always)]
+                || {
+                    for (r, (dy, x)) in dy.chunks_exact(d).zip(x.chunks_exact(d)).enumerate() {
+                        let (mean, rs) = (stats[2 * r], stats[2 * r + 1]);
+                        let (f, fs) = (gains.at(r), shifts.at(r));
+                        if wanted && (f != 0.0 || fs != 0.0) {
                             for j in 0..d {
-                                dx[j] += rs * (dy[j] * gain[j] - a - (x[j] - mean) * rs * c);
-                            }
-                        } else {
-                            for j in 0..d {
-                                dx[j] = rs * (dy[j] * gain[j] - a - (x[j] - mean) * rs * c);
+                                dg[j] = (dy[j] * f).mul_add((x[j] - mean) * rs, dg[j]);
+                                db[j] += dy[j] * fs;
                             }
                         }
+                        if needs {
+                            let dx = &mut dx[r * d..(r + 1) * d];
+                            let a = if rms {
+                                0.0
+                            } else {
+                                simd::sum(
+                                    d,
+                                    #[inline(always)]
+                                    |j| dy[j] * gain[j],
+                                ) / d as f32
+                            };
+                            let c = simd::sum(
+                                d,
+                                #[inline(always)]
+                                |j| dy[j] * gain[j] * (x[j] - mean),
+                            ) * rs
+                                / d as f32;
+                            if sum {
+                                for j in 0..d {
+                                    dx[j] += rs * (dy[j] * gain[j] - a - (x[j] - mean) * rs * c);
+                                }
+                            } else {
+                                for j in 0..d {
+                                    dx[j] = rs * (dy[j] * gain[j] - a - (x[j] - mean) * rs * c);
+                                }
+                            }
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         if needs {
             t.put_grad(self.x, dx);

@@ -42,11 +42,14 @@ impl Tape<'_> {
             Over::Sum => out[0] = total(&mut v.iter().copied()) as f32,
             Over::Mean => out[0] = (total(&mut v.iter().copied()) / v.len().max(1) as f64) as f32,
             Over::RowSum => {
-                out.iter_mut().zip(v.chunks_exact(cols)).for_each(|(o, x)| *o = total(&mut x.iter().copied()) as f32);
+                out.iter_mut()
+                    .zip(v.chunks_exact(cols))
+                    .for_each(|(o, x)| *o = total(&mut x.iter().copied()) as f32);
             }
             Over::ColumnMean => {
                 for j in 0..cols {
-                    out[j] = (total(&mut v.iter().skip(j).step_by(cols).copied()) / rows.max(1) as f64) as f32;
+                    out[j] =
+                        (total(&mut v.iter().skip(j).step_by(cols).copied()) / rows.max(1) as f64) as f32;
                 }
             }
             Over::RowLogSumExp => {
