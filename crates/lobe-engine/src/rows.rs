@@ -1,5 +1,6 @@
-//! Functions of a row of logits for objectives, on the machine's vectors. Exponentials and sums are
-//! computed in f64, so that a value may be differentiated numerically.
+//! Functions of a row of logits `[vocab]`, on the machine's vectors. Those for objectives compute exponentials
+//! and sums in f64, so that a value may be differentiated numerically; the training step's own
+//! cross-entropy computes in f32.
 
 use crate::simd::{self, LANES};
 
@@ -161,6 +162,53 @@ pub fn scaled(out: &mut [f32], x: &[f32], scale: f32) {
             }
         },
     );
+}
+
+/// Cross-entropy of one row of logits under an added bias: returns lse(z + b) - (z + b)_y and adds
+/// `scale (softmax(z + b) - onehot(y))` to `grad`. For fitting a bias to a frozen model.
+pub fn bias_gradient(
+    z: &[f32],
+    bias: &[f32],
+    y: usize,
+    scale: f32,
+    grad: &mut [f32],
+    scratch: &mut [f32],
+) -> f32 {
+    let n = z.len();
+    simd::on(
+        #[inline(always)]
+        || {
+            for i in 0..n {
+                scratch[i] = z[i] + bias[i];
+            }
+            let loss = cross_entropy(&mut scratch[..n], y, scale);
+            for i in 0..n {
+                grad[i] += scratch[i];
+            }
+            loss
+        },
+    )
+}
+
+/// `z ← weight (softmax(z) - onehot(y))`; returns lse(z) - z_y.
+#[inline(always)]
+pub(crate) fn cross_entropy(z: &mut [f32], y: usize, weight: f32) -> f32 {
+    let zy = z[y];
+    let top = simd::max(z);
+    for x in z.iter_mut() {
+        *x = simd::exp(*x - top);
+    }
+    let total = simd::sum(
+        z.len(),
+        #[inline(always)]
+        |i| z[i],
+    );
+    let s = weight / total;
+    for x in z.iter_mut() {
+        *x *= s;
+    }
+    z[y] -= weight;
+    top + total.ln() - zy
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Workspace {
     pub(crate) vars: Vec<VarData>,
     pub(crate) nodes: Vec<Op>,
     pub(crate) ids: Vec<u32>,
+    /// Room for a backward pass that needs a part of `ids` while `ids` grows.
+    pub(crate) held: Vec<u32>,
     pub(crate) factors: Vec<[Factor; 3]>,
     pub(crate) runs: Vec<Vec<Run>>,
     /// Values that are added at a site in this pass, row by row.

@@ -5,8 +5,8 @@ use crate::error::{EngineError, fits, same};
 use crate::factors::{Factor, Kind};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
-use crate::simd;
 use crate::tape::{Tape, Var};
+use crate::{rows, simd};
 
 /// Rows whose logits exist at a time.
 const CHUNK: usize = 256;
@@ -165,7 +165,7 @@ impl Tape<'_> {
                 }
                 stats[at] = simd::on(
                     #[inline(always)]
-                    || xent_row(z, y, w),
+                    || rows::cross_entropy(z, y, w),
                 );
                 total += f64::from(w) * f64::from(stats[at]);
             }
@@ -195,7 +195,7 @@ impl Tape<'_> {
                 let y = targets[*r as usize] as usize;
                 out[*r as usize] = simd::on(
                     #[inline(always)]
-                    || xent_row(z, y, weight),
+                    || rows::cross_entropy(z, y, weight),
                 );
             }
         });
@@ -362,58 +362,14 @@ impl Tape<'_> {
     }
 }
 
-/// Cross-entropy of one row of logits under an added bias: returns lse(z + b) - (z + b)_y and adds
-/// `scale (softmax(z + b) - onehot(y))` to `grad`. For fitting a bias to a frozen model.
-pub fn bias_gradient(
-    z: &[f32],
-    bias: &[f32],
-    y: usize,
-    scale: f32,
-    grad: &mut [f32],
-    scratch: &mut [f32],
-) -> f32 {
-    let n = z.len();
-    simd::on(
-        #[inline(always)]
-        || {
-            for i in 0..n {
-                scratch[i] = z[i] + bias[i];
-            }
-            let loss = xent_row(&mut scratch[..n], y, scale);
-            for i in 0..n {
-                grad[i] += scratch[i];
-            }
-            loss
-        },
-    )
-}
-
-/// `z ← weight (softmax(z) - onehot(y))`; returns lse(z) - z_y.
-#[inline(always)]
-fn xent_row(z: &mut [f32], y: usize, weight: f32) -> f32 {
-    let zy = z[y];
-    let top = simd::max(z);
-    for x in z.iter_mut() {
-        *x = simd::exp(*x - top);
-    }
-    let total = simd::sum(
-        z.len(),
-        #[inline(always)]
-        |i| z[i],
-    );
-    let s = weight / total;
-    for x in z.iter_mut() {
-        *x *= s;
-    }
-    z[y] -= weight;
-    top + total.ln() - zy
-}
-
 impl TokenNll {
     pub(crate) fn backward(self, t: &mut Tape<'_>) {
         let Some(g) = t.take_grad(self.out) else { return };
-        let rows = g.len();
-        let targets: Vec<u32> = t.ws.ids[self.first_id..self.first_id + rows].to_vec();
+        let len = g.len();
+        // A copy in a buffer that stays: the pass over the read-out uses `ids` itself.
+        let mut targets = std::mem::take(&mut t.ws.held);
+        targets.clear();
+        targets.extend_from_slice(&t.ws.ids[self.first_id..self.first_id + len]);
         if let Some(slope) = self.slope {
             let mut slope = std::mem::take(&mut t.ws.vars[slope.0].value);
             let counted = |r| targets[r] != IGNORE;
@@ -431,11 +387,12 @@ impl TokenNll {
                     let (y, w) = (targets[*r as usize] as usize, g[*r as usize]);
                     simd::on(
                         #[inline(always)]
-                        || xent_row(z, y, w),
+                        || rows::cross_entropy(z, y, w),
                     );
                 }
             });
         }
+        t.ws.held = targets;
         t.release(g);
     }
 }

@@ -1,7 +1,7 @@
 //! Calibrated loss: fits a logit bias to a frozen model, then measures.
 
 use lobe_core::{FORGET, Key, LabelId, RETAIN};
-use lobe_engine::ops::head::bias_gradient;
+use lobe_engine::rows::bias_gradient;
 use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
 use lobe_nets::TokenBatch;
 
