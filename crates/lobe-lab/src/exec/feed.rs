@@ -51,7 +51,7 @@ pub enum Step {
     Images(ImageBatch),
 }
 
-/// Counted targets that a member trained on.
+/// Counted targets (tokens or images, every visit of an example) that a member trained on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exposure {
     /// All of them.
@@ -75,8 +75,6 @@ pub struct Feed {
     kinds: Vec<LabelId>,
     /// The batch of the step last asked for.
     pub step: Step,
-    /// What that batch shows.
-    shown: Exposure,
 }
 
 impl Feed {
@@ -99,7 +97,6 @@ impl Feed {
             targets: Vec::new(),
             kinds: Vec::new(),
             step,
-            shown: Exposure::default(),
         };
         out.kinds = out.plan(x, train.steps)?;
         Ok(out)
@@ -145,23 +142,17 @@ impl Feed {
             Step::Tokens(b) => b.clear(),
             Step::Images(b) => b.clear(),
         }
-        self.shown = Exposure::default();
-        for i in &self.indices {
-            let i = *i as usize;
+        for n in 0..self.indices.len() {
+            let i = self.indices[n] as usize;
             let label = of_step.unwrap_or(self.labels.label[i]);
             if !x.keeps(self.arm, x.train_truth[i], label) {
                 continue;
             }
             let routed = kind.unwrap_or(label);
-            let before = self.size().1;
+            let weighted = matches!(self.step, Step::Tokens(_)) && self.weigh(x, i, label);
             match &mut self.step {
                 Step::Tokens(b) => {
                     let tokens = x.data.train.row(i);
-                    self.strength.clear();
-                    let weighted = self.labels.strength.as_ref().filter(|s| s.label == label);
-                    if let Some(s) = weighted {
-                        s.row_into(&x.data.train, i, label, &mut self.strength);
-                    }
                     if let TrainsOn::Context(..) = trains_on {
                         let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
                         self.targets.clear();
@@ -175,34 +166,63 @@ impl Feed {
                             b.push_pair(&tokens[..tokens.len() - 1], &self.targets, routed, None);
                         }
                     } else {
-                        b.push(tokens, routed, weighted.map(|_| &self.strength[..]));
+                        b.push(tokens, routed, weighted.then_some(&self.strength[..]));
                     }
                 }
                 Step::Images(b) if trains_on.counts(label, 1.0) => b.push(x.data.train.image(i), routed),
                 Step::Images(_) => {}
             }
-            let added = (self.size().1 - before) as u64;
-            let forget = if x.train_truth[i] == FORGET { added } else { 0 };
-            self.shown.targets += added;
-            self.shown.forget += forget;
-            self.shown.undiscovered += if label == FORGET { 0 } else { forget };
         }
         Ok(())
     }
 
-    /// What the first `steps` steps show. Goes through the data, but trains nothing.
+    /// What the first `steps` steps show: which examples, under which labels, without making a batch of
+    /// them.
     ///
     /// # Errors
     /// If a labelling rule cannot label whole steps.
     pub fn exposure(&mut self, x: &Experiment, steps: u64) -> Result<Exposure, LabError> {
         let mut sum = Exposure::default();
         for step in 0..steps {
-            self.load(x, step)?;
-            sum.targets += self.shown.targets;
-            sum.forget += self.shown.forget;
-            sum.undiscovered += self.shown.undiscovered;
+            let (class, _) = self.stream.batch_into(step, &mut self.indices);
+            let of_step = self.label_of_step(x, step, class)?;
+            for n in 0..self.indices.len() {
+                let i = self.indices[n] as usize;
+                let label = of_step.unwrap_or(self.labels.label[i]);
+                if !x.keeps(self.arm, x.train_truth[i], label) {
+                    continue;
+                }
+                let targets = self.counted(x, i, label);
+                sum.targets += targets;
+                if x.train_truth[i] == FORGET {
+                    sum.forget += targets;
+                    sum.undiscovered += if label == FORGET { 0 } else { targets };
+                }
+            }
         }
         Ok(sum)
+    }
+
+    /// Targets of example `i` that count under `label`.
+    fn counted(&mut self, x: &Experiment, i: usize, label: LabelId) -> u64 {
+        let trains_on = x.arms[self.arm].trains_on;
+        if matches!(x.data.train.payload, Payload::Images { .. }) {
+            return u64::from(trains_on.counts(label, 1.0));
+        }
+        self.weigh(x, i, label);
+        let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
+        let counts = |(t, s): (&u32, f32)| {
+            *t != IGNORE && (!matches!(trains_on, TrainsOn::Context(..)) || trains_on.counts(label, s))
+        };
+        x.data.train.row(i)[1..].iter().zip(strengths).filter(|p| counts(*p)).count() as u64
+    }
+
+    /// Fills `strength` with the token weights of example `i`, if it has any; returns whether it has.
+    fn weigh(&mut self, x: &Experiment, i: usize, label: LabelId) -> bool {
+        self.strength.clear();
+        let Some(s) = self.labels.strength.as_ref().filter(|s| s.label == label) else { return false };
+        s.row_into(&x.data.train, i, label, &mut self.strength);
+        true
     }
 
     /// Number of examples and of counted targets (tokens or images) of the step.

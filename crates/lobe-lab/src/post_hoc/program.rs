@@ -101,9 +101,9 @@ impl<'a> Terms<'a> {
         let (side, example) = self.shards[shard];
         let pool = &self.pools[index(side)];
         let (inputs, targets, seq) = pool.batch.tokens(example);
-        let mine: Vec<&Term> = self.minimised.iter().filter(|t| t.side == side).collect();
+        let mine = || self.minimised.iter().filter(|t| t.side == side);
         let layers = self.net.config.layers;
-        let deepest = mine.iter().map(|t| depth(&t.objective.reads(), layers)).max().unwrap_or(0);
+        let deepest = mine().map(|t| depth(&t.objective.reads(), layers)).max().unwrap_or(0);
         // Nothing above the deepest term is computed.
         let h = if deepest > layers {
             self.net.hidden(tape, inputs, seq)?
@@ -111,16 +111,19 @@ impl<'a> Terms<'a> {
             self.net.residual(tape, inputs, seq, deepest)?
         };
         let recalled = &pool.recalled[example];
-        for t in mine {
+        for t in mine() {
             let o = &*t.objective;
             let scaled = |g: &mut [f32]| g.iter_mut().for_each(|g| *g *= t.weight);
             match o.reads() {
                 Reads::MeanLoss => {
-                    let zeros = vec![0.0; targets.len()];
-                    let mut g = zeros.clone();
+                    let (mut zeros, mut g) = (pool.take(targets.len()), pool.take(targets.len()));
+                    zeros.fill(0.0);
+                    g.fill(0.0);
                     o.value(&self.view(shard, &zeros, &recalled.nll, 1), &mut g);
                     scaled(&mut g);
                     tape.cross_entropy(h, self.net.head(), targets, RowWeights::Each(&g))?;
+                    pool.give(zeros);
+                    pool.give(g);
                 }
                 Reads::TokenNll => {
                     let v = tape.token_nll(h, self.net.head(), targets)?;
