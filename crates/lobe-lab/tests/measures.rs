@@ -1,32 +1,15 @@
 //! The measuring stage through a whole run: agreement with the control, gradients by region, leakage.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+mod common;
 
+use std::path::Path;
+
+use common::{results_of, values};
 use lobe_lab::LabError;
-use lobe_lab::exec::{Options, Silent, resolve, run};
 use lobe_lab::recipe::Written;
 
-const RECIPE: &str = r#"
-name = "measures"
-seeds = 2
-[data]
-kind = "bilingual"
-stories = 160
-test_stories = 8
-seq = 48
-packing = "pack"
-forget = { language = "es", recall = 0.6 }
-retain = { language = "en" }
-[model]
-kind = "gpt"
-layers = 2
-width = 16
-heads = 2
-mlp = 32
-[regions]
-module = "blocks.*.mlp.post[-8..]"
+const REST: &str = r#"
 [train]
 steps = 60
 batch = 4
@@ -49,34 +32,23 @@ do = "ablate"
 do = "measure"
 "#;
 
+fn recipe() -> String {
+    common::small(", recall = 0.6") + REST
+}
+
+fn go(text: &str, out: &Path, stop: bool) -> Result<(), LabError> {
+    common::go(&Written::from_str("measures.toml", text).unwrap(), out, 2, stop)
+}
+
 fn results(text: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     go(text, dir.path(), false).unwrap();
-    std::fs::read_to_string(dir.path().join("results.csv")).unwrap()
-}
-
-/// Runs a recipe; with `stop` it is interrupted before the first stage.
-fn go(text: &str, out: &Path, stop: bool) -> Result<(), LabError> {
-    let written = Written::from_str("measures.toml", text).unwrap();
-    let (recipe, derived) = resolve(&written).unwrap();
-    let stop = AtomicBool::new(stop);
-    let options =
-        Options { threads: 2, stop: &stop, progress: &Silent, command: String::new(), build: String::new() };
-    run(&written, &recipe, &derived, out, &options)
-}
-
-/// Values of (stage, arm, label, metric) without a step, one per seed.
-fn values(csv: &str, what: [&str; 4]) -> Vec<f64> {
-    let of = csv.lines().filter_map(|l| {
-        let f: Vec<&str> = l.split(',').collect();
-        ([f[0], f[1], f[3], f[4]] == what && f[5].is_empty()).then(|| f[6].parse().unwrap())
-    });
-    of.collect()
+    results_of(dir.path())
 }
 
 #[test]
 fn models_are_compared_with_the_control_and_with_the_family_of_filters() {
-    let csv = results(RECIPE);
+    let csv = results(&recipe());
     for arm in ["baseline", "filter", "sgtm"] {
         for label in ["forget", "retain"] {
             let same = values(&csv, ["train", arm, label, "control_agreement"]);
@@ -103,9 +75,9 @@ fn models_are_compared_with_the_control_and_with_the_family_of_filters() {
         "a plain arm is the yardstick"
     );
 
-    for (metric, at_least) in [("gradient_region", 0.0), ("gradient_rest", 0.0)] {
+    for metric in ["gradient_region", "gradient_rest"] {
         let got = values(&csv, ["train", "sgtm", "forget", metric]);
-        assert!(got.len() == 2 && got.iter().all(|g| *g > at_least), "{metric}: {got:?}");
+        assert!(got.len() == 2 && got.iter().all(|g| *g > 0.0), "{metric}: {got:?}");
         // After the cut the region's weights are 0 and have no relative norm.
         assert!(values(&csv, ["ablate", "sgtm", "forget", metric]).is_empty());
         assert!(values(&csv, ["train", "filter", "forget", metric]).is_empty(), "no region, no number");
@@ -114,7 +86,7 @@ fn models_are_compared_with_the_control_and_with_the_family_of_filters() {
 
 #[test]
 fn what_is_switched_off_is_not_measured() {
-    let off = RECIPE.replace("do = \"measure\"", "do = \"measure\"\nagreement = false\ngradients = 0");
+    let off = recipe().replace("do = \"measure\"", "do = \"measure\"\nagreement = false\ngradients = 0");
     let csv = results(&off);
     assert!(!csv.contains("control_kl") && !csv.contains("gradient_region"));
     assert!(csv.contains("undiscovered_targets"));
@@ -132,9 +104,9 @@ eval_every = 2
 #[test]
 fn a_changed_recipe_shows_nothing_of_what_was_measured_before() {
     let dir = tempfile::tempdir().unwrap();
-    let short = RECIPE.replace("steps = 60", "steps = 4");
+    let short = recipe().replace("steps = 60", "steps = 4");
     go(&short, dir.path(), false).unwrap();
-    let csv = || std::fs::read_to_string(dir.path().join("results.csv")).unwrap();
+    let csv = || results_of(dir.path());
     assert!(csv().lines().count() > 20);
     assert!(dir.path().join("activity.json").exists());
     let other = short.replace("lr = 1e-2", "lr = 2e-2");
@@ -154,11 +126,11 @@ fn a_measure_follows_every_model_it_looks_at() {
         let first = format!(
             "do = \"ablate\"\nhow = \"{how}\"\n[[stage]]\ndo = \"ablate\"\nname = \"later\"\nfrom = \"train\""
         );
-        RECIPE.replace("steps = 60", "steps = 12").replace("do = \"ablate\"", &first)
+        recipe().replace("steps = 60", "steps = 12").replace("do = \"ablate\"", &first)
     };
     let loss = |how: &str| {
         go(&two(how), dir.path(), false).unwrap();
-        let csv = std::fs::read_to_string(dir.path().join("results.csv")).unwrap();
+        let csv = results_of(dir.path());
         values(&csv, ["ablate", "sgtm", "forget", "loss"])
     };
     assert_ne!(loss("zero"), loss("reinit"), "the first cut is not the last one's parent");
@@ -166,7 +138,7 @@ fn a_measure_follows_every_model_it_looks_at() {
 
 #[test]
 fn of_two_measures_the_later_counts() {
-    let text = RECIPE.replace("steps = 60", "steps = 4");
+    let text = recipe().replace("steps = 60", "steps = 4");
     let twice = text.replace(
         "do = \"measure\"",
         "do = \"measure\"\nexamples = 2\n[[stage]]\ndo = \"measure\"\nname = \"all\"",
@@ -178,13 +150,13 @@ fn of_two_measures_the_later_counts() {
 
 #[test]
 fn an_attack_is_compared_on_its_own_label_and_its_own_tokens() {
-    let csv = results(&format!("{}{RELEARN}", RECIPE.replace("steps = 60", "steps = 30")));
+    let csv = results(&format!("{}{RELEARN}", recipe().replace("steps = 60", "steps = 30")));
     for arm in ["baseline", "oracle", "sgtm"] {
         let target = values(&csv, ["relearn", arm, "forget", "steps_target"]);
         assert_eq!(target, values(&csv, ["relearn", "baseline", "forget", "attack_start"]), "{arm}");
     }
     let retain = RELEARN.replace("lrs", "label = \"retain\"\nlrs");
-    let csv = results(&format!("{}{retain}", RECIPE.replace("steps = 60", "steps = 30")));
+    let csv = results(&format!("{}{retain}", recipe().replace("steps = 60", "steps = 30")));
     let compared = csv.lines().filter(|l| l.starts_with("relearn,") && l.contains(",forget,"));
     assert!(compared.clone().all(|l| !l.contains("recovery") && !l.contains("steps_target")));
     assert_eq!(values(&csv, ["relearn", "sgtm", "retain", "steps_target"]).len(), 2);

@@ -2,33 +2,17 @@
 //! written, and that a second run finds everything done.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+mod common;
 
-use lobe_lab::exec::{Experiment, Options, Silent, resolve, run};
+use std::path::Path;
+
+use common::{results_of, values};
+use lobe_lab::exec::{Experiment, resolve};
 use lobe_lab::recipe::Written;
 
 fn recipe(arms: &str, stages: &str) -> Written {
-    let text = format!(
+    let rest = format!(
         r#"
-name = "removal"
-seeds = 2
-[data]
-kind = "bilingual"
-stories = 160
-test_stories = 8
-seq = 48
-packing = "pack"
-forget = {{ language = "es" }}
-retain = {{ language = "en" }}
-[model]
-kind = "gpt"
-layers = 2
-width = 16
-heads = 2
-mlp = 32
-[regions]
-module = "blocks.*.mlp.post[-8..]"
 [train]
 steps = 40
 batch = 4
@@ -48,6 +32,7 @@ do = "train"
 {stages}
 "#
     );
+    let text = common::small("") + &rest;
     Written::from_str("removal.toml", &text).unwrap()
 }
 
@@ -62,22 +47,8 @@ fn refusal(arms: &str, stages: &str) -> String {
 }
 
 fn go(written: &Written, out: &Path, threads: usize) -> String {
-    let (recipe, derived) = resolve(written).unwrap();
-    let stop = AtomicBool::new(false);
-    let options =
-        Options { threads, stop: &stop, progress: &Silent, command: "test".into(), build: "test".into() };
-    run(written, &recipe, &derived, out, &options).unwrap();
-    std::fs::read_to_string(out.join("results.csv")).unwrap()
-}
-
-/// Values of (stage, arm, label, metric) without a step, one per seed.
-fn values(csv: &str, stage: &str, arm: &str, label: &str, metric: &str) -> Vec<f64> {
-    let of = csv.lines().filter_map(|l| {
-        let f: Vec<&str> = l.split(',').collect();
-        (f[0] == stage && f[1] == arm && f[3] == label && f[4] == metric && f[5].is_empty())
-            .then(|| f[6].parse().unwrap())
-    });
-    of.collect()
+    common::go(written, out, threads, false).unwrap();
+    results_of(out)
 }
 
 #[test]
@@ -210,25 +181,25 @@ fn every_arm_meets_every_attack_and_a_second_run_finds_all_done() {
     ];
     for arm in arms {
         for attack in ["relearn", "relearn-lora", "quantise"] {
-            assert_eq!(values(&csv, attack, arm, "forget", "attack_best").len(), 2, "{attack} on {arm}");
-            assert_eq!(values(&csv, attack, arm, "retain", "attack_retain").len(), 2, "{attack} on {arm}");
-            assert_eq!(values(&csv, attack, arm, "forget", "budget_parameters").len(), 2);
+            assert_eq!(values(&csv, [attack, arm, "forget", "attack_best"]).len(), 2, "{attack} on {arm}");
+            assert_eq!(values(&csv, [attack, arm, "retain", "attack_retain"]).len(), 2, "{attack} on {arm}");
+            assert_eq!(values(&csv, [attack, arm, "forget", "budget_parameters"]).len(), 2);
             // Recovery is a number where control and baseline differ, and absent elsewhere.
-            let start = |a: &str| values(&csv, attack, a, "forget", "attack_start");
+            let start = |a: &str| values(&csv, [attack, a, "forget", "attack_start"]);
             for (seed, (low, high)) in start("baseline").iter().zip(start("oracle")).enumerate() {
-                let got = values(&csv, attack, arm, "forget", "recovery");
+                let got = values(&csv, [attack, arm, "forget", "recovery"]);
                 if high > low + 1e-9 {
-                    let best = values(&csv, attack, arm, "forget", "attack_best")[seed];
+                    let best = values(&csv, [attack, arm, "forget", "attack_best"])[seed];
                     assert!((got[seed] - (high - best) / (high - low)).abs() < 1e-9, "{attack} on {arm}");
                 }
             }
         }
     }
     // What trained nothing has no steps; what did says how many.
-    assert!(values(&csv, "quantise", "cut", "forget", "steps_budget").is_empty());
-    assert_eq!(values(&csv, "relearn", "cut", "forget", "steps_budget"), [6.0, 6.0]);
+    assert!(values(&csv, ["quantise", "cut", "forget", "steps_budget"]).is_empty());
+    assert_eq!(values(&csv, ["relearn", "cut", "forget", "steps_budget"]), [6.0, 6.0]);
     // Ascent on forget data raises its loss above the model it went on from.
-    let loss = |stage: &str, arm: &str| values(&csv, stage, arm, "forget", "loss");
+    let loss = |stage: &str, arm: &str| values(&csv, [stage, arm, "forget", "loss"]);
     for (after, before) in loss("unlearn", "diff").iter().zip(loss("train", "baseline")) {
         assert!(*after > before, "{after} against {before}");
     }

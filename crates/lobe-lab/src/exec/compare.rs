@@ -54,8 +54,7 @@ pub(super) fn compare(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> 
             let (baseline, control) = (made(&reference.baseline), made(&reference.control));
             let mut add = |metric: &str, value: Option<f64>, unit: &str| {
                 let Some(value) = value else { return };
-                let (label, metric, unit) = (label.into(), metric.into(), unit.into());
-                out.push(row(&stage.name, arm, seed, Metric { step: None, label, metric, value, unit }));
+                out.push(row(&stage.name, arm, seed, Metric::new(label, metric, value, unit)));
             };
             if stage.does == "ablate" {
                 let three = here(arm, "loss").zip(baseline).zip(control);

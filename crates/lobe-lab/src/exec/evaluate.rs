@@ -13,8 +13,7 @@ use crate::store::Metric;
 
 /// Images per evaluation task.
 const IMAGES: usize = 512;
-/// Tokens per label of an evaluation that is repeated: a standard error of about 0.02 nat, and differences
-/// between models on the same tokens are far sharper.
+/// Tokens per label of an evaluation that is repeated along the way.
 const TOKENS: usize = 12_800;
 
 /// Held-out data, ready to be evaluated again and again.
@@ -194,13 +193,7 @@ impl Scores {
             };
             for (l, s) in labels.iter().enumerate().filter(|(_, s)| s[2] > 0.0) {
                 for (k, (metric, unit)) in names.iter().enumerate() {
-                    out.push(Metric {
-                        step,
-                        label: x.labels.names()[l].clone(),
-                        metric: metric.clone(),
-                        value: s[k] / s[2],
-                        unit: (*unit).to_owned(),
-                    });
+                    out.push(Metric::new(&x.labels.names()[l], metric, s[k] / s[2], unit).at(step));
                 }
             }
         }

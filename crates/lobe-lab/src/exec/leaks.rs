@@ -35,8 +35,7 @@ pub(super) fn leaks(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> {
             let name = &arm.arm.name;
             let seen = of(after, name, "loss").zip(of(train, name, "undiscovered_targets"));
             let Some(value) = seen.and_then(|(loss, u)| leakage(loss, &family, u)) else { continue };
-            let (label, metric, unit) = ("forget".into(), "leakage".into(), "fraction".into());
-            out.push(row(&after.name, name, *seed, Metric { step: None, label, metric, value, unit }));
+            out.push(row(&after.name, name, *seed, Metric::new("forget", "leakage", value, "fraction")));
         }
     }
     out

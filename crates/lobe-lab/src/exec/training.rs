@@ -320,13 +320,7 @@ fn log_loss(x: &Experiment, t: &mut Trainee<'_>, step: u64) -> Result<(), LabErr
     for (i, name) in x.labels.names().iter().enumerate() {
         let slot = i * stride + usize::from(images);
         let Some((sum, count)) = t.sums.get(slot).copied().filter(|s| s.1 > 0.0) else { continue };
-        t.note(Metric {
-            step: Some(step),
-            label: name.clone(),
-            metric: "train_loss".into(),
-            value: sum / count,
-            unit: unit.into(),
-        })?;
+        t.note(Metric::new(name, "train_loss", sum / count, unit).at(Some(step)))?;
     }
     t.sums.iter_mut().for_each(|s| *s = (0.0, 0.0));
     Ok(())
@@ -366,13 +360,7 @@ fn watched(
         let scores = super::evaluate::evaluate(c.experiment, c.runner, &[(&t.member.params, set)])?;
         let sum = scores[0].sums[0].iter().fold([0.0; 2], |a, s| [a[0] + s[0], a[1] + s[2]]);
         if sum[1] > 0.0 {
-            t.note(Metric {
-                step: Some(step),
-                label: "all".into(),
-                metric: "watched_loss".into(),
-                value: sum[0] / sum[1],
-                unit: "nat".into(),
-            })?;
+            t.note(Metric::new("all", "watched_loss", sum[0] / sum[1], "nat").at(Some(step)))?;
         }
     }
     Ok(())

@@ -46,13 +46,7 @@ pub(super) fn run(
     for (l, sums) in sums.iter().enumerate() {
         for (metric, (sum, n)) in ["gradient_region", "gradient_rest"].into_iter().zip(sums) {
             if *n > 0.0 {
-                out.push(Metric {
-                    step: None,
-                    label: x.labels.names()[l].clone(),
-                    metric: metric.into(),
-                    value: sum / n,
-                    unit: "ratio".into(),
-                });
+                out.push(Metric::new(&x.labels.names()[l], metric, sum / n, "ratio"));
             }
         }
     }

@@ -48,19 +48,13 @@ pub(super) fn run(
             *sum = [sum[0] + f64::from(u8::from(same)), sum[1] + kl, sum[2] + 1.0];
         }
     }
-    let mut out = Vec::new();
-    for (l, s) in sums.iter().enumerate().filter(|(_, s)| s[2] > 0.0) {
-        for (metric, value, unit) in
-            [("control_agreement", s[0] / s[2], "fraction"), ("control_kl", s[1] / s[2], "nat")]
-        {
-            out.push(Metric {
-                step: None,
-                label: x.labels.names()[l].clone(),
-                metric: metric.into(),
-                value,
-                unit: unit.into(),
-            });
-        }
-    }
-    Ok(out)
+    let seen = x.labels.names().iter().zip(&sums).filter(|(_, s)| s[2] > 0.0);
+    Ok(seen
+        .flat_map(|(label, s)| {
+            [
+                Metric::new(label, "control_agreement", s[0] / s[2], "fraction"),
+                Metric::new(label, "control_kl", s[1] / s[2], "nat"),
+            ]
+        })
+        .collect())
 }

@@ -131,13 +131,7 @@ impl Numbers<'_> {
     }
 
     fn metric(&self, label: usize, metric: &str, step: Option<u64>, value: f64, unit: &str) -> Metric {
-        Metric {
-            step,
-            label: self.x.labels.names()[label].clone(),
-            metric: metric.to_owned(),
-            value,
-            unit: unit.to_owned(),
-        }
+        Metric::new(&self.x.labels.names()[label], metric, value, unit).at(step)
     }
 }
 

@@ -59,16 +59,8 @@ pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Met
             *s = (s.0 + f64::from(loss), s.1 + 1.0);
         }
     }
-    let named = sums.iter().enumerate().filter(|(_, s)| s.1 > 0.0);
-    Ok(named
-        .map(|(l, s)| Metric {
-            step: None,
-            label: x.labels.names()[l].clone(),
-            metric: "calibrated_loss".into(),
-            value: s.0 / s.1,
-            unit: "nat".into(),
-        })
-        .collect())
+    let seen = x.labels.names().iter().zip(&sums).filter(|(_, s)| s.1 > 0.0);
+    Ok(seen.map(|(label, s)| Metric::new(label, "calibrated_loss", s.0 / s.1, "nat")).collect())
 }
 
 /// Hidden states and targets of some training rows of forget and retain data.

@@ -68,7 +68,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let labels = x.labels_of(work.arm, work.seed)?;
     let key = Experiment::key(work.seed).child("cohere");
     let retain = unlearn::examples(Side::Retain, &labels, s.examples, key, true)?;
-    let source = Box::new(Draw::of(x, retain, &variant, work.seed, LANES)?);
+    let source = Box::new(Draw::over(x, retain, Vec::new(), &variant, work.seed, LANES)?);
     let plan = lobe_engine::Plan::plain(x.layout());
     let model = lobe_engine::Buf::from_slice(desk.victim());
     let mut all =

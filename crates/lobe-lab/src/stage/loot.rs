@@ -59,22 +59,11 @@ impl Draw {
     ) -> Result<Draw, LabError> {
         let mut main = pool(x, label, v.loot, seed);
         main.truncate(v.examples.unwrap_or(usize::MAX));
-        let retain = pool(x, label, Loot::Retain, seed);
-        Draw::both(x, main, retain, v, seed, lanes)
+        Draw::over(x, main, pool(x, label, Loot::Retain, seed), v, seed, lanes)
     }
 
-    /// The same from these training examples alone.
-    pub(super) fn of(
-        x: &Experiment,
-        main: Vec<usize>,
-        v: &Variant,
-        seed: u64,
-        lanes: usize,
-    ) -> Result<Draw, LabError> {
-        Draw::both(x, main, Vec::new(), v, seed, lanes)
-    }
-
-    fn both(
+    /// The same from these training examples, by number.
+    pub(super) fn over(
         x: &Experiment,
         main: Vec<usize>,
         retain: Vec<usize>,

@@ -57,12 +57,8 @@ pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabErr
         let of_class = &mut by_class[usize::from(p.class)];
         *of_class = [of_class[0] + right, of_class[1] + 1.0];
     }
-    let fraction = |label: usize, metric: &str, value: f64| Metric {
-        step: None,
-        label: x.labels.names()[label].clone(),
-        metric: metric.into(),
-        value,
-        unit: "fraction".into(),
+    let fraction = |label: usize, metric: &str, value: f64| {
+        Metric::new(&x.labels.names()[label], metric, value, "fraction")
     };
     let mut out = Vec::new();
     for (l, s) in sums.iter().enumerate().filter(|(_, s)| s[2] > 0.0) {

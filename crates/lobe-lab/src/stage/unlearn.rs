@@ -84,7 +84,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         let value = driver.step(&mut member, program, step)?;
         steps = step + 1;
         if steps.is_multiple_of(train.log_every) || steps == train.steps {
-            log.append(&number(Some(steps), "all", "objective", value, "nat"))?;
+            log.append(&Metric::new("all", "objective", value, "nat").at(Some(steps)))?;
         }
         if steps.is_multiple_of(train.eval_every) || steps == train.steps {
             let s = scores(c, &member.params, &eval)?;
@@ -98,8 +98,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
             }
         }
     }
-    log.append(&number(None, "all", "removal_steps", steps as f64, "steps"))?;
-    log.append(&number(None, "all", "removal_tokens", tokens as f64, "tokens"))?;
+    log.append(&Metric::new("all", "removal_steps", steps as f64, "steps"))?;
+    log.append(&Metric::new("all", "removal_tokens", tokens as f64, "tokens"))?;
     log.sync()?;
     write_model(c, &work.dir, &member.params, &work.key)?;
     work.finish(start, tokens as f64, "tokens/s")
@@ -224,8 +224,4 @@ fn append(
         log.append(&m)?;
     }
     Ok(())
-}
-
-fn number(step: Option<u64>, label: &str, metric: &str, value: f64, unit: &str) -> Metric {
-    Metric { step, label: label.into(), metric: metric.into(), value, unit: unit.into() }
 }

@@ -24,6 +24,24 @@ pub struct Metric {
     pub unit: String,
 }
 
+impl Metric {
+    /// A number that belongs to no step.
+    pub fn new(label: &str, metric: &str, value: f64, unit: &str) -> Metric {
+        Metric {
+            step: None,
+            label: label.to_owned(),
+            metric: metric.to_owned(),
+            value,
+            unit: unit.to_owned(),
+        }
+    }
+
+    /// The same number as of `step`.
+    pub fn at(self, step: Option<u64>) -> Metric {
+        Metric { step, ..self }
+    }
+}
+
 /// An append-only log of [`Metric`]s.
 #[derive(Debug)]
 pub struct MetricsLog {

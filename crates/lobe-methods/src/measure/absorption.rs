@@ -1,7 +1,7 @@
 //! Absorption: which part of a network an example trains.
 //!
 //! Equation: ‖∂L/∂θ_part‖ ÷ ‖θ_part‖ of one example's mean loss L, for the region's parameters and for
-//! all others; means over a label's examples. Paper: Shilov et al. 2025 (arXiv 2512.05648) §6, the check that
+//! all others; means over a label's examples. Paper: Shilov et al. 2025 (arXiv 2512.05648), the check that
 //! *unlabelled* forget data comes to train the region of its own accord. Unusual: of plain gradients, no
 //! route is in force: this is where an unlabelled example pulls. Fails: a part whose parameters are all 0 has
 //! no relative norm (missing), and a converged network has small gradients everywhere: compare labels.
@@ -12,13 +12,13 @@ use crate::registry::About;
 pub const ABOUT: About = About {
     name: "absorption",
     summary: "relative gradient norm of single examples on the region and on the rest of the network",
-    reference: "Shilov et al. 2025, arXiv 2512.05648, §6",
+    reference: "Shilov et al. 2025, arXiv 2512.05648",
     unusual: "gradients as an unlabelled example gives them, whatever its true label",
     fails: "small everywhere on a converged network; only the comparison between labels means something",
 };
 
-/// ‖gradient‖ ÷ ‖weights‖ over the numbers inside `part` and over those outside; `None` where the weights
-/// are all 0.
+/// ‖gradient‖ ÷ ‖weights‖ over the numbers inside `part` and over those outside, a ratio without unit;
+/// `None` where the weights are all 0. All three slices are `[parameters]`.
 pub fn relative_norms(gradient: &[f32], weights: &[f32], part: &[bool]) -> [Option<f64>; 2] {
     let mut sums = [[0.0f64; 2]; 2];
     for ((g, w), inside) in gradient.iter().zip(weights).zip(part) {

@@ -3,9 +3,9 @@
 //!
 //! Equation: per token, whether the most likely next token is the same, and KL(control ‖ model) over the
 //! vocabulary; means over a label's tokens. Paper: the oracle-matching view of unlearning, Lee et al. 2025
-//! (arXiv 2506.06278) §3. Unusual: both numbers per label, so that agreeing on retain data and
-//! disagreeing on forget data stay apart. Fails: two runs of the *same* treatment from other seeds do not
-//! agree fully either; compare arms, and do not read 1 as the goal.
+//! (arXiv 2506.06278). Unusual: both numbers per label, so that agreeing on retain data and
+//! disagreeing on forget data stay apart. Fails: 1 is not the goal, because training from another seed
+//! alone moves outputs; compare arms.
 
 use lobe_engine::rows;
 
@@ -15,16 +15,16 @@ use crate::registry::About;
 pub const ABOUT: About = About {
     name: "agreement",
     summary: "share of tokens on which a model and the control predict the same, and KL(control ‖ model)",
-    reference: "Lee et al. 2025, arXiv 2506.06278, §3 (matching the oracle's outputs)",
+    reference: "Lee et al. 2025, arXiv 2506.06278 (matching the oracle's outputs)",
     unusual: "control and model share the seed: initial weights and order of data",
-    fails: "agreement below 1 is ordinary; even two fully trained models disagree on many tokens",
+    fails: "says that outputs differ, not why; compare arms instead of reading 1 as the goal",
 };
 
 /// Compares two rows of logits: whether the largest is the same, and KL(softmax(control) ‖
-/// softmax(model)) in nat. `scratch` is two more rows.
+/// softmax(model)) in nat. `control` and `model` are `[vocab]`, `scratch` is `[2 · vocab]`.
 ///
 /// # Panics
-/// If the rows differ in length.
+/// If the rows differ in length or `scratch` is not two of them.
 pub fn agreement(control: &[f32], model: &[f32], scratch: &mut [f32]) -> (bool, f64) {
     let (grad, work) = scratch.split_at_mut(control.len());
     let kl = rows::divergence(model, control, 0.0, grad, work);

@@ -2,7 +2,7 @@
 //!
 //! Equation: L(C) = α · C^(−β), fitted to plainly trained models of several sizes by least squares of
 //! log L on log C, with C = 6 · parameters · tokens; a model of loss L and compute C is worth
-//! C' = (α / L)^(1/β), and its penalty is 1 − C'/C. Paper: Shilov et al. 2025 (arXiv 2512.05648) §5. Unusual:
+//! C' = (α / L)^(1/β), and its penalty is 1 − C'/C. Paper: Shilov et al. 2025 (arXiv 2512.05648). Unusual:
 //! negative penalties stand as they are: the model is better than a plain one of its compute. Fails: far
 //! from the family's losses the law is an extrapolation.
 
@@ -12,15 +12,16 @@ use crate::registry::About;
 pub const ABOUT: About = About {
     name: "compute-penalty",
     summary: "share of the training compute that a model's loss is short of a plain model's",
-    reference: "Shilov et al. 2025, arXiv 2512.05648, §5",
+    reference: "Shilov et al. 2025, arXiv 2512.05648",
     unusual: "a power law over the baselines of several runs (`lobe penalty`), at least three sizes",
     fails: "outside of the family's losses it extrapolates, and says so",
 };
 
-/// L = `alpha` · C^(−`beta`).
+/// L = `alpha` · C^(−`beta`): held-out loss in nat against training compute in FLOP, counted as 6 ·
+/// parameters · training targets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PowerLaw {
-    /// Loss at a compute of 1.
+    /// Loss in nat at a compute of one FLOP.
     pub alpha: f64,
     /// How fast the loss falls.
     pub beta: f64,
@@ -50,12 +51,12 @@ impl PowerLaw {
         (slope < 0.0).then_some(law)
     }
 
-    /// The compute at which a plain model has this loss.
+    /// The compute, in FLOP, at which a plain model has this loss (nat).
     pub fn compute(&self, loss: f64) -> f64 {
         (self.alpha / loss).powf(1.0 / self.beta)
     }
 
-    /// 1 − C'/C of a model with this loss and compute.
+    /// 1 − C'/C of a model with this loss (nat) and compute (FLOP).
     pub fn penalty(&self, loss: f64, compute: f64) -> f64 {
         1.0 - self.compute(loss) / compute
     }

@@ -8,13 +8,13 @@
 //! Unusual: without instructions there is no refusal, so a retain example's beginning stands for it,
 //! and the forget example's first `prompt` tokens for the harmful request. Each forget example is
 //! cut and continued once, when training starts.
-//! Fails: teaches when to say nothing, and leaves what could be said: fine-tuning brings it back.
+//! Fails: teaches when to say nothing, and leaves what could be said.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{MeanLoss, not_negative, positive, refuse, term};
-use super::{Recovery, Shape, Side, Term, Unlearn};
+use super::terms::{MeanLoss, Retain, not_negative, positive, refuse, sides};
+use super::{Recovery, Shape, Term, Unlearn};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -49,9 +49,7 @@ impl Default for DeepAugmentation {
 
 impl Unlearn for DeepAugmentation {
     fn terms(&self, _: Shape, _: lobe_core::Key) -> Result<Vec<Term>, ParamError> {
-        let of = |side, weight| term(side, weight, Box::new(MeanLoss { sign: 1.0 }));
-        let both = [of(Side::Forget, self.gamma), of(Side::Retain, self.alpha)];
-        Ok(both.into_iter().filter(|t| t.weight != 0.0).collect())
+        sides((self.gamma, Box::new(MeanLoss { sign: 1.0 })), (self.alpha, Retain::Loss))
     }
 
     fn recovery(&self) -> Option<Recovery> {

@@ -167,7 +167,7 @@ pub enum Drive {
         lrs: Vec<f32>,
         /// The gradient is added at every so many of the attacker's steps.
         every: usize,
-        /// A point counts exp(`decay`) times as much as the attacker's step before it.
+        /// Each of the attacker's steps makes a point count exp(`decay`) times as much; 0 counts all alike.
         decay: f64,
     },
 }

@@ -18,7 +18,7 @@ use crate::{out, table};
   lobe penalty runs/size-* --json
 
 The plain arm (`baseline`) of every run gives a point: its held-out loss against its compute, 6 × parameters ×
-training targets. A power law through at least three different computes says what compute a plain
+training targets (of a post-hoc arm: those of the model it went on from and its own). A power law through at least three different computes says what compute a plain
 model needs for a given loss; an arm's penalty is the share of its own compute that this falls
 short of. 0 % is as good as plain training, 100 % as bad as no training; less than 0 % is better
 than plain. Runs need a `measure` stage.")]
@@ -123,8 +123,9 @@ fn models(runs: &[RunData], label: &str) -> (Vec<Model>, Vec<Model>) {
             let losses =
                 if is_plain { seeds(&arm.name, "loss", label) } else { run.after(&arm.name, "loss", label) };
             for (seed, loss) in losses {
-                // A post-hoc arm cost at least what the model it started from did.
-                let tokens = at(&own, seed).or_else(|| at(&targets, seed));
+                // What was done to a trained model comes on top of what training it cost.
+                let trained = at(&own, seed).or_else(|| at(&targets, seed));
+                let tokens = trained.map(|t| t + removed(run, &arm.name, seed));
                 let Some((params, tokens)) = at(&params, seed).zip(tokens.filter(|t| *t > 0.0)) else {
                     continue;
                 };
@@ -135,6 +136,15 @@ fn models(runs: &[RunData], label: &str) -> (Vec<Model>, Vec<Model>) {
         }
     }
     (plain, others)
+}
+
+/// Tokens that removal trained on, of an arm and of all that it went on from.
+fn removed(run: &RunData, arm: &str, seed: u64) -> f64 {
+    let next = |arm: &&str| run.arm(arm).and_then(|a| a.from.as_deref());
+    // What is read from a file may go round in circles.
+    let chain = std::iter::successors(Some(arm), next).take(run.arms().len());
+    let own = |arm: &str| run.after(arm, "removal_tokens", "all").into_iter().find(|(s, _)| *s == seed);
+    chain.filter_map(own).map(|(_, tokens)| tokens).sum()
 }
 
 /// Models by run and arm, seeds together, in order.
