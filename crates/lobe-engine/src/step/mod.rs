@@ -3,6 +3,8 @@
 //! Lane `l` of `n` takes shards `l, l + n, …` in order, and lanes are summed in order, so the
 //! result does not depend on how many threads there are.
 
+mod coupled;
+
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -61,10 +63,13 @@ pub struct Member {
     grads: Vec<Buf>,
     lanes: Vec<Lane>,
     norms: Vec<f64>,
+    coupled: coupled::Scratch,
     /// By frozen classes and whether only matrices decay.
     pieces: Vec<((u64, bool), Vec<Piece>)>,
-    /// The plan for which the gradients were checked and the pieces cut.
-    checked: Option<Plan>,
+    /// The plan for which the pieces were cut.
+    cut_for: Option<Plan>,
+    /// Whether every tensor was seen to get a gradient under that plan.
+    checked: bool,
 }
 
 /// What a step measured.
@@ -97,8 +102,10 @@ impl Member {
             grads,
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             norms: Vec::new(),
+            coupled: coupled::Scratch::default(),
             pieces: Vec::new(),
-            checked: None,
+            cut_for: None,
+            checked: false,
         })
     }
 
@@ -211,7 +218,7 @@ impl Runner {
         program: &dyn Program,
     ) -> Result<(), EngineError> {
         let n = member.lanes.len();
-        let Member { params, plan, grads, lanes, .. } = member;
+        let Member { params, plan, grads, lanes, coupled, .. } = member;
         let (params, plan) = (&params[..], &*plan);
         lanes.par_iter_mut().zip(grads.par_iter_mut()).enumerate().for_each(|(l, (lane, grads))| {
             lane.records.clear();
@@ -236,7 +243,9 @@ impl Runner {
             }
         });
         if let Some(couple) = program.coupling() {
-            coupled(layout, params, plan, lanes, grads, program, couple).inspect_err(|_| member.clear())?;
+            coupled
+                .run(layout, params, plan, lanes, grads, program, couple)
+                .inspect_err(|_| member.clear())?;
         }
         let error = member.lanes.iter_mut().find_map(|l| l.error.take());
         // What the other shards left would count as part of the next step.
@@ -258,88 +267,6 @@ impl Lane {
         }
         self.touched.iter_mut().zip(tape.touched()).for_each(|(a, b)| *a |= b);
     }
-
-    /// Forward pass of a shard whose backward pass waits for the coupled objective.
-    fn hold(
-        &mut self,
-        layout: &Layout,
-        params: &[f32],
-        plan: &Plan,
-        grads: &mut Buf,
-        program: &dyn Program,
-        shard: usize,
-    ) -> Result<(), EngineError> {
-        let mut ws = self.spare.pop().unwrap_or_default();
-        let mut tape = Tape::new(&mut ws, layout, params, Some(grads), plan, program.rows(shard));
-        let var = program.forward(shard, &mut tape)?;
-        tape.check_finite(shard)?;
-        let Some(var) = var else {
-            return Err(EngineError::Invalid("a coupled objective needs the variable it couples".into()));
-        };
-        self.waiting.push((shard, ws, var));
-        Ok(())
-    }
-}
-
-/// The objective over all rows, then every waiting shard's backward pass.
-fn coupled(
-    layout: &Layout,
-    params: &[f32],
-    plan: &Plan,
-    lanes: &mut [Lane],
-    grads: &mut [Buf],
-    program: &dyn Program,
-    couple: &Coupling<'_>,
-) -> Result<(), EngineError> {
-    if let Some(e) = lanes.iter_mut().find_map(|l| l.error.take()) {
-        for lane in lanes {
-            lane.waiting.clear();
-        }
-        return Err(e);
-    }
-    // Rows in shard order, whatever lane they are in.
-    let mut places: Vec<(usize, usize, usize)> = Vec::new();
-    for (l, lane) in lanes.iter().enumerate() {
-        places.extend(lane.waiting.iter().enumerate().map(|(w, (shard, ..))| (*shard, l, w)));
-    }
-    places.sort_unstable();
-    let mut values = Vec::new();
-    let mut cols = 1;
-    for (_, l, w) in &places {
-        let (_, ws, var) = &lanes[*l].waiting[*w];
-        cols = ws.vars[var.0].cols;
-        values.extend_from_slice(&ws.vars[var.0].value);
-    }
-    let mut grad = vec![0.0; values.len()];
-    let value = couple(&values, cols, &mut grad);
-    if !value.is_finite() {
-        for lane in lanes {
-            lane.waiting.clear();
-        }
-        return Err(EngineError::NonFinite { place: "the coupled objective".into(), shard: 0 });
-    }
-    let mut starts = vec![0; program.shards()];
-    let mut at = 0;
-    for (shard, l, w) in &places {
-        starts[*shard] = at;
-        let (_, ws, var) = &lanes[*l].waiting[*w];
-        at += ws.vars[var.0].value.len();
-    }
-    lanes.par_iter_mut().zip(grads.par_iter_mut()).for_each(|(lane, grads)| {
-        for (shard, mut ws, var) in std::mem::take(&mut lane.waiting) {
-            let rows = program.rows(shard).rows;
-            let mut tape = Tape::resume(&mut ws, layout, params, grads, plan, rows);
-            let len = tape.value(var).len();
-            let result = tape
-                .seed_grad(var, &grad[starts[shard]..starts[shard] + len])
-                .and_then(|()| tape.backward(shard));
-            lane.error = result.err();
-            lane.collect(&tape);
-            lane.spare.push(ws);
-        }
-    });
-    lanes[0].objective += value;
-    Ok(())
 }
 
 impl Member {
@@ -364,7 +291,8 @@ impl Member {
         optimiser: &Optimiser,
         step: u64,
     ) -> Result<StepReport, EngineError> {
-        if self.checked.as_ref() != Some(&self.plan) {
+        self.recut();
+        if !self.checked {
             self.check_gradients(layout)?;
         }
         let frozen = match optimiser.masked {
@@ -377,11 +305,17 @@ impl Member {
     /// Updates the parameters with the gradients that [`Runner::gradients`] summed into the lanes, and
     /// clears them: for steps made of several passes. Does not ask whether every tensor got one.
     pub fn update(&mut self, layout: &Layout, optimiser: &Optimiser, step: u64) -> StepReport {
-        if self.checked.as_ref() != Some(&self.plan) {
-            self.pieces.clear();
-            self.checked = Some(self.plan.clone());
-        }
+        self.recut();
         self.apply(layout, 0, optimiser, step)
+    }
+
+    /// Forgets what belonged to another plan.
+    fn recut(&mut self) {
+        if self.cut_for.as_ref() != Some(&self.plan) {
+            self.pieces.clear();
+            self.cut_for = Some(self.plan.clone());
+            self.checked = false;
+        }
     }
 
     fn apply(&mut self, layout: &Layout, frozen: u64, optimiser: &Optimiser, step: u64) -> StepReport {
@@ -422,8 +356,7 @@ impl Member {
                 return Err(EngineError::NoGradient { name: t.name.clone() });
             }
         }
-        self.pieces.clear();
-        self.checked = Some(self.plan.clone());
+        self.checked = true;
         Ok(())
     }
 }

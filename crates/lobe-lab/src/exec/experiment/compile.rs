@@ -1,0 +1,127 @@
+//! Turning the arms of a recipe into plans against the network.
+
+use std::ops::Range;
+
+use lobe_core::{RouteTable, Selection};
+use lobe_data::{Labelling, Mix};
+use lobe_engine::Plan;
+use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
+use lobe_nets::Penalties;
+use serde_json::Value;
+
+use super::{ArmPlan, Experiment, at};
+use crate::error::LabError;
+use crate::exec::feed::Asks;
+use crate::exec::settings::{Objective, in_recipe};
+use crate::recipe::{self, Arm, PathError};
+
+impl Experiment {
+    pub(super) fn compile(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
+        let path = ["arms", arm.name.as_str()];
+        if arm.from.is_some() {
+            return self.compile_post_hoc(arm, objective);
+        }
+        let (method, over) = localize(arm)?;
+        let (few, most) = method.regions();
+        if arm.regions.len() < few || arm.regions.len() > most {
+            let what = format!("{} takes {few} to {most} regions, {} given", arm.method, arm.regions.len());
+            return at(Err(PathError::new("region", what)), &path);
+        }
+        if method.needs_uniform_steps() && self.section.own.batches == Mix::Mixed {
+            let what = format!("{} needs data.batches = \"one-class\"", arm.method);
+            return at(Err(PathError::new("method", what)), &path);
+        }
+        let regions: Vec<Selection> = arm.regions.iter().map(|r| self.region(r)).collect::<Result<_, _>>()?;
+        let context = Context { labels: &self.labels, regions: &arm.regions };
+        let table = at(method.table(&context).map_err(|e| in_recipe(&e)), &path)?;
+        let plan = Plan::new(self.layout(), &self.labels, &regions, &table)
+            .map_err(|e| LabError::setting(&PathError::new("region", e.to_string()).within(&path)))?;
+        let rules = at(at_labels(self.section.rules(&arm.labels)), &path)?;
+        let labelling = Labelling::new(&rules, &self.data, &mut self.labels.clone())?;
+        let objective = at(objective.with(over.as_ref()), &path)?;
+        let mut label_weight = vec![1.0; self.labels.len()];
+        for (name, w) in &arm.loss_weight {
+            let found = self.labels.find(name);
+            let known = self.labels.names().iter().map(String::as_str);
+            at(recipe::one_of("loss_weight", "label", name, known), &path)?;
+            if let Some(l) = found {
+                label_weight[l.index()] = *w as f32;
+            }
+        }
+        let penalties = self.penalties(&objective)?;
+        let region = regions.into_iter().reduce(|a, b| a.union(&b));
+        let asks = Asks::new(method.as_ref(), &self.labels, region.as_ref());
+        let asks = at(asks.map_err(|e| in_recipe(&e)), &path)?;
+        if !asks.l1.is_empty() && self.net.gpt().is_none() {
+            let what = "needs a language model; a code is penalised by [model.objective]";
+            return at(Err(PathError::new("l1", what)), &path);
+        }
+        Ok(ArmPlan {
+            arm: arm.clone(),
+            plan,
+            table,
+            region,
+            labelling,
+            trains_on: method.trains_on(),
+            objective,
+            label_weight,
+            penalties,
+            asks,
+        })
+    }
+
+    /// A post-hoc arm trains plainly on its method's terms; only its labels are its own.
+    fn compile_post_hoc(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
+        let path = ["arms", arm.name.as_str()];
+        if !arm.regions.is_empty() {
+            let what = "a post-hoc method works on the whole network; it takes no region";
+            return at(Err(PathError::new("region", what)), &path);
+        }
+        let rules = at(at_labels(self.section.rules(&arm.labels)), &path)?;
+        Ok(ArmPlan {
+            arm: arm.clone(),
+            plan: Plan::plain(self.layout()),
+            table: RouteTable::plain(),
+            region: None,
+            labelling: Labelling::new(&rules, &self.data, &mut self.labels.clone())?,
+            trains_on: TrainsOn::All,
+            objective: objective.clone(),
+            label_weight: vec![1.0; self.labels.len()],
+            penalties: Penalties::default(),
+            asks: Asks::default(),
+        })
+    }
+
+    fn penalties(&self, o: &Objective) -> Result<Penalties, LabError> {
+        let Some(ae) = self.net.autoencoder() else { return Ok(Penalties::default()) };
+        let latent = ae.config.latent;
+        let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
+            let to = if to == 0 { latent } else { to };
+            if from >= to || to > latent {
+                return Err(LabError::other(format!(
+                    "objective: {from}..{to} is no part of {latent} latents"
+                )));
+            }
+            Ok(from..to)
+        };
+        let l1: Result<_, LabError> = o.l1.iter().map(|l| Ok((part(l.from, l.to)?, l.weight))).collect();
+        let split = if o.split == 0 { latent / 2 } else { o.split };
+        let correlation = (o.correlation != 0.0)
+            .then(|| Ok::<_, LabError>((part(0, split)?, part(split, 0)?, o.correlation)));
+        Ok(Penalties { l1: l1?, correlation: correlation.transpose()? })
+    }
+}
+
+/// An arm's localisation method, and what the arm overrides of the objective.
+pub(super) fn localize(arm: &Arm) -> Result<(Box<dyn Localize>, Option<Value>), LabError> {
+    let entry = LOCALIZE.iter().find(|e| e.about.name == arm.method);
+    let Some(entry) = entry else { return Err(LabError::other(format!("no method {:?}", arm.method))) };
+    let mut own = arm.params.clone();
+    let over = own.remove("objective");
+    let built = (entry.build)(&Value::Object(own)).map_err(|e| in_recipe(&e));
+    Ok((at(built, &["arms", &arm.name])?.0, over))
+}
+
+fn at_labels<T>(r: Result<T, PathError>) -> Result<T, PathError> {
+    r.map_err(|e| e.within(&["labels"]))
+}

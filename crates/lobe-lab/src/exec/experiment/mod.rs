@@ -1,0 +1,202 @@
+//! A resolved recipe with its data, network and arms, checked and ready to run.
+
+mod check;
+mod compile;
+mod notes;
+mod optimise;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lobe_core::{FORGET, Key, LabelId, LabelSet, Region, RouteTable, Selection};
+use lobe_data::{Dataset, Labelling, Labels, Mix, Stream, StreamConfig};
+use lobe_engine::{Layout, Plan};
+use lobe_methods::TrainsOn;
+use lobe_methods::localize::with_kinds;
+use lobe_nets::{Autoencoder, Gpt, Net, Penalties};
+
+use self::compile::localize;
+pub(crate) use self::optimise::{distance, optimiser};
+use super::feed::Asks;
+use super::settings::{DataSection, ModelSection, Objective, in_recipe};
+use crate::error::LabError;
+use crate::recipe::{Arm, ArmData, PathError, Recipe};
+
+/// One arm, compiled.
+pub struct ArmPlan {
+    /// The arm as the recipe has it.
+    pub arm: Arm,
+    /// Its routes against the network.
+    pub plan: Plan,
+    /// The routes as a table.
+    pub table: RouteTable,
+    /// Its regions, resolved and joined; `None` without one.
+    pub region: Option<Selection>,
+    /// How its data is labelled.
+    pub labelling: Labelling,
+    /// Which data it trains on.
+    pub trains_on: TrainsOn,
+    /// Autoencoders: what it minimises.
+    pub objective: Objective,
+    /// Weight of the main loss per label.
+    pub label_weight: Vec<f32>,
+    /// Autoencoders: penalties on the code.
+    pub penalties: Penalties,
+    /// What its method asks of training beside the routes.
+    pub asks: Asks,
+}
+
+/// A resolved recipe with its data, network and arms.
+pub struct Experiment {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// `[data]`, typed.
+    pub section: DataSection,
+    /// The data.
+    pub data: Dataset,
+    /// All labels.
+    pub labels: LabelSet,
+    /// The network every arm trains.
+    pub net: Net,
+    /// The arms, in the recipe's order.
+    pub arms: Vec<ArmPlan>,
+    /// What each held-out example truly is.
+    pub test_truth: Vec<LabelId>,
+    /// What each training example truly is.
+    pub train_truth: Vec<LabelId>,
+    /// Fingerprints of what `load` stages read, by stage.
+    pub loaded: BTreeMap<String, String>,
+}
+
+fn at<T>(result: Result<T, PathError>, path: &[&str]) -> Result<T, LabError> {
+    result.map_err(|e| LabError::setting(&e.within(path)))
+}
+
+impl Experiment {
+    /// Loads the data, builds the network and compiles every arm.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, or a part of the recipe does not fit another.
+    pub fn open(recipe: &Recipe) -> Result<Experiment, LabError> {
+        let (section, _) = at(DataSection::read(&recipe.data.kind, &recipe.data.value()), &["data"])?;
+        let data = section.source.load(Path::new(&section.own.dir), Key::root(0).child("data"))?;
+        Self::with_data(recipe, section, data)
+    }
+
+    /// The same with data that is already there.
+    ///
+    /// # Errors
+    /// If a part of the recipe does not fit another.
+    pub fn with_data(recipe: &Recipe, section: DataSection, data: Dataset) -> Result<Experiment, LabError> {
+        let mut labels = section.labels();
+        let (model, _) = at(ModelSection::read(&recipe.model.kind, &recipe.model.value()), &["model"])?;
+        let (net, objective) = match model {
+            ModelSection::Gpt(c) => {
+                if data.tokenizer.is_none() {
+                    return Err(LabError::other("model: a gpt needs text, but [data] holds images"));
+                }
+                (Net::Gpt(Gpt::new(c.resolve(data.vocab, data.width())?)), Objective::default())
+            }
+            ModelSection::Autoencoder(c, o) => {
+                if data.tokenizer.is_some() {
+                    return Err(LabError::other("model: an autoencoder needs images, but [data] holds text"));
+                }
+                (Net::Autoencoder(Autoencoder::new(c.resolve(data.width())?)), o)
+            }
+        };
+        net.layout().check()?;
+        let base = at(section.rules(&serde_json::Map::new()), &["data"])?;
+        let truth = Labelling::new(&base, &data, &mut labels)?;
+        let (test_truth, train_truth) = (truth.truth(&data.test, &data), truth.truth(&data.train, &data));
+        let mut out = Experiment {
+            recipe: recipe.clone(),
+            section,
+            data,
+            labels,
+            net,
+            arms: Vec::new(),
+            test_truth,
+            train_truth,
+            loaded: BTreeMap::new(),
+        };
+        out.name_kinds()?;
+        for arm in &recipe.arms {
+            let plan = out.compile(arm, &objective)?;
+            out.arms.push(plan);
+        }
+        out.check_stages()?;
+        out.loaded = crate::stage::fingerprints(&out)?;
+        Ok(out)
+    }
+
+    /// The network's layout.
+    pub fn layout(&self) -> &Layout {
+        self.net.layout()
+    }
+
+    /// A named region of the recipe against the network.
+    ///
+    /// # Errors
+    /// If it names no unit.
+    pub fn region(&self, name: &str) -> Result<Selection, LabError> {
+        let text = self.recipe.regions.iter().find(|r| r.name == name).map_or("", |r| r.text.as_str());
+        let region: Result<Region, _> = text.parse();
+        let resolved = region.and_then(|r| r.resolve(self.layout().sites()));
+        resolved.map_err(|e| LabError::setting(&PathError::new(&format!("regions.{name}"), e.to_string())))
+    }
+
+    /// Adds the labels of the kinds of steps that the arms' methods have.
+    fn name_kinds(&mut self) -> Result<(), LabError> {
+        let mut all = self.labels.clone();
+        for arm in self.recipe.arms.iter().filter(|a| a.from.is_none()) {
+            let kinds = localize(arm)?.0.kinds(&self.labels).map_err(|e| in_recipe(&e));
+            all = with_kinds(&all, &at(kinds, &["arms", &arm.name])?);
+        }
+        self.labels = all;
+        Ok(())
+    }
+
+    /// The key everything random of a seed comes from.
+    pub fn key(seed: u64) -> Key {
+        Key::root(seed).child("experiment")
+    }
+
+    /// Labels of the training data for an arm and a seed.
+    ///
+    /// # Errors
+    /// If the rules do not fit the data.
+    pub fn labels_of(&self, arm: usize, seed: u64) -> Result<Labels, LabError> {
+        Ok(self.arms[arm].labelling.apply(&self.data, Self::key(seed).child("labels"))?)
+    }
+
+    /// The order in which a seed sees the data, the same for all arms with this batch size.
+    ///
+    /// # Errors
+    /// If a class has fewer examples than a batch.
+    pub fn stream(&self, seed: u64, batch: usize) -> Result<Stream, LabError> {
+        let own = &self.section.own;
+        let weights = if own.batches == Mix::OneClass { own.class_weights.clone() } else { Vec::new() };
+        let config = StreamConfig { batch, mix: own.batches, last: own.last, weights };
+        // Steps of one kind are steps of one *true* label: the labeller comes later, and differs per arm.
+        let groups: Vec<u16> = self.train_truth.iter().map(|l| u16::from(l.0)).collect();
+        Ok(Stream::new(Self::key(seed).child("stream"), &groups, &config)?)
+    }
+
+    /// Whether an arm may train on an example that truly is `truth` and carries `label`.
+    pub fn keeps(&self, arm: usize, truth: LabelId, label: LabelId) -> bool {
+        let a = &self.arms[arm];
+        let by_data = match a.arm.data {
+            ArmData::All => true,
+            ArmData::RetainOnly => truth != FORGET,
+            ArmData::ForgetOnly => truth == FORGET,
+            ArmData::Nothing => false,
+        };
+        by_data && a.trains_on != TrainsOn::Without(label)
+    }
+
+    /// Labels that held-out data carries, in label order.
+    pub fn test_labels(&self) -> Vec<LabelId> {
+        let ids = (0..self.labels.len()).map(|i| LabelId(i as u8));
+        ids.filter(|l| self.test_truth.contains(l)).collect()
+    }
+}

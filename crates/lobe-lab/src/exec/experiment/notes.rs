@@ -1,0 +1,47 @@
+//! What the report says about arms, data and regions.
+
+use lobe_core::UNLABELLED;
+use lobe_methods::{LOCALIZE, UNLEARN};
+
+use super::Experiment;
+use crate::recipe::{Arm, ArmData};
+
+impl Experiment {
+    /// One line about an arm that has none of its own.
+    pub fn note(&self, arm: &Arm) -> String {
+        let all = LOCALIZE.iter().map(|e| e.about).chain(UNLEARN.iter().map(|e| e.about));
+        let about = all.into_iter().find(|a| a.name == arm.method).map_or("", |a| a.summary);
+        match arm.data {
+            ArmData::All => about.to_owned(),
+            ArmData::RetainOnly => format!("{about}, but without any forget data"),
+            ArmData::ForgetOnly => format!("{about}, on forget data only"),
+            ArmData::Nothing => "a network as it was drawn, never trained".to_owned(),
+        }
+    }
+
+    /// Remarks for the report.
+    pub fn notes(&self) -> Vec<String> {
+        let layout = self.layout();
+        let mut out = vec![format!(
+            "{} parameters; {} training and {} held-out examples",
+            layout.len(),
+            self.data.train.len(),
+            self.data.test.len()
+        )];
+        for r in &self.recipe.regions {
+            if let Ok(sel) = self.region(&r.name) {
+                let share = 100.0 * layout.count_owned(&sel) as f64 / layout.len().max(1) as f64;
+                out.push(format!(
+                    "region {}: {} units, {} parameters ({share:.1} %)",
+                    r.name,
+                    sel.count(),
+                    layout.count_owned(&sel)
+                ));
+            }
+        }
+        if self.test_truth.contains(&UNLABELLED) {
+            out.push("some held-out data belongs to no label and is measured as \"unlabelled\"".into());
+        }
+        out
+    }
+}
