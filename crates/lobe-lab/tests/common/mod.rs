@@ -19,6 +19,7 @@ seeds = 2
 kind = "bilingual"
 stories = 160
 test_stories = 8
+probes = 8
 seq = 48
 packing = "pack"
 forget = {{ language = "es"{labels} }}
