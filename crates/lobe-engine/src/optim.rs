@@ -85,6 +85,13 @@ impl OptimiserState {
         let second = if matches!(kind, OptimiserKind::Sgd { .. }) { 0 } else { len };
         OptimiserState { first: Buf::zeros(len), second: Buf::zeros(second), updates: 0 }
     }
+
+    /// Back to zero moments.
+    pub fn reset(&mut self) {
+        self.first.fill(0.0);
+        self.second.fill(0.0);
+        self.updates = 0;
+    }
 }
 
 /// A run of parameters that may move.

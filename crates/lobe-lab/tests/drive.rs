@@ -14,6 +14,11 @@ const SEQ: usize = 8;
 
 /// The parameters after one plain gradient step of maximum entropy, made as `drive` says.
 fn after(drive: Drive) -> Vec<f32> {
+    after_steps(&drive, 1, false)
+}
+
+/// The same after several steps, all of one driver or each of a new one.
+fn after_steps(drive: &Drive, steps: u64, anew: bool) -> Vec<f32> {
     let config = GptConfig { layers: 2, width: 16, heads: 4, init_std: 0.3, ..GptConfig::default() };
     let net = Gpt::new(config.resolve(VOCAB, SEQ).unwrap());
     let runner = Runner::new(1).unwrap();
@@ -42,8 +47,15 @@ fn after(drive: Drive) -> Vec<f32> {
     };
     let state = OptimiserState::new(params.len(), kind);
     let mut member = Member::new(Buf::from_slice(&params), Plan::plain(&net.layout), state, 2).unwrap();
-    let program = Terms::new(&net, &pools, &terms, 3, 0, 1, Key::root(6));
-    Driver::new(&net, &runner, drive, optimiser).step(&mut member, program, 0).unwrap();
+    let new = || Driver::new(&net, &runner, drive.clone(), optimiser.clone());
+    let mut driver = new();
+    for step in 0..steps {
+        if anew {
+            driver = new();
+        }
+        let program = Terms::new(&net, &pools, &terms, 3, step, steps, Key::root(6));
+        driver.step(&mut member, program, step).unwrap();
+    }
     member.params.to_vec()
 }
 
@@ -84,4 +96,15 @@ fn an_attacker_without_a_rate_leaves_the_plain_step() {
     // The adversary is at work only where it may move anything.
     let lat = |eps| after(Drive::Lat { layer: 0, eps, steps: 2, lr: 0.5 });
     assert!(distance(&plain, &lat(0.0)) < 1e-6 && distance(&plain, &lat(1.0)) > 1e-5);
+}
+
+#[test]
+fn nothing_of_one_step_is_left_in_the_next() {
+    for drive in [
+        Drive::Sam { rho: 0.5 },
+        Drive::Lat { layer: 0, eps: 1.0, steps: 2, lr: 0.5 },
+        Drive::Tar { steps: 4, lrs: vec![1e-2, 1e-3], every: 2, decay: 0.1 },
+    ] {
+        assert_eq!(after_steps(&drive, 3, false), after_steps(&drive, 3, true), "{drive:?}");
+    }
 }

@@ -111,9 +111,18 @@ impl Member {
 
     /// Gradients summed over the lanes, for tests and probes; does not clear them.
     pub fn gradient(&self) -> Vec<f32> {
-        let mut out = self.grads[0].to_vec();
-        self.grads[1..].iter().for_each(|g| crate::simd::add(&mut out, g));
+        let mut out = vec![0.0; self.params.len()];
+        self.gradient_into(&mut out);
         out
+    }
+
+    /// The same into a slice of the parameters' length.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn gradient_into(&self, out: &mut [f32]) {
+        out.copy_from_slice(&self.grads[0]);
+        self.grads[1..].iter().for_each(|g| crate::simd::add(out, g));
     }
 
     /// Multiplies all gradients.

@@ -21,29 +21,34 @@ pub struct Driver<'a> {
     runner: &'a Runner,
     drive: Drive,
     optimiser: Optimiser,
+    /// The weights of the step while a pass is made at others, and a direction.
+    here: Vec<f32>,
+    pull: Vec<f32>,
+    /// The simulated attacker.
+    attacker: Option<Member>,
 }
 
 impl<'a> Driver<'a> {
     /// Updates by `drive` and `optimiser`.
     pub fn new(net: &'a Gpt, runner: &'a Runner, drive: Drive, optimiser: Optimiser) -> Driver<'a> {
-        Driver { net, runner, drive, optimiser }
+        Driver { net, runner, drive, optimiser, here: Vec::new(), pull: Vec::new(), attacker: None }
     }
 
     /// One update; returns the objective where the gradient was taken.
     ///
     /// # Errors
     /// If a shape does not fit or a loss is not finite.
-    pub fn step(&self, m: &mut Member, mut program: Terms<'_>, step: u64) -> Result<f64, LabError> {
-        let value = match &self.drive {
+    pub fn step(&mut self, m: &mut Member, mut program: Terms<'_>, step: u64) -> Result<f64, LabError> {
+        let value = match self.drive {
             Drive::Plain => self.gradients(m, &program)?,
-            Drive::Sam { rho } => self.sharpened(m, &program, *rho)?,
+            Drive::Sam { rho } => self.sharpened(m, &program, rho)?,
             Drive::Lat { layer, eps, steps, lr } => {
-                self.adversary(m, &mut program, *layer, *eps, *steps, *lr)?;
+                self.adversary(m, &mut program, layer, eps, steps, lr)?;
                 self.gradients(m, &program)?
             }
-            Drive::Tar { steps, lrs, every, decay } => {
+            Drive::Tar { steps, ref lrs, every, decay } => {
                 let lr = lrs[step as usize % lrs.len().max(1)];
-                self.attacked(m, &program, *steps, lr, (*every).max(1), *decay)?
+                self.attacked(m, &program, steps, lr, every.max(1), decay)?
             }
         };
         m.update(&self.net.layout, &self.optimiser, step);
@@ -58,19 +63,26 @@ impl<'a> Driver<'a> {
     }
 
     /// Forget gradient at θ + ρ g/|g|, retain gradient at θ.
-    fn sharpened(&self, m: &mut Member, program: &Terms<'_>, rho: f32) -> Result<f64, LabError> {
+    fn sharpened(&mut self, m: &mut Member, program: &Terms<'_>, rho: f32) -> Result<f64, LabError> {
         let forget = program.only(Side::Forget);
         self.gradients(m, &forget)?;
-        let g = m.gradient();
+        self.pull.resize(m.params.len(), 0.0);
+        m.gradient_into(&mut self.pull);
         m.clear();
-        let norm = g.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() as f32;
-        let here = m.params.clone();
+        let norm = self.pull.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() as f32;
+        self.keep(m);
         if norm > 0.0 {
-            m.params.iter_mut().zip(&g).for_each(|(p, g)| *p += rho * g / norm);
+            m.params.iter_mut().zip(&self.pull).for_each(|(p, g)| *p += rho * g / norm);
         }
         let value = self.gradients(m, &forget);
-        m.params.copy_from_slice(&here);
+        m.params.copy_from_slice(&self.here);
         Ok(value? + self.gradients(m, &program.only(Side::Retain))?)
+    }
+
+    /// Remembers the weights.
+    fn keep(&mut self, m: &Member) {
+        self.here.clear();
+        self.here.extend_from_slice(&m.params);
     }
 
     /// Trains a perturbation of the forget examples' residual stream that undoes the removal: it
@@ -142,7 +154,7 @@ impl<'a> Driver<'a> {
     /// Forget gradient averaged over the way of an attacker who fine-tunes on the same forget
     /// examples (first order), later points weighted more; retain gradient at θ.
     fn attacked(
-        &self,
+        &mut self,
         m: &mut Member,
         program: &Terms<'_>,
         steps: usize,
@@ -155,9 +167,15 @@ impl<'a> Driver<'a> {
         let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let optimiser =
             Optimiser { kind, schedule: Schedule::constant(lr), weight_decay: 0.0, ..self.optimiser };
-        let state = OptimiserState::new(m.params.len(), kind);
-        let mut attacker = Member::new(m.params.clone(), Plan::plain(layout), state, LANES)?;
-        let here = m.params.clone();
+        let mut attacker = if let Some(mut a) = self.attacker.take() {
+            a.params.copy_from_slice(&m.params);
+            a.state.reset();
+            a
+        } else {
+            let state = OptimiserState::new(m.params.len(), kind);
+            Member::new(m.params.clone(), Plan::plain(layout), state, LANES)?
+        };
+        self.keep(m);
         // What counted 1 at its own point counts `faded` at the next.
         let faded = (-decay * every as f64).exp();
         let (mut value, mut weights) = (0.0, 0.0);
@@ -171,7 +189,8 @@ impl<'a> Driver<'a> {
                 value = self.gradients(m, &forget)?;
             }
         }
-        m.params.copy_from_slice(&here);
+        m.params.copy_from_slice(&self.here);
+        self.attacker = Some(attacker);
         m.scale(1.0 / weights as f32);
         Ok(value + self.gradients(m, &program.only(Side::Retain))?)
     }

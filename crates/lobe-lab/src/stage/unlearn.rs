@@ -66,7 +66,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let plan = plan(net, &*method, &terms);
     let state = OptimiserState::new(params.len(), optimiser(train).kind);
     let mut member = Member::new(params, plan, state, train.lanes)?;
-    let driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
+    let mut driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
     let eval = EvalSet::along_the_way(x, |_| true, EVALUATED);
     let goal = match method.stop_within() {
         Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),

@@ -83,7 +83,7 @@ impl<'a> PostHoc<'a> {
     }
 
     /// One update; returns the objective.
-    pub(super) fn step(&self, member: &mut Member, step: u64) -> Result<f64> {
+    pub(super) fn step(&mut self, member: &mut Member, step: u64) -> Result<f64> {
         let program = Terms::new(self.net, &self.pools, &self.terms, self.batch, step, self.steps, key());
         Ok(self.driver.step(member, program, step)?)
     }

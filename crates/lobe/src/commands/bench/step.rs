@@ -142,7 +142,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             let program = batch.program(&model, &plain);
             let start = Instant::now();
-            let objective = match (&way.kind, &program) {
+            let objective = match (&mut way.kind, &program) {
                 (Kind::PostHoc(p), _) => p.step(&mut way.member, step)?,
                 (Kind::Routed(_), Some(program)) => {
                     let mut jobs = [(&mut way.member, &**program, &optimiser)];
