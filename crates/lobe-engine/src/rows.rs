@@ -195,20 +195,26 @@ pub fn bias_gradient(
 pub(crate) fn cross_entropy(z: &mut [f32], y: usize, weight: f32) -> f32 {
     let zy = z[y];
     let top = simd::max(z);
-    for x in z.iter_mut() {
-        *x = simd::exp(*x - top);
-    }
-    let total = simd::sum(
-        z.len(),
-        #[inline(always)]
-        |i| z[i],
-    );
+    let total = simd::exp_sum(z, top);
     let s = weight / total;
     for x in z.iter_mut() {
         *x *= s;
     }
     z[y] -= weight;
     top + total.ln() - zy
+}
+
+/// lse(z) - z_y, and whether no logit is larger than z_y: the same sums as [`cross_entropy`], without its
+/// gradient.
+#[inline(always)]
+pub(crate) fn surprise(z: &[f32], y: usize) -> (f32, bool) {
+    let top = simd::max(z);
+    let total = simd::sum(
+        [z],
+        #[inline(always)]
+        |[z]| simd::exp(z - top),
+    );
+    (top + total.ln() - z[y], z[y] >= top)
 }
 
 #[cfg(test)]

@@ -18,8 +18,11 @@ pub(crate) const LANES: usize = 16;
 /// exp(x) to 2 ulp on [-87, 88], clamped outside (Cephes polynomial).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
+    // Adding 1.5 · 2^23 rounds to an integer, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = n.mul_add(-0.693_359_4, x);
     let r = n.mul_add(2.121_944_4e-4, r);
     let mut p = 1.987_569_1e-4_f32;
@@ -29,7 +32,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p.mul_add(r, 0.166_666_66);
     p = p.mul_add(r, 0.5);
     let p = (p * r).mul_add(r, r) + 1.0;
-    p * f32::from_bits((((n as i32) + 127) << 23) as u32)
+    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// 1 / (1 + e^-x).
@@ -62,21 +65,52 @@ pub(crate) fn erf_exp(z: f32) -> (f32, f32) {
     (if z < 0.0 { -erf } else { erf }, e)
 }
 
-/// Sum of `f(i)` for `i` in `0..n`, in [`LANES`] interleaved partial sums.
+/// Sum of `f` over slices of one length, in [`LANES`] interleaved partial sums. Whole chunks, not indices: a
+/// bounds check in the loop would keep it from being vectorised.
 #[inline(always)]
-pub(crate) fn sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut s = [0f32; LANES];
+pub(crate) fn sum<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+    let n = xs[0].len();
     let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for l in 0..LANES {
-            s[l] += f(i + l);
+    let mut s = [0f32; LANES];
+    for i in (0..whole).step_by(LANES) {
+        let mut chunk = [[0f32; LANES]; N];
+        for k in 0..N {
+            chunk[k].copy_from_slice(&xs[k][i..i + LANES]);
         }
-        i += LANES;
+        for l in 0..LANES {
+            let mut at = [0f32; N];
+            for k in 0..N {
+                at[k] = chunk[k][l];
+            }
+            s[l] += f(at);
+        }
     }
     let mut tail = 0.0;
     for i in whole..n {
-        tail += f(i);
+        let mut at = [0f32; N];
+        for k in 0..N {
+            at[k] = xs[k][i];
+        }
+        tail += f(at);
+    }
+    s.iter().sum::<f32>() + tail
+}
+
+/// `x ← exp(x − shift)`; returns the sum of the new values, in the order of [`sum`].
+#[inline(always)]
+pub(crate) fn exp_sum(x: &mut [f32], shift: f32) -> f32 {
+    let mut s = [0f32; LANES];
+    let mut chunks = x.chunks_exact_mut(LANES);
+    for c in &mut chunks {
+        for l in 0..LANES {
+            c[l] = exp(c[l] - shift);
+            s[l] += c[l];
+        }
+    }
+    let mut tail = 0.0;
+    for x in chunks.into_remainder() {
+        *x = exp(*x - shift);
+        tail += *x;
     }
     s.iter().sum::<f32>() + tail
 }

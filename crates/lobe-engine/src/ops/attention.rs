@@ -157,14 +157,7 @@ fn softmax_row(s: &mut [f32], from: usize, to: usize) -> f32 {
     s[to..].fill(0.0);
     let v = &mut s[from..to];
     let top = simd::max(v);
-    for x in v.iter_mut() {
-        *x = simd::exp(*x - top);
-    }
-    let total = simd::sum(
-        v.len(),
-        #[inline(always)]
-        |i| v[i],
-    );
+    let total = simd::exp_sum(v, top);
     let inv = 1.0 / total;
     for x in v.iter_mut() {
         *x *= inv;
@@ -264,19 +257,18 @@ impl Attention {
                         for i in 0..nq {
                             let (go, o) = (&dout[o0 + i * n..][..hd], &out[o0 + i * n..][..hd]);
                             let delta = simd::sum(
-                                hd,
+                                [go, o],
                                 #[inline(always)]
-                                |j| go[j] * o[j],
+                                |[go, o]| go * o,
                             );
                             let l = lse[(s0 + q0 + i) * heads + h];
                             let (from, to) = (spec.first_key(q0 + i) - k0, q0 + i + 1 - k0);
                             let (p, dp) = (&mut p[i * nk..(i + 1) * nk], &mut dp[i * nk..(i + 1) * nk]);
                             p[..from].fill(0.0);
                             dp[..from].fill(0.0);
-                            for j in from..to {
-                                let x = simd::exp(p[j] - l);
-                                p[j] = x;
-                                dp[j] = x * (dp[j] - delta) * spec.scale;
+                            for (p, dp) in p[from..to].iter_mut().zip(&mut dp[from..to]) {
+                                *p = simd::exp(*p - l);
+                                *dp = *p * (*dp - delta) * spec.scale;
                             }
                             p[to..].fill(0.0);
                             dp[to..].fill(0.0);

@@ -44,14 +44,14 @@ impl Tape<'_> {
                 #[inline(always)]
                 || {
                     out[2 * r] = simd::sum(
-                        cols,
+                        [x, t],
                         #[inline(always)]
-                        |i| (x[i] - t[i]) * (x[i] - t[i]),
+                        |[x, t]| (x - t) * (x - t),
                     );
                     out[2 * r + 1] = simd::sum(
-                        cols,
+                        [x, t],
                         #[inline(always)]
-                        |i| (x[i] - t[i]).abs(),
+                        |[x, t]| (x - t).abs(),
                     );
                     if needs && w != 0.0 {
                         let g = &mut g[r * cols..][..cols];

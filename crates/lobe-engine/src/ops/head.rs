@@ -156,17 +156,19 @@ impl Tape<'_> {
             for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
                 let (y, w) = (targets[*r as usize] as usize, weights.at(*r as usize));
                 let at = *r as usize * 2;
-                if !training {
-                    let top = simd::on(
+                if training {
+                    stats[at] = simd::on(
                         #[inline(always)]
-                        || simd::max(z),
+                        || rows::cross_entropy(z, y, w),
                     );
-                    stats[at + 1] = f32::from(z[y] >= top);
+                } else {
+                    let (loss, right) = simd::on(
+                        #[inline(always)]
+                        || rows::surprise(z, y),
+                    );
+                    stats[at] = loss;
+                    stats[at + 1] = f32::from(right);
                 }
-                stats[at] = simd::on(
-                    #[inline(always)]
-                    || rows::cross_entropy(z, y, w),
-                );
                 total += f64::from(w) * f64::from(stats[at]);
             }
         });

@@ -44,26 +44,25 @@ impl Tape<'_> {
 /// `z ← weight (softmax(z) - softmax(p))`; returns Σ softmax(p) (log softmax(p) - log softmax(z)).
 #[inline(always)]
 fn kl_row(z: &mut [f32], p: &[f32], weight: f32) -> f32 {
-    let n = z.len();
     let (tz, tp) = (simd::max(z), simd::max(p));
     let sz = simd::sum(
-        n,
+        [z],
         #[inline(always)]
-        |i| simd::exp(z[i] - tz),
+        |[z]| simd::exp(z - tz),
     );
     let sp = simd::sum(
-        n,
+        [p],
         #[inline(always)]
-        |i| simd::exp(p[i] - tp),
+        |[p]| simd::exp(p - tp),
     );
     let (lz, lp) = (tz + sz.ln(), tp + sp.ln());
     let kl = simd::sum(
-        n,
+        [p, z],
         #[inline(always)]
-        |i| simd::exp(p[i] - lp) * ((p[i] - lp) - (z[i] - lz)),
+        |[p, z]| simd::exp(p - lp) * ((p - lp) - (z - lz)),
     );
-    for i in 0..n {
-        z[i] = weight * (simd::exp(z[i] - lz) - simd::exp(p[i] - lp));
+    for (z, p) in z.iter_mut().zip(p) {
+        *z = weight * (simd::exp(*z - lz) - simd::exp(*p - lp));
     }
     kl
 }

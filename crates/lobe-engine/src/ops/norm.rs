@@ -59,6 +59,7 @@ fn forward(
     rms: bool,
     eps: f32,
 ) {
+    let (g, b) = (&g[..d], b.map(|b| &b[..d]));
     simd::on(
         #[inline(always)]
         || {
@@ -67,15 +68,15 @@ fn forward(
                     0.0
                 } else {
                     simd::sum(
-                        d,
+                        [x],
                         #[inline(always)]
-                        |i| x[i],
+                        |[x]| x,
                     ) / d as f32
                 };
                 let var = simd::sum(
-                    d,
+                    [x],
                     #[inline(always)]
-                    |i| (x[i] - mean) * (x[i] - mean),
+                    |[x]| (x - mean) * (x - mean),
                 ) / d as f32;
                 let rs = 1.0 / (var + eps).sqrt();
                 st[0] = mean;
@@ -103,7 +104,7 @@ impl Norm {
         {
             let x = &t.ws.vars[self.x.0].value;
             let stats = &t.ws.vars[self.stats.0].value;
-            let gain = &t.params[t.layout.get(self.gain).span()];
+            let gain = &t.params[t.layout.get(self.gain).span()][..d];
             let factor_of = |p| &t.ws.factors[t.plan.whole(p)][Kind::Update as usize];
             let (gains, shifts) = (factor_of(self.gain), factor_of(self.shift.unwrap_or(self.gain)));
             let (rms, dg, db) = (self.rms, &mut dg[..d], &mut db[..d]);
@@ -125,15 +126,15 @@ impl Norm {
                                 0.0
                             } else {
                                 simd::sum(
-                                    d,
+                                    [dy, gain],
                                     #[inline(always)]
-                                    |j| dy[j] * gain[j],
+                                    |[dy, gain]| dy * gain,
                                 ) / d as f32
                             };
                             let c = simd::sum(
-                                d,
+                                [dy, gain, x],
                                 #[inline(always)]
-                                |j| dy[j] * gain[j] * (x[j] - mean),
+                                |[dy, gain, x]| dy * gain * (x - mean),
                             ) * rs
                                 / d as f32;
                             if sum {
