@@ -37,8 +37,8 @@ fn a_record_is_written_from_a_run_and_never_over_somebodys_page() {
 fn a_penalty_needs_three_sizes_and_holds_every_arm_against_the_plain_ones() {
     let place = Place::new();
     place.write("tiny.toml", &format!("{TINY}\n[[stage]]\ndo = \"measure\"\n"));
-    let dirs = ["six", "thirty", "ninety"];
-    for (dir, steps) in dirs.iter().zip([6, 30, 90]) {
+    let dirs = ["four", "twelve", "forty"];
+    for (dir, steps) in dirs.iter().zip([4, 12, 40]) {
         let set = format!("train.steps={steps}");
         place.lobe(&["run", "tiny.toml", "--set", &set, "--out", dir, "--quiet"]).ends(0);
     }
@@ -53,12 +53,12 @@ fn a_penalty_needs_three_sizes_and_holds_every_arm_against_the_plain_ones() {
     let worth = (number("alpha") / number("loss")).powf(1.0 / number("beta"));
     let penalty = number("penalty");
     let compute = worth / (1.0 - penalty);
-    let csv = String::from_utf8(place.read("six/results.csv")).unwrap();
+    let csv = String::from_utf8(place.read("four/results.csv")).unwrap();
     let count = |metric: &str| -> f64 {
         let hit = csv.lines().find(|l| l.starts_with(&format!("train,sgtm,0,all,{metric},"))).unwrap();
         hit.split(',').nth(6).unwrap().parse().unwrap()
     };
     let by_hand = 6.0 * count("params") * count("targets");
     assert!((compute / by_hand - 1.0).abs() < 1e-6, "{compute} against {by_hand}");
-    place.lobe(&["penalty", "six"]).refuses(&["three"]);
+    place.lobe(&["penalty", "four"]).refuses(&["three"]);
 }
