@@ -13,8 +13,8 @@ const VOCAB: usize = 12;
 const SEQ: usize = 8;
 
 /// The parameters after one plain gradient step of maximum entropy, made as `drive` says.
-fn after(drive: Drive) -> Vec<f32> {
-    after_steps(&drive, 1, false)
+fn after(drive: &Drive) -> Vec<f32> {
+    after_steps(drive, 1, false)
 }
 
 /// The same after several steps, all of one driver or each of a new one.
@@ -60,7 +60,7 @@ fn after_steps(drive: &Drive, steps: u64, anew: bool) -> Vec<f32> {
 }
 
 fn tar(every: usize, decay: f64, lrs: &[f32]) -> Vec<f32> {
-    after(Drive::Tar { steps: 4, lrs: lrs.to_vec(), every, decay })
+    after(&Drive::Tar { steps: 4, lrs: lrs.to_vec(), every, decay })
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
@@ -88,13 +88,13 @@ fn after_two_steps(last: &[f32], all: &[f32]) -> Vec<f32> {
 
 #[test]
 fn an_attacker_without_a_rate_leaves_the_plain_step() {
-    let plain = after(Drive::Plain);
+    let plain = after(&Drive::Plain);
     assert!(distance(&plain, &tar(4, 0.1, &[0.0])) < 1e-6);
     assert!(distance(&plain, &tar(4, 0.1, &[1e-2])) > 1e-5);
-    assert!(distance(&plain, &after(Drive::Sam { rho: 1e-7 })) < 1e-6);
-    assert!(distance(&plain, &after(Drive::Sam { rho: 0.5 })) > 1e-5);
+    assert!(distance(&plain, &after(&Drive::Sam { rho: 1e-7 })) < 1e-6);
+    assert!(distance(&plain, &after(&Drive::Sam { rho: 0.5 })) > 1e-5);
     // The adversary is at work only where it may move anything.
-    let lat = |eps| after(Drive::Lat { layer: 0, eps, steps: 2, lr: 0.5 });
+    let lat = |eps| after(&Drive::Lat { layer: 0, eps, steps: 2, lr: 0.5 });
     assert!(distance(&plain, &lat(0.0)) < 1e-6 && distance(&plain, &lat(1.0)) > 1e-5);
 }
 
