@@ -208,13 +208,20 @@ pub(crate) fn cross_entropy(z: &mut [f32], y: usize, weight: f32) -> f32 {
 /// gradient.
 #[inline(always)]
 pub(crate) fn surprise(z: &[f32], y: usize) -> (f32, bool) {
+    let (lse, top) = log_sum_exp(z);
+    (lse - z[y], z[y] >= top)
+}
+
+/// ln Σ exp(z) in f32, and the largest of z.
+#[inline(always)]
+pub(crate) fn log_sum_exp(z: &[f32]) -> (f32, f32) {
     let top = simd::max(z);
     let total = simd::sum(
         [z],
         #[inline(always)]
         |[z]| simd::exp(z - top),
     );
-    (top + total.ln() - z[y], z[y] >= top)
+    (top + total.ln(), top)
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ impl Tape<'_> {
             self.needs(h) || self.param_needs(spec.weight) || spec.bias.is_some_and(|b| self.param_needs(b));
         let mut out = self.ws.pool.take_zeroed(rows);
         let mut slope = (needs && rows * vocab <= KEEP).then(|| self.ws.pool.take(rows * vocab));
-        let weight = if slope.is_some() { 1.0 } else { 0.0 };
+        let sloped = slope.is_some();
         let kept = slope.as_mut().map_or(Logits::Passing, Logits::Keep);
         // Without gradients the chunks only compute the loss.
         let grads = self.grads.take();
@@ -197,7 +197,7 @@ impl Tape<'_> {
                 let y = targets[*r as usize] as usize;
                 out[*r as usize] = simd::on(
                     #[inline(always)]
-                    || rows::cross_entropy(z, y, weight),
+                    || if sloped { rows::cross_entropy(z, y, 1.0) } else { rows::surprise(z, y).0 },
                 );
             }
         });

@@ -2,8 +2,8 @@
 
 use crate::error::{EngineError, filled};
 use crate::ops::head::{HeadSpec, RowWeights};
-use crate::simd;
 use crate::tape::{Tape, Var};
+use crate::{rows, simd};
 
 impl Tape<'_> {
     /// Σ weight · KL(teacher ‖ student) over the rows with a non-zero weight, added to the
@@ -44,18 +44,7 @@ impl Tape<'_> {
 /// `z ← weight (softmax(z) - softmax(p))`; returns Σ softmax(p) (log softmax(p) - log softmax(z)).
 #[inline(always)]
 fn kl_row(z: &mut [f32], p: &[f32], weight: f32) -> f32 {
-    let (tz, tp) = (simd::max(z), simd::max(p));
-    let sz = simd::sum(
-        [z],
-        #[inline(always)]
-        |[z]| simd::exp(z - tz),
-    );
-    let sp = simd::sum(
-        [p],
-        #[inline(always)]
-        |[p]| simd::exp(p - tp),
-    );
-    let (lz, lp) = (tz + sz.ln(), tp + sp.ln());
+    let (lz, lp) = (rows::log_sum_exp(z).0, rows::log_sum_exp(p).0);
     let kl = simd::sum(
         [p, z],
         #[inline(always)]
