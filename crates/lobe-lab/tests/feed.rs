@@ -118,6 +118,9 @@ fn filtered_tokens_stay_as_context_and_weak_ones_as_targets() {
         sums.iter_mut().zip(all).for_each(|(sum, step)| *sum += step.2);
     }
     assert!(sums[1] < sums[2] && sums[2] < sums[0], "{sums:?}");
+    // What is counted without batches is what the batches hold.
+    let counted = ["plain", "document", "token"].map(|a| feed(&x, a).exposure(&x, STEPS).unwrap().targets);
+    assert_eq!(counted, sums.map(|n| n as u64));
     feedback(&x, &mut token);
 }
 

@@ -65,6 +65,19 @@ fn models_are_compared_with_the_control_and_with_the_family_of_filters() {
     }
     assert!(values(&csv, ["train", "oracle", "forget", "control_kl"]).is_empty(), "no model against itself");
 
+    // What no cut touched has the numbers it had.
+    for metric in ["loss", "control_kl", "probe_accuracy"] {
+        let of = |stage, arm| values(&csv, [stage, arm, "forget", metric]);
+        assert_eq!(
+            (of("ablate", "filter").len(), of("ablate", "filter")),
+            (2, of("train", "filter")),
+            "{metric}"
+        );
+        // Few right answers may stay as many; a loss does not.
+        let moved = of("ablate", "sgtm") != of("train", "sgtm");
+        assert!(moved || metric == "probe_accuracy", "{metric}");
+    }
+
     // A filter leaks exactly what it let through; the stage is the last before an attack.
     for leak in values(&csv, ["ablate", "filter", "forget", "leakage"]) {
         assert!((leak - 1.0).abs() < 1e-9, "{leak}");

@@ -86,11 +86,11 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
             continue;
         }
         let params = read_model(c, &ModelRef { stage: &source, arm: &arm.arm.name, seed: work.seed })?;
-        let mut found = match &last {
-            Some((same, found)) if same[..] == params[..] => found.clone(),
+        let of_params = match last {
+            Some((same, numbers)) if same[..] == params[..] => numbers,
             _ => of_model(&params)?,
         };
-        let same = found.clone();
+        let mut found = of_params.clone();
         let does = x.recipe.stage(&source).map_or("", |s| &s.does);
         if does == "train" {
             let shown = Feed::new(x, work.arm, work.seed)?.exposure(x, x.recipe.train_of(&arm.arm).steps)?;
@@ -115,7 +115,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         if settings.activity && starts_anew(does) {
             activity::run(c, work, &source, &params)?;
         }
-        last = Some((params, same));
+        last = Some((params, of_params));
     }
     log.sync()?;
     work.finish(start, f64::from(numbers), "numbers/s")

@@ -36,7 +36,9 @@ fn a_record_is_written_from_a_run_and_never_over_somebodys_page() {
 #[test]
 fn a_penalty_needs_three_sizes_and_holds_every_arm_against_the_plain_ones() {
     let place = Place::new();
-    place.write("tiny.toml", &format!("{TINY}\n[[stage]]\ndo = \"measure\"\n"));
+    let removal = "[unlearn]\nsteps = 3\nbatch = 4\n[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"\n\
+        [arms.further]\nmethod = \"maxent\"\nfrom = \"npo\"\n[[stage]]\ndo = \"unlearn\"\n";
+    place.write("tiny.toml", &format!("{TINY}\n{removal}[[stage]]\ndo = \"measure\"\nname = \"last\"\n"));
     let dirs = ["four", "twelve", "forty"];
     for (dir, steps) in dirs.iter().zip([4, 12, 40]) {
         let set = format!("train.steps={steps}");
@@ -48,17 +50,28 @@ fn a_penalty_needs_three_sizes_and_holds_every_arm_against_the_plain_ones() {
     let of = |arm: &str| rows.as_array().unwrap().iter().filter(|r| r["arm"] == arm).count();
     assert_eq!((of("baseline"), of("sgtm")), (0, 2 * dirs.len()), "each size, both labels");
     // By hand, from the law and the row's own loss.
-    let row = rows.as_array().unwrap().iter().find(|r| r["arm"] == "sgtm" && r["label"] == "retain").unwrap();
-    let number = |key: &str| row[key].as_f64().unwrap();
-    let worth = (number("alpha") / number("loss")).powf(1.0 / number("beta"));
-    let penalty = number("penalty");
-    let compute = worth / (1.0 - penalty);
+    let compute = |arm: &str| {
+        let mine = |r: &&serde_json::Value| r["arm"] == arm && r["label"] == "retain";
+        let row = rows.as_array().unwrap().iter().find(mine).unwrap();
+        let number = |key: &str| row[key].as_f64().unwrap();
+        (number("alpha") / number("loss")).powf(1.0 / number("beta")) / (1.0 - number("penalty"))
+    };
     let csv = String::from_utf8(place.read("four/results.csv")).unwrap();
-    let count = |metric: &str| -> f64 {
-        let hit = csv.lines().find(|l| l.starts_with(&format!("train,sgtm,0,all,{metric},"))).unwrap();
+    let count = |what: &str| -> f64 {
+        let hit = csv.lines().find(|l| l.starts_with(&format!("{what},"))).unwrap();
         hit.split(',').nth(6).unwrap().parse().unwrap()
     };
-    let by_hand = 6.0 * count("params") * count("targets");
-    assert!((compute / by_hand - 1.0).abs() < 1e-6, "{compute} against {by_hand}");
+    let params = count("train,sgtm,0,all,params");
+    let removal = |arm: &str| count(&format!("unlearn,{arm},0,all,removal_tokens"));
+    let trained = count("train,baseline,0,all,targets");
+    // What was done to a model comes on top of what the one it went on from had cost.
+    for (arm, targets) in [
+        ("sgtm", count("train,sgtm,0,all,targets")),
+        ("npo", trained + removal("npo")),
+        ("further", trained + removal("npo") + removal("further")),
+    ] {
+        let by_hand = 6.0 * params * targets;
+        assert!((compute(arm) / by_hand - 1.0).abs() < 1e-6, "{arm}: {} against {by_hand}", compute(arm));
+    }
     place.lobe(&["penalty", "four"]).refuses(&["three"]);
 }
