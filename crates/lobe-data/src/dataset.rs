@@ -25,7 +25,10 @@ pub struct Dataset {
     pub vocab: usize,
     /// Questions that measure knowledge rather than language.
     pub probes: Vec<Probe>,
-    /// Hash of all the above. Equal fingerprints mean equal data.
+    /// Token ids of the names whose bearers the facts are about; empty where nobody knows. Examples that
+    /// share none of them state no common fact about anyone.
+    pub names: Vec<u32>,
+    /// Hash of all the above except for the names, which follow from the source. Equal fingerprints mean equal data.
     pub fingerprint: u128,
 }
 
@@ -212,6 +215,7 @@ impl Dataset {
             tokenizer,
             vocab,
             probes,
+            names: Vec::new(),
             fingerprint: u128::from_le_bytes(low),
         })
     }

@@ -174,3 +174,28 @@ fn an_attack_is_compared_on_its_own_label_and_its_own_tokens() {
     assert!(compared.clone().all(|l| !l.contains("recovery") && !l.contains("steps_target")));
     assert_eq!(values(&csv, ["relearn", "sgtm", "retain", "steps_target"]).len(), 2);
 }
+
+#[test]
+fn held_out_facts_are_asked_about_before_after_and_of_the_original() {
+    let facts = RELEARN.replace("relearn", "held-out-facts");
+    let csv = results(&recipe().replace("do = \"measure\"", &format!("do = \"measure\"{facts}")));
+    for arm in ["baseline", "sgtm"] {
+        for when in ["", "_before", "_original"] {
+            let of =
+                |metric: &str| values(&csv, ["held-out-facts", arm, "forget", &format!("{metric}{when}")]);
+            let right = of("watched_accuracy");
+            assert!(
+                right.len() == 2 && right.iter().all(|v| (0.0..=1.0).contains(v)),
+                "{arm}{when}: {right:?}"
+            );
+            assert_eq!(of("watched_loss").len(), 2, "{arm}{when}");
+        }
+    }
+    let of = |arm, metric| values(&csv, ["held-out-facts", arm, "forget", metric]);
+    assert_eq!(of("baseline", "watched_loss_before"), of("baseline", "watched_loss_original"));
+    assert_ne!(of("sgtm", "watched_loss_before"), of("sgtm", "watched_loss_original"));
+    assert!(
+        of("sgtm", "watched_loss") < of("sgtm", "watched_loss_before"),
+        "training on the one half teaches Spanish"
+    );
+}

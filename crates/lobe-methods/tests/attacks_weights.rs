@@ -162,6 +162,9 @@ impl Bench for Rig {
     fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError> {
         self.desk.held_out(label, n)
     }
+    fn knowledge(&mut self, params: &[f32], loot: Loot) -> Result<Option<f64>, BenchError> {
+        self.desk.knowledge(params, loot)
+    }
     fn progress(&mut self, share: f64) -> Result<(), BenchError> {
         self.desk.progress(share)
     }
@@ -294,6 +297,8 @@ fn held_out_facts_say_where_the_other_half_stood() {
         let of = |name: &str| t.extra.iter().find(|(m, ..)| m == name).unwrap().1;
         assert_eq!(of("watched_loss_before"), rig.loss_on(&victim, &other).unwrap());
         assert_eq!(of("watched_loss_original"), rig.loss_on(&original, &other).unwrap());
+        assert_eq!(of("watched_accuracy_before"), f64::from(victim[0]));
+        assert_eq!(of("watched_accuracy_original"), f64::from(original[0]));
     }
 }
 

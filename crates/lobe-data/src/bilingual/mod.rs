@@ -105,8 +105,10 @@ impl BilingualConfig {
         let train = self.split(&teller, key.child("train"), [self.stories, spanish]);
         let test = self.split(&teller, key.child("test"), [self.test_stories; 2]);
         let probes = probe::probes(&teller, self.probes, key.child("probe"));
+        let names = teller.names();
         let tokenizer = Tokenizer::Words(teller.words);
-        Dataset::new("bilingual", train, test, vec!["en".into(), "es".into()], Some(tokenizer), probes)
+        let classes = vec!["en".into(), "es".into()];
+        Ok(Dataset { names, ..Dataset::new("bilingual", train, test, classes, Some(tokenizer), probes)? })
     }
 
     fn split(&self, teller: &Teller, key: Key, counts: [usize; 2]) -> Examples {

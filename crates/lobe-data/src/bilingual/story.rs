@@ -84,6 +84,12 @@ impl Teller {
         Some(self.ids(chosen))
     }
 
+    /// The ids of the people's names, which both languages share.
+    pub(crate) fn names(&self) -> Vec<u32> {
+        let people = &self.world.lexicon.section("person")[..self.world.people.len()];
+        people.iter().filter_map(|p| self.words.id(p.noun(Lang::En))).collect()
+    }
+
     pub(crate) fn ids(&self, words: &[String]) -> Vec<u32> {
         words.iter().map(|w| self.words.id(w).unwrap_or(1)).collect()
     }

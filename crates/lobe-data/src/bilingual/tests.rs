@@ -163,3 +163,14 @@ fn packing_wastes_nothing_and_keeps_languages_apart() {
     assert!(padded <= 2);
     assert_eq!(data.classes, ["en", "es"]);
 }
+
+#[test]
+fn every_story_and_every_question_about_people_names_them() {
+    let data = small().load(Key::root(4)).unwrap();
+    assert_eq!(data.names.len(), small().people);
+    let named = |row: &[u32]| row.iter().any(|t| data.names.contains(t));
+    assert!((0..data.train.len()).all(|i| named(data.train.row(i))));
+    for p in &data.probes {
+        assert_eq!(named(&p.prompt), TOWN.iter().all(|(kind, _)| *kind != p.kind), "{}", p.kind);
+    }
+}

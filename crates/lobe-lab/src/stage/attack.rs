@@ -121,6 +121,9 @@ impl Numbers<'_> {
             for (name, v, unit) in budget(&trials[n]) {
                 out.push(self.metric(target, name, None, v, unit));
             }
+            for (name, v, unit) in &trials[n].extra {
+                out.push(self.metric(target, name, None, *v, unit));
+            }
         }
         // The axis of a curve is optimiser steps only where something was trained.
         let steps = trials.iter().map(|t| t.budget.steps).max().unwrap_or(0);

@@ -6,7 +6,8 @@ use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape
 use lobe_methods::{Bench, BenchError, Loot, Losses, Trial, Variant};
 use lobe_nets::{Gpt, LanguageModelling, TokenBatch};
 
-use super::{Work, attack, loot, tune};
+use super::loot::About;
+use super::{Work, attack, loot, probes, tune};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
 use crate::recipe::Stage;
@@ -239,6 +240,12 @@ impl Bench for Desk<'_> {
             Ok(tape.objective())
         });
         parts.into_iter().sum()
+    }
+
+    fn knowledge(&mut self, params: &[f32], half: Loot) -> Result<Option<f64>, BenchError> {
+        self.check()?;
+        let Some(about) = About::new(self.c.experiment, half, self.seed) else { return Ok(None) };
+        probes::knowledge(self.c, params, self.label, &about).map_err(other)
     }
 
     fn site_gradient(

@@ -1,11 +1,11 @@
 //! Fine-tuning attacks: all variants side by side, or low-rank adapters one by one.
 
 use lobe_engine::{Buf, EngineError, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
-use lobe_methods::attack::{WATCHED, WATCHED_LOSS};
+use lobe_methods::attack::{WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
 use lobe_methods::{Bench, BenchError, Budget, Losses, Start, Trial, Variant, remove};
 
 use super::bench::{Desk, LANES, other};
-use super::loot::{self, Draw};
+use super::loot::{self, About, Draw};
 use super::lora::Adapters;
 use crate::error::LabError;
 use crate::exec::{EvalSet, Source, Spec, Trainee, train};
@@ -61,7 +61,13 @@ fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result
         Err(LabError::Engine(EngineError::NonFinite { .. })) if part.len() == 1 => {}
         trained => trained.map_err(other)?,
     }
-    let one = |((i, t), examples): ((&usize, &Trainee<'_>), u64)| {
+    let mut known = Vec::with_capacity(part.len());
+    for (i, t) in part.iter().zip(&trainees) {
+        let of = |half| crate::stage::probes::knowledge(c, &t.member.params, desk.label, &half);
+        let half = variants[*i].watch.and_then(|half| About::new(x, half, desk.seed));
+        known.push(half.map(of).transpose().map_err(other)?.flatten());
+    }
+    let one = |(((i, t), examples), known): (((&usize, &Trainee<'_>), u64), Option<f64>)| {
         let v = &variants[*i];
         let budget = Budget {
             steps: t.done(),
@@ -70,11 +76,12 @@ fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result
             parameters: x.layout().len() as u64,
         };
         let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
-        let extra = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS.to_owned(), v, "nat"));
+        let least = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS.to_owned(), v, "nat"));
+        let known = known.map(|v| (WATCHED_ACCURACY.to_owned(), v, "fraction"));
         let curve = losses(desk.labels(), &t.curve);
-        Trial { variant: v.name.clone(), curve, budget, extra: extra.into_iter().collect() }
+        Trial { variant: v.name.clone(), curve, budget, extra: least.into_iter().chain(known).collect() }
     };
-    Ok(part.iter().zip(&trainees).zip(examples).map(one).collect())
+    Ok(part.iter().zip(&trainees).zip(examples).zip(known).map(one).collect())
 }
 
 /// The training examples a variant watches.

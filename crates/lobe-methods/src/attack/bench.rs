@@ -14,9 +14,10 @@ pub enum Loot {
     Forget,
     /// Everything else.
     Retain,
-    /// The first half of the forget data, split by example.
+    /// Half of the forget data: what tells only of one half of the names in it, or, where data has no
+    /// names, every other example.
     FirstHalf,
-    /// The second half of the forget data.
+    /// What tells only of the other half.
     SecondHalf,
 }
 
@@ -133,6 +134,12 @@ pub trait Bench {
         let plan = Plan::plain(&self.net().layout);
         Ok(self.gradient(params, batch, &plan)?.0)
     }
+    /// Share of the knowledge probes answered rightly that the forget data tell the answer to and that are
+    /// about the names of `loot`, one of the halves. `None` where there are no such probes.
+    ///
+    /// # Errors
+    /// If the network refuses them.
+    fn knowledge(&mut self, params: &[f32], loot: Loot) -> Result<Option<f64>, BenchError>;
     /// Mean loss over `batch` and its gradient with respect to the activation at `site`, `[all rows, cols]`
     /// in the order of the batch (rows that do not count included).
     ///

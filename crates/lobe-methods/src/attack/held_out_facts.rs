@@ -1,23 +1,24 @@
 //! Held-out facts: train on one half of the forget data, look at the other half.
 //!
-//! Equation: forget data = T ∪ V, split by example; AdamW on T;
-//! the numbers are the held-out loss at each step and the smallest mean loss on V.
+//! Equation: T and V are the forget data that tell only of one or of the other half of the names in it (of
+//! examples, where data has no names); AdamW on T; the numbers are the held-out loss at each step, the
+//! smallest mean loss on V, and the share of probes about V answered rightly before, after, and by the original.
 //! Paper: Deeb and Roger 2024 (arXiv 2410.08827), "RTT": at least 88 % of the accuracy on V came back after
 //! training on T, for methods that were said to remove the facts.
 //! Unusual: V is training data of the model that the attacker never trains on. If its loss falls
-//! further than that of text no model ever saw, the facts were still in the weights.
+//! further than that of text no model ever saw, or its probes are answered, the facts were still in the weights.
 //! Fails: where T tells about V (a shared language or style, or a fact told in both): then V is taught, not
 //! recovered. Compare with the control that never saw either.
 
 use super::tune::{self, FineTune, refuse};
-use super::{Attack, Bench, BenchError, Loot, Trial, WATCHED, WATCHED_LOSS};
+use super::{Attack, Bench, BenchError, Loot, Trial, WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
 use crate::registry::{About, Entry};
 
 const ABOUT: About = About {
     name: "held-out-facts",
     summary: "train on half of the forget data; what returns of the other half was not removed",
     reference: "Deeb and Roger 2024, arXiv 2410.08827",
-    unusual: "reports the loss on the half that the attacker never trains on, before and after",
+    unusual: "reports loss and knowledge of the half that the attacker never trains on, before and after",
     fails: "halves that share a language, a style or a fact teach each other; read it against the control",
 };
 
@@ -36,6 +37,8 @@ impl Attack for HeldOutFacts {
         for (name, params) in models {
             let Some(params) = params else { continue };
             known.push((format!("{WATCHED_LOSS}_{name}"), bench.loss_on(&params, &other)?, "nat"));
+            let right = bench.knowledge(&params, Loot::SecondHalf)?;
+            known.extend(right.map(|v| (format!("{WATCHED_ACCURACY}_{name}"), v, "fraction")));
         }
         let variants = self.0.variants(bench.cut().is_some(), Loot::FirstHalf, Some(Loot::SecondHalf));
         let mut trials = bench.fine_tune(&variants)?;

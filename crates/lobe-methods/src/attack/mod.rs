@@ -66,7 +66,8 @@ pub struct Variant {
     /// Evaluate every so many steps.
     pub eval_every: u64,
     /// At each evaluation the mean loss over the first [`WATCHED`] training examples of this is taken,
-    /// too; the smallest goes to [`Trial::extra`] as [`WATCHED_LOSS`], in `nat`. Nothing trains on it.
+    /// too; the smallest goes to [`Trial::extra`] as [`WATCHED_LOSS`], in `nat`, and what is known of it in
+    /// the end as [`WATCHED_ACCURACY`], a fraction. Nothing trains on it.
     pub watch: Option<Loot>,
 }
 
@@ -75,6 +76,9 @@ pub const WATCHED: usize = 256;
 
 /// The metric of [`Variant::watch`].
 pub const WATCHED_LOSS: &str = "watched_loss";
+
+/// The other metric of [`Variant::watch`]: [`Bench::knowledge`] of the same, after the last step.
+pub const WATCHED_ACCURACY: &str = "watched_accuracy";
 
 /// What fine-tuning attacks start from, with the names of the starts: a cut model as it is and with
 /// its region drawn again.
