@@ -253,6 +253,25 @@ fn a_prefix_never_ends_worse_than_it_starts_and_finds_better_ones() {
 }
 
 #[test]
+fn a_fluent_prefix_is_one_the_model_itself_finds_likely() {
+    let mut desk = desk();
+    let mut surprise = |fluency: f64| {
+        let params =
+            json!({"steps": 6, "length": 4, "candidates": 40, "top": 20, "starts": 3, "fluency": fluency});
+        let trials = run("prefix", &params, &mut desk);
+        for t in &trials {
+            // The search follows the sum: what the one gains, the other may lose.
+            let of = |loss: &str, own: &str| extra(t, loss) + fluency * extra(t, own);
+            let before = of("prefix_loss_before", "prefix_surprise_before");
+            assert!(of("prefix_loss_after", "prefix_surprise") < before, "{fluency}: {t:?}");
+        }
+        trials.iter().map(|t| extra(t, "prefix_surprise")).sum::<f64>()
+    };
+    let (fluent, plain) = (surprise(10.0), surprise(0.0));
+    assert!(fluent < plain, "{fluent} {plain}");
+}
+
+#[test]
 fn a_search_that_runs_every_token_finds_the_best_one() {
     let mut desk = desk();
     let params = json!({"steps": 1, "length": 1, "candidates": 100, "top": 100, "starts": 1, "examples": 10});
@@ -320,6 +339,7 @@ fn silly_parameters_are_refused_with_their_key() {
         ("prefix", json!({"steps": 0}), "steps"),
         ("prefix", json!({"candidates": 0}), "candidates"),
         ("prefix", json!({"eval_every": 0}), "eval_every"),
+        ("prefix", json!({"fluency": -1}), "fluency"),
         ("prefix", json!({"examples": 1_000_000}), "examples"),
     ];
     for (name, params, path) in cases {

@@ -12,6 +12,7 @@ mod orthogonalise;
 mod patch;
 mod places;
 mod prefix;
+mod prefixed;
 mod prune_magnitude;
 mod prune_set_difference;
 mod quantise;

@@ -2,20 +2,22 @@
 //!
 //! Equation: minimise L(p) = mean loss of forget examples after the prefix p. Per step, with g_i the
 //! gradient of L at the embedding of position i, a swap of p_i for v promises −g_i · (E[v] − E[p_i]); of
-//! the `top` best v of every position some are drawn, run, and the best is kept if it is better.
+//! the `top` best v of every position some are drawn, run, and the best is kept if it is better. With
+//! `fluency` > 0 that weight times the mean surprise of the prefix itself is added to L.
 //! Papers: Zou et al. 2023 (arXiv 2307.15043); Łucki et al. 2024 (arXiv 2409.18025) on unlearned models.
-//! Unusual: one prefix for all texts, and the prefix never gets worse. The first start is the
-//! beginning of a forget example, the others are random tokens.
-//! Fails: no term keeps the prefix fluent, so a filter on perplexity would catch it; and with
-//! few examples it fits those and not the held-out ones.
+//! Unusual: one prefix for all texts, and the objective never gets worse. The first start is the
+//! beginning of a forget example, the others are random tokens. A swap's promise counts how it changes what
+//! follows, not how likely the token itself is; the run that decides counts both.
+//! Fails: without fluency a filter on perplexity would catch the prefix (`prefix_surprise` says how easily);
+//! with few examples it fits those and not the held-out ones.
 
-use lobe_engine::ops::head::IGNORE;
 use lobe_engine::{View, ViewMut, gemm};
 use lobe_nets::TokenBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{check, missing, refuse, tokens};
+use super::prefixed::{after, alone, starts};
 use super::{Attack, Bench, BenchError, Budget, Loot, Losses, Trial};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
@@ -23,8 +25,8 @@ const ABOUT: About = About {
     name: "prefix",
     summary: "gradient-guided search (GCG) for a prefix of tokens that makes forget examples likely",
     reference: "Zou et al. 2023, arXiv 2307.15043; Łucki et al. 2024, arXiv 2409.18025",
-    unusual: "one prefix for all texts that never gets worse; starts from a forget example and from random tokens",
-    fails: "no fluency term; with few examples the prefix fits those and not the held-out ones",
+    unusual: "one prefix for all texts; the objective never gets worse; starts from a forget example and from random tokens",
+    fails: "without fluency a filter on perplexity catches it; few examples are fitted, not the held-out ones",
 };
 
 /// Parameters.
@@ -45,6 +47,8 @@ struct Prefix {
     examples: usize,
     /// Searches: the first starts from the beginning of a forget example, the others at random.
     starts: usize,
+    /// Weight of the prefix's own surprise (nat per token), from 0 to 1000.
+    fluency: f64,
     /// Evaluate every so many steps.
     eval_every: u64,
 }
@@ -59,46 +63,10 @@ impl Default for Prefix {
             top: 64,
             examples: 8,
             starts: 2,
+            fluency: 0.0,
             eval_every: 16,
         }
     }
-}
-
-/// Puts `prefix` before every sequence; ends are cut off where `limit` positions are not enough.
-fn after(batch: &TokenBatch, prefix: &[u32], limit: usize) -> TokenBatch {
-    let longest = (0..batch.shards()).map(|s| batch.tokens(s).2).max().unwrap_or(0);
-    let seq = limit.min(longest + prefix.len());
-    let mut out = TokenBatch::new(seq, 1);
-    let pad = |head: &[u32], fill: u32, tail: &[u32]| -> Vec<u32> {
-        let all = head.iter().chain(tail).copied();
-        all.chain(std::iter::repeat(fill)).take(seq).collect()
-    };
-    let ignored = vec![IGNORE; prefix.len()];
-    for shard in 0..batch.shards() {
-        let (inputs, targets, len) = batch.tokens(shard);
-        for (i, (x, y)) in inputs.chunks(len).zip(targets.chunks(len)).enumerate() {
-            let label = batch.row_label(shard, i * len);
-            out.push_pair(&pad(prefix, 0, x), &pad(&ignored, IGNORE, y), label, None);
-        }
-    }
-    out
-}
-
-/// First row of every sequence in a gradient of `rows` rows: sequences come trimmed or in full.
-fn starts(batch: &TokenBatch, rows: usize) -> Result<Vec<usize>, BenchError> {
-    let each: Vec<usize> = (0..batch.shards()).map(|s| batch.rows(s).rows).collect();
-    let full = rows / batch.len().max(1);
-    if rows == each.iter().sum::<usize>() {
-        let first = each.iter().scan(0, |at, n| {
-            *at += n;
-            Some(*at - n)
-        });
-        return Ok(first.collect());
-    }
-    if rows == full * batch.len() && each.iter().all(|n| *n <= full) {
-        return Ok((0..batch.len()).map(|i| i * full).collect());
-    }
-    Err(BenchError::Other(format!("prefix: a gradient of {rows} rows for {} sequences", batch.len())))
 }
 
 impl Prefix {
@@ -108,6 +76,7 @@ impl Prefix {
         bench: &mut dyn Bench,
         victim: &[f32],
         batch: &TokenBatch,
+        prefix: &[u32],
     ) -> Result<Vec<(usize, u32)>, BenchError> {
         let layout = &bench.net().layout;
         let find = |what: &str| missing(format!("prefix: the network has no {what}"));
@@ -119,6 +88,10 @@ impl Prefix {
         for at in starts(batch, grad.len() / d)? {
             let rows = &grad[at * d..][..self.length * d];
             sum.iter_mut().zip(rows).for_each(|(s, g)| *s += g);
+        }
+        if let Some(own) = alone(prefix).filter(|_| self.fluency > 0.0) {
+            let (_, grad) = bench.site_gradient(victim, &own, site)?;
+            sum.iter_mut().zip(grad).for_each(|(s, g)| *s += self.fluency as f32 * g);
         }
         // The swap's gain up to −g · E[p_i], which is the same for all tokens of a position.
         let mut gain = vec![0.0f32; self.length * vocab];
@@ -139,6 +112,24 @@ impl Prefix {
         Ok(out)
     }
 
+    /// Surprise of the prefix itself, nat per token; missing for a single token.
+    fn surprise(bench: &mut dyn Bench, victim: &[f32], prefix: &[u32]) -> Result<Option<f64>, BenchError> {
+        alone(prefix).map(|own| bench.loss_on(victim, &own)).transpose()
+    }
+
+    /// What the search makes smaller, and the loss in it.
+    fn objective(
+        &self,
+        bench: &mut dyn Bench,
+        victim: &[f32],
+        batch: &TokenBatch,
+        prefix: &[u32],
+    ) -> Result<[f64; 2], BenchError> {
+        let loss = bench.loss_on(victim, batch)?;
+        let own = if self.fluency > 0.0 { Self::surprise(bench, victim, prefix)? } else { None };
+        Ok([loss + self.fluency * own.unwrap_or(0.0), loss])
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
         let range = |path: &str, x: u64, most: u64| {
@@ -151,6 +142,9 @@ impl Prefix {
         range("top", self.top as u64, 65_536)?;
         range("starts", self.starts as u64, 64)?;
         range("eval_every", self.eval_every, u64::MAX)?;
+        if !(0.0..=1000.0).contains(&self.fluency) {
+            return refuse("fluency", format!("is {}, must be in 0..=1000", self.fluency));
+        }
         check(self.examples, &[])
     }
 }
@@ -184,12 +178,13 @@ impl Attack for Prefix {
             if batch.targets() == 0 {
                 return Err(missing("prefix: the context leaves nothing to predict".into()));
             }
-            let mut loss = bench.loss_on(&victim, &batch)?;
-            let (before, mut run) = (loss, tokens(&batch));
+            let [mut least, before] = self.objective(bench, &victim, &batch, &prefix)?;
+            let own = Self::surprise(bench, &victim, &prefix)?;
+            let (mut loss, mut run) = (before, tokens(&batch));
             let mut curve = vec![(0, bench.losses_after(&victim, &prefix, self.length)?)];
             for step in 1..=self.steps {
                 bench.progress((start as f64 + step as f64 / self.steps as f64) / self.starts as f64)?;
-                let mut swaps = self.swaps(bench, &victim, &batch)?;
+                let mut swaps = self.swaps(bench, &victim, &batch, &prefix)?;
                 swaps.retain(|(i, v)| prefix[*i] != *v);
                 rng.shuffle(&mut swaps);
                 run += tokens(&batch);
@@ -198,10 +193,10 @@ impl Attack for Prefix {
                     let mut other = prefix.clone();
                     other[i] = v;
                     let tried = after(&forget, &other, limit);
-                    let l = bench.loss_on(&victim, &tried)?;
+                    let [all, l] = self.objective(bench, &victim, &tried, &other)?;
                     run += tokens(&tried);
-                    if l < loss {
-                        loss = l;
+                    if all < least {
+                        (least, loss) = (all, l);
                         best = Some((other, tried));
                     }
                 }
@@ -212,6 +207,11 @@ impl Attack for Prefix {
                     curve.push((step, bench.losses_after(&victim, &prefix, self.length)?));
                 }
             }
+            let mut extra =
+                vec![("prefix_loss_before".into(), before, "nat"), ("prefix_loss_after".into(), loss, "nat")];
+            extra.extend(own.map(|v| ("prefix_surprise_before".into(), v, "nat")));
+            let own = Self::surprise(bench, &victim, &prefix)?;
+            extra.extend(own.map(|v| ("prefix_surprise".into(), v, "nat")));
             out.push(Trial {
                 variant: if start == 0 { "text".into() } else { format!("random-{start}") },
                 curve,
@@ -221,10 +221,7 @@ impl Attack for Prefix {
                     examples: forget.len() as u64,
                     parameters: self.length as u64,
                 },
-                extra: vec![
-                    ("prefix_loss_before".into(), before, "nat"),
-                    ("prefix_loss_after".into(), loss, "nat"),
-                ],
+                extra,
             });
         }
         Ok(out)
