@@ -61,6 +61,27 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if input { BAD_INPUT } else { FAILED }
 }
 
+/// Whether a file of data is not where the recipe looks for it: nothing is wrong with the recipe.
+pub(crate) fn data_not_here(error: &anyhow::Error) -> bool {
+    let of_lab = |e: &LabError| match e {
+        LabError::Data(e) => Some(not_found(e)),
+        _ => None,
+    };
+    let data = error.downcast_ref::<lobe_data::DataError>().map(not_found);
+    error.downcast_ref::<LabError>().and_then(of_lab).or(data).unwrap_or(false)
+}
+
+fn not_found(e: &lobe_data::DataError) -> bool {
+    matches!(e, lobe_data::DataError::Read { reason, .. } if reason.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// The line an error is told in, with what helps against it.
+pub(crate) fn line(error: &anyhow::Error) -> String {
+    let what = if code(error) == INTERRUPTED { "stopped" } else { "error" };
+    let hint = if data_not_here(error) { " (--set data.dir=FOLDER says where data files are)" } else { "" };
+    format!("{what}: {error:#}{hint}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

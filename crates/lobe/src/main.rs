@@ -39,9 +39,8 @@ fn main() -> ExitCode {
     match cli::run(&cli.command) {
         Ok(()) => ExitCode::from(failure::DONE),
         Err(e) => {
-            let code = failure::code(&e);
-            out::note(&format!("{}: {e:#}", if code == failure::INTERRUPTED { "stopped" } else { "error" }));
-            ExitCode::from(code)
+            out::note(&failure::line(&e));
+            ExitCode::from(failure::code(&e))
         }
     }
 }

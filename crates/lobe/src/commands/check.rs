@@ -6,7 +6,7 @@ use lobe_lab::recipe::Written;
 use serde_json::json;
 
 use crate::recipe::{Loaded, RecipeArgs};
-use crate::{describe, out};
+use crate::{describe, failure, out};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -15,7 +15,8 @@ use crate::{describe, out};
   lobe check first.toml --json | jq .regions
 
 Reads the data, builds the network and compiles every arm, but trains nothing. Every preset is
-checked, too: as it is written, and with the same --set changes.")]
+checked, too: as it is written, and with the same --set changes. A preset that was not asked for and
+whose data files are not here is named, and is no error.")]
 pub(crate) struct Args {
     #[command(flatten)]
     recipe: RecipeArgs,
@@ -33,17 +34,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let plain = Written::load(&args.recipe.recipe)?;
     plain.check_presets(&exec::callbacks())?;
     let presets: Vec<String> = plain.presets().into_iter().map(String::from).collect();
+    let mut absent = Vec::new();
     for name in presets.iter().filter(|p| args.recipe.preset.as_ref() != Some(p)) {
         let open = || -> Result<()> {
             let (recipe, _) = exec::resolve(&args.recipe.written(Some(name))?)?;
             Experiment::open(&recipe)?;
             Ok(())
         };
-        open().with_context(|| format!("preset {name}"))?;
+        match open() {
+            Err(e) if failure::data_not_here(&e) => absent.push((name.as_str(), format!("{e:#}"))),
+            done => done.with_context(|| format!("preset {name}"))?,
+        }
+    }
+    for (name, why) in &absent {
+        out::note(&format!("note: preset {name} was not held against its data: {why}"));
     }
     if args.json {
         let mut value = describe::json(&loaded, &experiment)?;
         value["presets"] = json!(presets);
+        value["presets_without_data"] = json!(absent.iter().map(|(name, _)| name).collect::<Vec<_>>());
         return Ok(out::json(&value)?);
     }
     if !args.quiet {

@@ -56,6 +56,28 @@ fn mistakes_name_their_line_and_the_nearest_choice() {
 }
 
 #[test]
+fn data_that_are_not_here_are_no_mistake_of_a_preset_nobody_asked_for() {
+    let place = Place::new();
+    let real = "[presets.real.data]\nkind = \"text\"\nseq = 16\ntokenizer = { kind = \"byte\" }\n\
+        sources = [{ path = \"en.txt\", class = \"en\" }, { path = \"es.txt\", class = \"es\" }]\n\
+        forget = { class = \"es\" }\nretain = { class = \"en\" }\n";
+    place.write("tiny.toml", &format!("{TINY}\n{real}"));
+    let said = place.lobe(&["check", "tiny.toml"]).ends(0);
+    assert!(said.err.contains("preset real was not held against its data") && said.err.contains("en.txt"));
+    let value = place.lobe(&["check", "tiny.toml", "--json"]).ends(0).json();
+    assert_eq!(value["presets_without_data"], serde_json::json!(["real"]));
+    // Whoever asks for it is told what is missing and what helps.
+    for command in ["check", "run"] {
+        place.lobe(&[command, "tiny.toml", "--preset", "real"]).refuses(&["en.txt", "--set data.dir=FOLDER"]);
+    }
+    for (name, words) in [("en.txt", "once upon a time. "), ("es.txt", "había una vez. ")] {
+        place.write(name, &words.repeat(200));
+    }
+    let value = place.lobe(&["check", "tiny.toml", "--json"]).ends(0).json();
+    assert_eq!(value["presets_without_data"], serde_json::json!([]));
+}
+
+#[test]
 fn arguments_are_checked_like_the_file() {
     let place = Place::new();
     place.write("tiny.toml", TINY);
