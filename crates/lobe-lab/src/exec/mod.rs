@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use lobe_engine::Runner;
+use lobe_methods::Losses;
 
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
@@ -90,6 +91,8 @@ pub(crate) struct Context<'a> {
     pub options: &'a Options<'a>,
     /// Keys of members, by stage, arm and seed, once they are known.
     pub keys: RefCell<BTreeMap<(String, usize, u64), String>>,
+    /// Losses of models before any attack, by the same: every attack starts from them.
+    pub before: RefCell<BTreeMap<(String, usize, u64), Losses>>,
 }
 
 /// Reads and resolves a recipe with everything Lobe knows, and checks all that can be checked
@@ -138,8 +141,8 @@ pub fn run(
     if let Some(t) = &experiment.data.tokenizer {
         run.write("tokenizer.json", |w| w.write_all(&t.to_json()))?;
     }
-    let keys = RefCell::default();
-    let context = Context { experiment: &experiment, run: &run, runner: &runner, options, keys };
+    let (keys, before) = (RefCell::default(), RefCell::default());
+    let context = Context { experiment: &experiment, run: &run, runner: &runner, options, keys, before };
     let result = stages(&context, &mut manifest);
     manifest.state = match &result {
         Ok(()) => RunState::Done,

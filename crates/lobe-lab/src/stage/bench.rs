@@ -26,6 +26,8 @@ pub(super) struct Desk<'a> {
     /// The label whose capability is brought back.
     pub(super) label: LabelId,
     pub(super) seed: u64,
+    /// The stage, arm and seed that the victim comes from.
+    model: (String, usize, u64),
     victim: Buf,
     original: Option<Buf>,
     cut: Option<Selection>,
@@ -43,6 +45,9 @@ impl<'a> Desk<'a> {
             return Err(LabError::other(format!("{}: needs a language model", stage.does)));
         };
         let arm = &x.arms[work.arm].arm.name;
+        let Some((source, from)) = super::parent(c, stage, work.arm) else {
+            return Err(LabError::other(format!("{}: no model to attack", stage.name)));
+        };
         let original = match super::whole(x, stage) {
             Some((first, baseline)) => {
                 let arm = &x.arms[baseline].arm.name;
@@ -56,6 +61,7 @@ impl<'a> Desk<'a> {
             net,
             label: x.labels.find(label).unwrap_or(lobe_core::FORGET),
             seed: work.seed,
+            model: (source.to_owned(), from, work.seed),
             victim: work.parent(c, stage)?,
             original,
             cut: attack::cut(c, stage, work.arm)?,
@@ -138,6 +144,15 @@ impl Bench for Desk<'_> {
     fn losses(&mut self, params: &[f32], plan: &Plan) -> Result<Losses, BenchError> {
         self.check()?;
         self.scores(params, plan, &self.eval)
+    }
+
+    fn before(&mut self) -> Result<Losses, BenchError> {
+        if let Some(known) = self.c.before.borrow().get(&self.model) {
+            return Ok(known.clone());
+        }
+        let losses = self.losses(&self.victim.clone(), &Plan::plain(&self.net.layout))?;
+        self.c.before.borrow_mut().insert(self.model.clone(), losses.clone());
+        Ok(losses)
     }
 
     fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {

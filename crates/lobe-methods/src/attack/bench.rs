@@ -100,6 +100,14 @@ pub trait Bench {
     /// # Errors
     /// If an intervention does not fit.
     fn losses(&mut self, params: &[f32], plan: &Plan) -> Result<Losses, BenchError>;
+    /// Held-out losses of the victim as it is; a bench that knows them already takes none.
+    ///
+    /// # Errors
+    /// If the network refuses its data.
+    fn before(&mut self) -> Result<Losses, BenchError> {
+        let (victim, plan) = (self.victim().to_vec(), Plan::plain(&self.net().layout));
+        self.losses(&victim, &plan)
+    }
     /// Held-out losses with `prefix` (token ids, at most `room`) before every sequence; the prefix is
     /// not scored, and neither is the end of a sequence that would not fit behind `room` tokens.
     ///

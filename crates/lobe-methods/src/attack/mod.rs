@@ -26,8 +26,6 @@ mod tune;
 
 pub use bench::{Bench, BenchError, Budget, Loot, Losses, Trial};
 
-use lobe_engine::Plan;
-
 use crate::registry::Entry;
 
 /// What an attack starts from.
@@ -104,8 +102,7 @@ pub trait Attack: Send + Sync {
     /// # Errors
     /// If the bench cannot give what it needs.
     fn start(&self, bench: &mut dyn Bench) -> Result<Losses, BenchError> {
-        let (victim, plan) = (bench.victim().to_vec(), Plan::plain(&bench.net().layout));
-        bench.losses(&victim, &plan)
+        bench.before()
     }
     /// Runs all its variants; the report takes the worst case over them.
     ///
