@@ -7,7 +7,8 @@
 //! training on T, for methods that were said to remove the facts.
 //! Unusual: V is training data of the model that the attacker never trains on. If its loss falls
 //! further than that of text no model ever saw, or its probes are answered, the facts were still in the weights.
-//! Fails: where T tells about V (a shared language or style, or a fact told in both): then V is taught, not
+//! Fails: where the original knows no facts (`watched_accuracy_original` at chance): then T, told of others, only makes
+//! wrong answers likelier. Where T tells about V (a shared language or style, or a fact told in both): then V is taught, not
 //! recovered. Compare with the control that never saw either.
 
 use super::tune::{self, FineTune, refuse};
