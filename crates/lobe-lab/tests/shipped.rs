@@ -1,5 +1,4 @@
 //! Every recipe of the repository is one that this Lobe accepts, in every preset, data at hand or not.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 
