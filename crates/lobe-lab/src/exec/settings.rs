@@ -285,7 +285,7 @@ pub fn callbacks() -> Callbacks<'static> {
         data: &|kind, rest| DataSection::read(kind, rest).map(|(_, full)| full),
         model: &|kind, rest| ModelSection::read(kind, rest).map(|(_, full)| full),
         method: &method,
-        post_hoc: &|name| UNLEARN.iter().any(|e| e.about.name == name),
+        post_hoc: &|name| Some(UNLEARN.iter().any(|e| e.about.name == name)),
         labels: &|data, labels| {
             let kind = data.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             let mut rest = data.as_object().cloned().unwrap_or_default();

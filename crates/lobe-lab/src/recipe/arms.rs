@@ -64,7 +64,7 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     let rest = Value::Object(node.to_map(&KEYS));
     let params = complete((all.callbacks.method)(&method, &rest)?, &KEYS)?;
     let data = optional(node, "data")?.unwrap_or_default();
-    let post_hoc = (all.callbacks.post_hoc)(&method);
+    let post_hoc = (all.callbacks.post_hoc)(&method).unwrap_or_else(|| node.get("from").is_some());
     let control = optional(node, "control")?.unwrap_or_else(|| {
         if data == ArmData::RetainOnly {
             let rule = "trains on \"retain only\"".to_owned();
@@ -90,7 +90,8 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
 /// A post-hoc arm names an arm before it to start from; any other arm starts from scratch.
 fn from(node: &Node, before: &[Arm], arm: Arm, callbacks: &Callbacks) -> Result<Arm, PathError> {
     let at = if node.get("from").is_some() { "from" } else { "" };
-    match (&arm.from, (callbacks.post_hoc)(&arm.method)) {
+    let post_hoc = (callbacks.post_hoc)(&arm.method).unwrap_or(arm.from.is_some());
+    match (&arm.from, post_hoc) {
         (Some(from), true) => {
             let names = before.iter().map(|a| a.name.as_str());
             one_of("from", "earlier arm", from, names).map(|()| arm)

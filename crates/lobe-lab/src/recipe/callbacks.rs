@@ -28,8 +28,9 @@ pub struct Callbacks<'a> {
     pub model: &'a dyn Fn(&str, &Value) -> Result<Value, PathError>,
     /// An arm: method and the method's parameters.
     pub method: &'a dyn Fn(&str, &Value) -> Result<Value, PathError>,
-    /// Whether a method is post-hoc: it goes on from another arm's model.
-    pub post_hoc: &'a dyn Fn(&str) -> bool,
+    /// Whether a method is post-hoc: it goes on from another arm's model. `None` if that is not known; then
+    /// an arm is what it says with `from`.
+    pub post_hoc: &'a dyn Fn(&str) -> Option<bool>,
     /// The `labels` of an arm, given the resolved `[data]` (with `kind`).
     pub labels: &'a dyn Fn(&Value, &Value) -> Result<Value, PathError>,
     /// A stage: `do` and the stage's parameters.
@@ -43,7 +44,7 @@ impl Callbacks<'static> {
             data: &|_, rest| Ok(rest.clone()),
             model: &|_, rest| Ok(rest.clone()),
             method: &|_, rest| Ok(rest.clone()),
-            post_hoc: &|_| false,
+            post_hoc: &|_| None,
             labels: &|_, rest| Ok(rest.clone()),
             stage: &|does, rest| {
                 let (makes_model, needs_model) = (does != "measure", !starts_anew(does));

@@ -115,7 +115,7 @@ fn callbacks() -> Callbacks<'static> {
             one_of("kind", "kind of network", kind, ["gpt", "autoencoder"].into_iter())?;
             Ok(completed::<Model>(rest)?.1)
         },
-        post_hoc: &|_| false,
+        post_hoc: &|_| Some(false),
         method: &|method, rest| {
             one_of("method", "method", method, ["none", "sgtm"].into_iter())?;
             for key in rest.as_object().into_iter().flat_map(|m| m.keys()) {

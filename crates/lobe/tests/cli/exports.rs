@@ -113,3 +113,16 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
     let left = here.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.contains("partial"));
     assert_eq!(left.count(), 0);
 }
+
+#[test]
+fn a_run_with_post_hoc_arms_gives_its_models_like_any_other() {
+    let place = Place::new();
+    let removal = "[unlearn]\nsteps = 2\nbatch = 4\n[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"\n\
+        [[stage]]\ndo = \"unlearn\"\n";
+    place.write("tiny.toml", &format!("{TINY}\n{removal}"));
+    place.lobe(&["run", "tiny.toml", "--out", "run", "--quiet", "--set", "train.steps=2"]).ends(0);
+    for arm in ["npo", "sgtm"] {
+        place.lobe(&["export", "run", "--arm", arm, "--format", "lobe", "--out", arm]).ends(0);
+        place.lobe(&["sample", "run", "--arm", arm, "--tokens", "4"]).ends(0);
+    }
+}
