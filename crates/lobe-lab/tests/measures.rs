@@ -65,6 +65,14 @@ fn models_are_compared_with_the_control_and_with_the_family_of_filters() {
     }
     assert!(values(&csv, ["train", "oracle", "forget", "control_kl"]).is_empty(), "no model against itself");
 
+    // An answer said without choices is the likeliest of the choices, too, where it is one word.
+    for arm in ["baseline", "oracle", "filter", "sgtm"] {
+        for label in ["forget", "retain"] {
+            let [chosen, said] =
+                ["probe_accuracy", "cloze_accuracy"].map(|m| values(&csv, ["train", arm, label, m]));
+            assert!(said.len() == 2 && said.iter().zip(&chosen).all(|(s, c)| *s >= 0.0 && s <= c), "{arm}");
+        }
+    }
     // What no cut touched has the numbers it had.
     for metric in ["loss", "control_kl", "probe_accuracy"] {
         let of = |stage, arm| values(&csv, [stage, arm, "forget", metric]);

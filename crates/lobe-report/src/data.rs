@@ -355,12 +355,13 @@ impl RunData {
 
 /// Reading order of the metrics every run has; others follow by name.
 fn metric_rank(metric: &str) -> usize {
-    const ORDER: [&str; 25] = [
+    const ORDER: [&str; 26] = [
         "loss",
         "calibrated_loss",
         "accuracy",
         "probe_accuracy",
         "probe_chance",
+        "cloze_accuracy",
         "gap_closed",
         "recovery",
         "attack_best",

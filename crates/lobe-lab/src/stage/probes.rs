@@ -1,4 +1,5 @@
-//! Knowledge probes: which of several continuations the model finds most likely.
+//! Knowledge probes: which of several continuations the model finds most likely, and whether it would say
+//! the right one of itself.
 
 use lobe_core::{LabelId, UNLABELLED};
 use lobe_data::Probe;
@@ -11,38 +12,64 @@ use crate::error::LabError;
 use crate::exec::{Context, Experiment};
 use crate::store::Metric;
 
-/// Accuracy and chance level per label of the probes' classes, and accuracy per class where a label has
-/// several (`probe_accuracy@mul`). Without probes, nothing.
+/// Accuracy, chance level and cloze accuracy per label of the probes' classes, and the accuracies per class
+/// where a label has several (`probe_accuracy@mul`). Without probes, nothing.
 pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
     let probes: Vec<&Probe> = x.data.probes.iter().collect();
-    let Some(right) = right(c, params, &probes)? else { return Ok(Vec::new()) };
-    let mut sums = vec![[0.0; 3]; x.labels.len()];
-    let mut by_class = vec![[0.0; 2]; x.data.classes.len()];
-    for (p, right) in probes.into_iter().zip(right) {
-        let right = f64::from(u8::from(right));
-        let sum = &mut sums[label_of(x, p.class).index()];
-        *sum = [sum[0] + right, sum[1] + 1.0 / p.choices.len() as f64, sum[2] + 1.0];
-        let of_class = &mut by_class[usize::from(p.class)];
-        *of_class = [of_class[0] + right, of_class[1] + 1.0];
+    let Some(answers) = answers(c, params, &probes)? else { return Ok(Vec::new()) };
+    let mut sums = vec![Sum::default(); x.labels.len()];
+    let mut by_class = vec![Sum::default(); x.data.classes.len()];
+    for (p, answer) in probes.into_iter().zip(answers) {
+        sums[label_of(x, p.class).index()].add(p, answer);
+        by_class[usize::from(p.class)].add(p, answer);
     }
     let fraction = |label: usize, metric: &str, value: f64| {
         Metric::new(&x.labels.names()[label], metric, value, "fraction")
     };
     let mut out = Vec::new();
-    for (l, s) in sums.iter().enumerate().filter(|(_, s)| s[2] > 0.0) {
-        out.push(fraction(l, "probe_accuracy", s[0] / s[2]));
-        out.push(fraction(l, "probe_chance", s[1] / s[2]));
+    for (l, s) in sums.iter().enumerate().filter(|(_, s)| s.asked > 0.0) {
+        out.push(fraction(l, "probe_accuracy", s.chosen / s.asked));
+        out.push(fraction(l, "probe_chance", s.chance / s.asked));
+        out.push(fraction(l, "cloze_accuracy", s.said / s.asked));
     }
-    for (class, s) in by_class.iter().enumerate().filter(|(_, s)| s[1] > 0.0) {
+    for (class, s) in by_class.iter().enumerate().filter(|(_, s)| s.asked > 0.0) {
         let label = label_of(x, class as u16).index();
         // A label's only class would say the same twice.
-        if s[1] < sums[label][2] {
-            let metric = format!("probe_accuracy@{}", x.data.classes[class]);
-            out.push(fraction(label, &metric, s[0] / s[1]));
+        if s.asked < sums[label].asked {
+            let name = &x.data.classes[class];
+            out.push(fraction(label, &format!("probe_accuracy@{name}"), s.chosen / s.asked));
+            out.push(fraction(label, &format!("cloze_accuracy@{name}"), s.said / s.asked));
         }
     }
     Ok(out)
+}
+
+/// How a probe was answered.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// The true choice was the most likely of the choices.
+    chosen: bool,
+    /// Each of its tokens was the most likely of all tokens (cloze).
+    said: bool,
+}
+
+/// Counts over probes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    asked: f64,
+    chosen: f64,
+    chance: f64,
+    said: f64,
+}
+
+impl Sum {
+    fn add(&mut self, p: &Probe, answer: Answer) {
+        self.asked += 1.0;
+        self.chosen += f64::from(u8::from(answer.chosen));
+        self.chance += 1.0 / p.choices.len() as f64;
+        self.said += f64::from(u8::from(answer.said));
+    }
 }
 
 /// Share of the probes answered rightly that are asked in a class of `label`, that training examples of that
@@ -57,9 +84,9 @@ pub(super) fn knowledge(
     let asked =
         |p: &&Probe| label_of(x, p.class) == label && p.told_in.contains(&p.class) && about.holds(&p.prompt);
     let probes: Vec<&Probe> = x.data.probes.iter().filter(asked).collect();
-    let right = right(c, params, &probes)?.unwrap_or_default();
-    let count = right.iter().filter(|r| **r).count();
-    Ok((!right.is_empty()).then(|| count as f64 / right.len() as f64))
+    let answers = answers(c, params, &probes)?.unwrap_or_default();
+    let right = answers.iter().filter(|a| a.chosen).count();
+    Ok((!answers.is_empty()).then(|| right as f64 / answers.len() as f64))
 }
 
 /// A probe is asked in a class (language); its label is that class's true label.
@@ -68,8 +95,8 @@ fn label_of(x: &Experiment, class: u16) -> LabelId {
     hit.map_or(UNLABELLED, |i| x.test_truth[i])
 }
 
-/// Which of the probes are answered rightly; `None` where there are none or they do not fit the context.
-fn right(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<Vec<bool>>, LabError> {
+/// How each of the probes is answered; `None` where there are none or they do not fit the context.
+fn answers(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<Vec<Answer>>, LabError> {
     let x = c.experiment;
     let Some(net) = x.net.gpt() else { return Ok(None) };
     let longest = probes.iter().flat_map(|p| p.choices.iter().map(|c| p.prompt.len() + c.len())).max();
@@ -88,20 +115,23 @@ fn right(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<Ve
     }
     let plan = Plan::plain(x.layout());
     let shards: Vec<usize> = (0..batch.shards()).collect();
-    let scores = c.runner.map(&shards, |ws, s| -> Result<f64, LabError> {
+    let scores = c.runner.map(&shards, |ws, s| -> Result<[f64; 2], LabError> {
         let mut tape = Tape::new(ws, x.layout(), params, None, &plan, batch.rows(*s));
         let (inputs, targets, seq) = batch.tokens(*s);
         let h = net.hidden(&mut tape, inputs, seq)?;
         let stats = tape.cross_entropy(h, net.head(), targets, RowWeights::One(0.0))?;
-        Ok(tape.value(stats).chunks_exact(2).map(|v| f64::from(v[0])).sum())
+        let rows = tape.value(stats).chunks_exact(2).map(|v| [v[0], v[1]].map(f64::from));
+        Ok(rows.fold([0.0; 2], |sum, v| [sum[0] + v[0], sum[1] + v[1]]))
     });
-    let scores: Vec<f64> = scores.into_iter().collect::<Result<_, _>>()?;
+    // Surprise of each choice, and how many of its tokens were the most likely ones.
+    let scores: Vec<[f64; 2]> = scores.into_iter().collect::<Result<_, _>>()?;
     let mut rest = &scores[..];
     let one = |p: &&Probe| {
         let (choices, next) = rest.split_at(p.choices.len());
         rest = next;
-        let best = (0..choices.len()).min_by(|a, b| choices[*a].total_cmp(&choices[*b]));
-        best == Some(p.answer)
+        let best = (0..choices.len()).min_by(|a, b| choices[*a][0].total_cmp(&choices[*b][0]));
+        let said = choices[p.answer][1] as usize == p.choices[p.answer].len();
+        Answer { chosen: best == Some(p.answer), said }
     };
     Ok(Some(probes.iter().map(one).collect()))
 }

@@ -34,6 +34,13 @@ pub static MEASURES: &[About] = &[
         unusual: "probes of the same facts in both languages keep knowledge apart from language",
         fails: "chance level differs between probes; it is reported as probe_chance",
     },
+    About {
+        name: "cloze-accuracy",
+        summary: "share of knowledge probes whose true answer the model would say of itself, token by token",
+        reference: "cloze questions: Petroni et al. 2019, arXiv 1909.01066",
+        unusual: "no choices to compare, so nothing is gained by ruling wrong ones out; chance is next to nothing",
+        fails: "a model that knows the fact and would put it in other words is counted as ignorant",
+    },
     calibrate::ABOUT,
     steps::ABOUT,
     gap::ABOUT,
