@@ -6,7 +6,7 @@ use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape
 use lobe_methods::{Bench, BenchError, Loot, Losses, Trial, Variant};
 use lobe_nets::{Gpt, LanguageModelling, TokenBatch};
 
-use super::loot::About;
+use super::loot::Half;
 use super::{Work, attack, loot, probes, tune};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
@@ -259,7 +259,7 @@ impl Bench for Desk<'_> {
 
     fn knowledge(&mut self, params: &[f32], half: Loot) -> Result<Option<f64>, BenchError> {
         self.check()?;
-        let Some(about) = About::new(self.c.experiment, half, self.seed) else { return Ok(None) };
+        let Some(about) = Half::new(self.c.experiment, half, self.seed) else { return Ok(None) };
         probes::knowledge(self.c, params, self.label, &about).map_err(other)
     }
 

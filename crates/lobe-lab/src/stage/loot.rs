@@ -22,7 +22,7 @@ pub(super) fn pool(x: &Experiment, label: LabelId, loot: Loot, seed: u64) -> Vec
         _ => all.filter(|i| x.train_truth[*i] == label).collect(),
     };
     key(seed).child("examples").rng().shuffle(&mut of);
-    if let Some(about) = About::new(x, loot, seed) {
+    if let Some(about) = Half::new(x, loot, seed) {
         of.retain(|i| about.holds(x.data.train.row(*i)));
         return of;
     }
@@ -37,21 +37,21 @@ pub(super) fn pool(x: &Experiment, label: LabelId, loot: Loot, seed: u64) -> Vec
 
 /// One half of the names in the data, so that what tells of the one half tells nothing of the other. (Where
 /// stories are packed end to end, a row may begin in the middle of one whose names stand in the row before.)
-pub(super) struct About {
+pub(super) struct Half {
     mine: Vec<u32>,
     others: Vec<u32>,
 }
 
-impl About {
+impl Half {
     /// `None` where `loot` is no half or nobody knows the names.
-    pub(super) fn new(x: &Experiment, loot: Loot, seed: u64) -> Option<About> {
+    pub(super) fn new(x: &Experiment, loot: Loot, seed: u64) -> Option<Half> {
         let mut mine = x.data.names.clone();
         key(seed).child("names").rng().shuffle(&mut mine);
         let others = mine.split_off(mine.len() / 2);
         match loot {
             _ if mine.is_empty() => None,
-            Loot::FirstHalf => Some(About { mine, others }),
-            Loot::SecondHalf => Some(About { mine: others, others: mine }),
+            Loot::FirstHalf => Some(Half { mine, others }),
+            Loot::SecondHalf => Some(Half { mine: others, others: mine }),
             Loot::Forget | Loot::Retain => None,
         }
     }
@@ -176,12 +176,12 @@ mod tests {
         assert!(first.iter().all(|n| !second.contains(n)), "{first:?} {second:?}");
         assert_ne!(first, named(Loot::FirstHalf, 1), "another seed, other halves");
         // A question about somebody belongs to that one's half, a question about a town to none.
-        let of = |loot| About::new(&x, loot, 0).unwrap();
-        let asked = |about: &About| x.data.probes.iter().filter(|p| about.holds(&p.prompt)).count();
+        let of = |loot| Half::new(&x, loot, 0).unwrap();
+        let asked = |about: &Half| x.data.probes.iter().filter(|p| about.holds(&p.prompt)).count();
         let (a, b) = (asked(&of(Loot::FirstHalf)), asked(&of(Loot::SecondHalf)));
         let towns = x.data.probes.iter().filter(|p| ["mark", "crop"].contains(&p.kind.as_str())).count();
         assert!(a > 0 && b > 0 && towns > 0);
         assert_eq!(a + b + towns, x.data.probes.len());
-        assert!(About::new(&x, Loot::Forget, 0).is_none());
+        assert!(Half::new(&x, Loot::Forget, 0).is_none());
     }
 }

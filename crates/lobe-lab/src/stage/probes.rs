@@ -7,7 +7,7 @@ use lobe_engine::ops::head::{IGNORE, RowWeights};
 use lobe_engine::{Plan, Tape};
 use lobe_nets::TokenBatch;
 
-use super::loot::About;
+use super::loot::Half;
 use crate::error::LabError;
 use crate::exec::{Context, Experiment};
 use crate::store::Metric;
@@ -78,7 +78,7 @@ pub(super) fn knowledge(
     c: &Context<'_>,
     params: &[f32],
     label: LabelId,
-    about: &About,
+    about: &Half,
 ) -> Result<Option<f64>, LabError> {
     let x = c.experiment;
     let asked =
@@ -95,7 +95,8 @@ fn label_of(x: &Experiment, class: u16) -> LabelId {
     hit.map_or(UNLABELLED, |i| x.test_truth[i])
 }
 
-/// How each of the probes is answered; `None` where there are none or they do not fit the context.
+/// How each of the probes is answered; `None` where there are none, they do not fit the
+/// context, or the model gives no finite numbers.
 fn answers(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<Vec<Answer>>, LabError> {
     let x = c.experiment;
     let Some(net) = x.net.gpt() else { return Ok(None) };
@@ -125,13 +126,52 @@ fn answers(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<
     });
     // Surprise of each choice, and how many of its tokens were the most likely ones.
     let scores: Vec<[f64; 2]> = scores.into_iter().collect::<Result<_, _>>()?;
+    // A broken model answers nothing; a number it is not.
+    if scores.iter().any(|s| !s[0].is_finite()) {
+        return Ok(None);
+    }
     let mut rest = &scores[..];
     let one = |p: &&Probe| {
         let (choices, next) = rest.split_at(p.choices.len());
         rest = next;
-        let best = (0..choices.len()).min_by(|a, b| choices[*a][0].total_cmp(&choices[*b][0]));
-        let said = choices[p.answer][1] as usize == p.choices[p.answer].len();
-        Answer { chosen: best == Some(p.answer), said }
+        answer(p, choices)
     };
     Ok(Some(probes.iter().map(one).collect()))
+}
+
+/// How a probe is answered: of each choice its surprise and how many of its tokens were the most likely ones.
+fn answer(p: &Probe, choices: &[[f64; 2]]) -> Answer {
+    let best = (0..choices.len()).min_by(|a, b| choices[*a][0].total_cmp(&choices[*b][0]));
+    let said = choices[p.answer][1] as usize == p.choices[p.answer].len();
+    Answer { chosen: best == Some(p.answer), said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_chosen_by_surprise_and_said_only_as_a_whole() {
+        let p = Probe {
+            class: 0,
+            prompt: vec![0],
+            choices: vec![vec![1, 2], vec![3, 4]],
+            answer: 1,
+            kind: "pet".into(),
+            fact: 0,
+            told_in: vec![0],
+        };
+        let of = |choices: [[f64; 2]; 2]| {
+            let a = answer(&p, &choices);
+            (a.chosen, a.said)
+        };
+        assert_eq!(of([[3.0, 0.0], [2.0, 2.0]]), (true, true));
+        assert_eq!(of([[3.0, 0.0], [2.0, 1.0]]), (true, false), "one of its two tokens was the likeliest");
+        assert_eq!(of([[1.0, 1.0], [2.0, 2.0]]), (false, true));
+        assert_eq!(of([[1.0, 2.0], [2.0, 0.0]]), (false, false));
+        let mut sum = Sum::default();
+        sum.add(&p, Answer { chosen: true, said: false });
+        sum.add(&p, Answer { chosen: false, said: true });
+        assert_eq!([sum.asked, sum.chosen, sum.chance, sum.said], [2.0, 1.0, 1.0, 1.0]);
+    }
 }

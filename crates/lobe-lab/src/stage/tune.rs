@@ -5,7 +5,7 @@ use lobe_methods::attack::{WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
 use lobe_methods::{Bench, BenchError, Budget, Losses, Start, Trial, Variant, remove};
 
 use super::bench::{Desk, LANES, other};
-use super::loot::{self, About, Draw};
+use super::loot::{self, Draw, Half};
 use super::lora::Adapters;
 use crate::error::LabError;
 use crate::exec::{EvalSet, Source, Spec, Trainee, train};
@@ -64,7 +64,7 @@ fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result
     let mut known = Vec::with_capacity(part.len());
     for (i, t) in part.iter().zip(&trainees) {
         let of = |half| crate::stage::probes::knowledge(c, &t.member.params, desk.label, &half);
-        let half = variants[*i].watch.and_then(|half| About::new(x, half, desk.seed));
+        let half = variants[*i].watch.and_then(|half| Half::new(x, half, desk.seed));
         known.push(half.map(of).transpose().map_err(other)?.flatten());
     }
     let one = |(((i, t), examples), known): (((&usize, &Trainee<'_>), u64), Option<f64>)| {
