@@ -201,7 +201,14 @@ fn losses() {
         });
     }
     op("l1", &[(5, 4)], |t, x, _| {
-        t.l1(x, 0.7);
+        t.l1(x, RowWeights::One(0.7))?;
+        Ok(t.input(1, 1, |v| v[0] = 0.0))
+    });
+    op("l1 of some rows", &[(5, 4)], |t, x, _| {
+        let sum = t.l1(x, RowWeights::By(&|row| if row == 2 { 0.0 } else { 0.1 * row as f32 + 0.3 }))?;
+        let counted = t.value(x).chunks(4).enumerate().filter(|(row, _)| *row != 2);
+        let by_hand: f64 = counted.flat_map(|(_, x)| x).map(|v| f64::from(v.abs())).sum();
+        assert!((sum - by_hand).abs() < 1e-6);
         Ok(t.input(1, 1, |v| v[0] = 0.0))
     });
     op("correlation", &[(7, 5)], |t, x, _| {
@@ -352,5 +359,24 @@ fn wide_units() {
                 t.linear(h, LinearSpec::new(out))
             });
         }
+    }
+}
+
+/// What is added at a site is no part of the activation: its derivative stays what it was.
+#[test]
+fn additions_at_a_site() {
+    for act in [Act::Identity, Act::Relu, Act::Gelu] {
+        let mut layout = Layout::default();
+        let site: SiteId = layout.site("units", 6);
+        let x = layout.tensor("x", 3, 5).add();
+        let w = layout.tensor("w", 5, 6).cols_owned(Owner::units(site, 6)).add();
+        let out = layout.tensor("out", 6, 2).rows_owned(Owner::units(site, 6)).add();
+        let (params, plan) = (normals("added", layout.len()), Plan::plain(&layout));
+        check(&format!("added {act:?}"), &layout, &params, &plan, ShardRows::uniform(3, FORGET), &|t| {
+            t.inject(site, &[1.0; 18]);
+            let x = t.leaf(x);
+            let h = t.linear(x, LinearSpec { act, site: Some(site), ..LinearSpec::new(w) })?;
+            t.linear(h, LinearSpec::new(out))
+        });
     }
 }

@@ -206,7 +206,7 @@ fn a_penalty_on_weights_follows_update() {
         pass(&net.layout, &net.params, &net.plan(&region, &table), rows, None, &|t| {
             for i in 0..net.layout.tensors().len() {
                 let v = t.leaf(ParamId(i));
-                t.l1(v, 0.5);
+                t.l1(v, RowWeights::One(0.5))?;
             }
             Ok(t.input(1, 1, |v| v[0] = 0.0))
         })
@@ -242,7 +242,7 @@ fn an_operation_may_read_a_value_before_its_site() {
         let x = t.leaf(x);
         let y = t.site(x, site);
         assert_eq!(t.at_site(site), Some(y));
-        t.l1(x, 2.0);
+        t.l1(x, RowWeights::One(2.0)).unwrap();
         Ok(y)
     });
     for i in 0..12 {

@@ -157,7 +157,7 @@ impl Case {
             }
             "l1" => {
                 let x = self.leaf(t, "x");
-                let total = t.l1(x, self.f("weight"));
+                let total = t.l1(x, RowWeights::One(self.f("weight")))?;
                 Ok(t.input(1, 1, |v| v[0] = total as f32))
             }
             "correlation" => {

@@ -167,7 +167,7 @@ impl Program for Partial<'_> {
     fn forward(&self, _: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
         for p in self.read {
             let v = tape.leaf(*p);
-            tape.l1(v, 1.0);
+            tape.l1(v, RowWeights::One(1.0))?;
         }
         Ok(None)
     }
@@ -212,6 +212,11 @@ fn a_parameter_without_gradient_is_named() {
     step(&mut m, &[a, b]).expect("b alone");
     assert_same("a rests", &m.params[..4], &before[..4]);
     assert!(m.params[4..].iter().zip(&before[4..]).all(|(x, y)| x != y), "b moves");
+    // What another plan touched says nothing about this one.
+    let mut twice = new(plain.clone());
+    step(&mut twice, &[a, b]).expect("both are read");
+    twice.plan = plain.clone().train_only(|p| p == a);
+    assert_eq!(step(&mut twice, &[b]), Err(EngineError::NoGradient { name: "a".into() }));
     m.plan = plain;
     let mut fresh = new(Plan::plain(&layout));
     assert_eq!(step(&mut fresh, &[b]), Err(EngineError::NoGradient { name: "a".into() }));

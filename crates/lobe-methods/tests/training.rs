@@ -187,7 +187,7 @@ fn only_tokens_with_strength_are_routed() {
     let bench = small();
     let net = bench.net.gpt().unwrap();
     let plan = bench.plan(&bench.table(build("era", &json!({})).unwrap().as_ref()));
-    let run = |plan: &Plan, strength| bench.run(plan, &LanguageModelling { net, batch: &weighted(strength) });
+    let run = |plan: &Plan, strength| bench.run(plan, &LanguageModelling::new(net, &weighted(strength)));
     let plain = run(&Plan::plain(bench.layout()), None);
     assert_eq!(run(&plan, Some([0.0; SEQ])), plain);
     assert_eq!(run(&plan, Some([1.0; SEQ])), run(&plan, None));
@@ -201,7 +201,7 @@ fn only_tokens_with_strength_are_routed() {
     let mut one = small();
     one.region = resolve(&one.net, "blocks.1.mlp.post[-8..]");
     let plan = one.plan(&one.table(build("era", &json!({})).unwrap().as_ref()));
-    let run = |s| one.run(&plan, &LanguageModelling { net, batch: &weighted(Some([s; SEQ])) }).1;
+    let run = |s| one.run(&plan, &LanguageModelling::new(net, &weighted(Some([s; SEQ])))).1;
     let (none, half, full) = (run(0.0), run(0.5), run(1.0));
     let middle: Vec<f32> = none.iter().zip(&full).map(|(a, b)| 0.5 * (a + b)).collect();
     assert_close("half", &half, &middle, 1e-5);
@@ -214,7 +214,7 @@ fn the_penalty_is_the_mean_absolute_activation_and_its_gradient_is_right() {
         let plan = Plan::plain(bench.layout());
         let batch = weighted(None);
         let l1 = [(bench.region.clone(), 0.3)];
-        let base = || LanguageModelling { net: &net, batch: &batch };
+        let base = || LanguageModelling::new(&net, &batch);
         let with = |b: &Bench| b.run(&plan, &Penalised { base: base(), l1: &l1 });
         let (plain, (objective, gradient)) = (bench.run(&plan, &base()), with(&bench));
         assert!(objective > plain.0, "{}", bench.name);

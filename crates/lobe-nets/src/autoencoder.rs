@@ -89,8 +89,14 @@ impl AutoencoderConfig {
                 let what = format!("{:?} reads {}..{} of {} latents", d.name, d.from, d.to, self.latent);
                 return Err(NetError::Config { key: "decoders", what });
             }
-            if before.iter().any(|b| b.name == d.name) || d.name.is_empty() || d.name == "encoder" {
-                let what = format!("name {:?} is empty, reserved or used twice", d.name);
+            if before.iter().any(|b| b.name == d.name) || d.name == "encoder" {
+                let what = format!("name {:?} is reserved or used twice", d.name);
+                return Err(NetError::Config { key: "decoders", what });
+            }
+            // The name becomes part of the names of tensors, sites and measurements.
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if d.name.is_empty() || d.name.len() > 64 || !d.name.chars().all(plain) {
+                let what = format!("name {:?} is not 1 to 64 letters, digits, \"_\" or \"-\"", d.name);
                 return Err(NetError::Config { key: "decoders", what });
             }
         }

@@ -131,13 +131,22 @@ impl TokenBatch {
     }
 }
 
-/// Mean cross-entropy over the batch's targets. Records, per label slot, the summed loss and the
-/// number of targets.
+/// Mean over the batch's targets of cross-entropy times its label's weight. Records, per label slot, the
+/// summed loss without that weight and the number of targets.
 pub struct LanguageModelling<'a> {
     /// The network.
     pub net: &'a Gpt,
     /// The batch.
     pub batch: &'a TokenBatch,
+    /// By label; 1 where it has no number.
+    pub label_weight: &'a [f32],
+}
+
+impl<'a> LanguageModelling<'a> {
+    /// Every target counts the same.
+    pub fn new(net: &'a Gpt, batch: &'a TokenBatch) -> LanguageModelling<'a> {
+        LanguageModelling { net, batch, label_weight: &[] }
+    }
 }
 
 impl Program for LanguageModelling<'_> {
@@ -152,8 +161,12 @@ impl Program for LanguageModelling<'_> {
     fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
         let (inputs, targets, seq) = self.batch.tokens(shard);
         let h = self.net.hidden(tape, inputs, seq)?;
-        let weight = 1.0 / self.batch.targets() as f32;
-        let stats = tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
+        let mean = 1.0 / self.batch.targets() as f32;
+        let weight = |row: usize| {
+            let label = self.batch.row_label(shard, row).index();
+            mean * self.label_weight.get(label).unwrap_or(&1.0)
+        };
+        let stats = tape.cross_entropy(h, self.net.head(), targets, RowWeights::By(&weight))?;
         for (row, target) in targets.iter().enumerate() {
             if *target != IGNORE {
                 let nll = f64::from(tape.value(stats)[2 * row]);
@@ -164,8 +177,8 @@ impl Program for LanguageModelling<'_> {
     }
 }
 
-/// [`LanguageModelling`] plus λ · Σ |a| / targets over units of some sites, per pair (units, λ).
-/// The activation is what left the site, so a route scales the penalty's gradient with the rest.
+/// [`LanguageModelling`] plus λ · Σ |a| / targets over units of some sites, per pair (units, λ), at the
+/// positions that have a target: what fills a batch up is not penalised. The activation is what left the site, so a route scales the penalty's gradient with the rest.
 pub struct Penalised<'a> {
     /// The network, the batch and the main loss.
     pub base: LanguageModelling<'a>,
@@ -184,14 +197,16 @@ impl Program for Penalised<'_> {
 
     fn forward(&self, shard: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
         let out = self.base.forward(shard, tape)?;
-        let targets = self.base.batch.targets() as f32;
+        let mean = 1.0 / self.base.batch.targets() as f32;
+        let (_, targets, _) = self.base.batch.tokens(shard);
         for (units, weight) in self.l1 {
             for (site, ranges) in units.sites() {
                 let Some(at) = tape.at_site(SiteId(site)) else { continue };
                 let width = tape.shape(at).1 / tape.layout().sites()[site].units as usize;
                 for r in ranges {
                     let part = tape.columns(at, r.start as usize * width..r.end as usize * width)?;
-                    tape.l1(part, weight / targets);
+                    let counts = |row: usize| if targets[row] == IGNORE { 0.0 } else { weight * mean };
+                    tape.l1(part, RowWeights::By(&counts))?;
                 }
             }
         }

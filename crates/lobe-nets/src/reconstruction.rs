@@ -144,17 +144,15 @@ impl Program for Reconstruction<'_> {
         let x = tape.input(rows, dim, |buf| buf.copy_from_slice(pixels));
         let out = self.net.forward(tape, x)?;
         let labels = &self.batch.labels[range];
-        let main: Vec<f32> = labels
-            .iter()
-            .map(|l| {
-                let n = if self.sum_of_means { self.counts[l.index()] as f32 } else { total };
-                self.label_weight[l.index()] / (n * dim as f32)
-            })
-            .collect();
+        let main = |row: usize| {
+            let l = labels[row].index();
+            let n = if self.sum_of_means { self.counts[l] as f32 } else { total };
+            self.label_weight[l] / (n * dim as f32)
+        };
         let kinds = self.label_weight.len();
         for (d, y) in out.outputs.iter().enumerate() {
             let even = 1.0 / (total * dim as f32);
-            let weights = if d == 0 { RowWeights::Each(&main) } else { RowWeights::One(even) };
+            let weights = if d == 0 { RowWeights::By(&main) } else { RowWeights::One(even) };
             let stats = tape.distance(*y, pixels, self.distance, weights)?;
             for (row, label) in labels.iter().enumerate() {
                 for k in 0..2 {
@@ -165,7 +163,7 @@ impl Program for Reconstruction<'_> {
         }
         for (part, weight) in &self.penalties.l1 {
             let z = tape.columns(out.code, part.clone())?;
-            tape.l1(z, weight / total);
+            tape.l1(z, RowWeights::One(weight / total))?;
         }
         Ok(self.coupling.is_some().then_some(out.code))
     }

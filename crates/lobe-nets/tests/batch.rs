@@ -4,8 +4,8 @@
 
 use lobe_core::{FORGET, Key, LabelId, LabelSet, RETAIN, Region, Route, RouteTable, Target, UNLABELLED};
 use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner, StepReport};
-use lobe_nets::{Gpt, GptConfig, LanguageModelling, Positions, TokenBatch};
+use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, StepReport};
+use lobe_nets::{Gpt, GptConfig, LanguageModelling, Penalised, Positions, TokenBatch};
 
 const SEQ: usize = 100;
 const VOCAB: usize = 13;
@@ -31,11 +31,14 @@ fn batch(items: &[(usize, LabelId, bool)], per_shard: usize) -> TokenBatch {
 }
 
 fn gradient(net: &Gpt, params: &Buf, plan: &Plan, batch: &TokenBatch) -> (StepReport, Vec<f32>) {
+    run(net, params, plan, &LanguageModelling::new(net, batch))
+}
+
+fn run(net: &Gpt, params: &Buf, plan: &Plan, program: &dyn Program) -> (StepReport, Vec<f32>) {
     let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     let state = OptimiserState::new(params.len(), kind);
     let mut member = Member::new(params.clone(), plan.clone(), state, 2).unwrap();
-    let program = LanguageModelling { net, batch };
-    let report = Runner::new(1).unwrap().gradients(&net.layout, &mut member, &program).unwrap();
+    let report = Runner::new(1).unwrap().gradients(&net.layout, &mut member, program).unwrap();
     (report, member.gradient())
 }
 
@@ -77,6 +80,55 @@ fn trimming_changes_neither_loss_nor_gradient() {
             }
         }
     }
+}
+
+fn close(what: &str, got: &[f32], want: impl Iterator<Item = f32>) {
+    let want: Vec<f32> = want.collect();
+    let top = want.iter().fold(0f32, |a, x| a.max(x.abs()));
+    let far = got.iter().zip(&want).position(|(a, b)| (a - b).abs() > 1e-5 * top);
+    assert_eq!(far, None, "{what}");
+}
+
+#[test]
+fn a_label_weighs_what_it_is_given() {
+    let (net, params) = net(&GptConfig::default());
+    let plan = Plan::plain(&net.layout);
+    let items = [(5, FORGET, false), (32, RETAIN, false), (7, FORGET, false), (9, UNLABELLED, false)];
+    for per_shard in [1, 4] {
+        let batch = batch(&items, per_shard);
+        let under = |label_weight: &[f32]| {
+            let (report, g) =
+                run(&net, &params, &plan, &LanguageModelling { net: &net, batch: &batch, label_weight });
+            (report, g)
+        };
+        let ((forget, f), (rest, r)) = (under(&[1.0, 0.0, 0.0]), under(&[0.0, 1.0, 1.0]));
+        let (both, all) = under(&[2.0, 0.5, 0.5]);
+        assert!((both.objective - 2.0 * forget.objective - 0.5 * rest.objective).abs() < 1e-5);
+        close("2 forget + ½ rest", &all, f.iter().zip(&r).map(|(f, r)| 2.0 * f + 0.5 * r));
+        // What is recorded is the loss itself.
+        assert_eq!(both.records, rest.records);
+        close("one each", &under(&[]).1, f.iter().zip(&r).map(|(f, r)| f + r));
+    }
+}
+
+#[test]
+fn padding_is_not_penalised() {
+    let (net, params) = net(&GptConfig::default());
+    let plan = Plan::plain(&net.layout);
+    let units: Region = "blocks.*.mlp.post".parse().unwrap();
+    let l1 = [(units.resolve(net.layout.sites()).unwrap(), 0.3)];
+    let items = [(5, FORGET, false), (33, RETAIN, false), (SEQ, FORGET, false)];
+    let under = |per_shard| {
+        let batch = batch(&items, per_shard);
+        let base = LanguageModelling::new(&net, &batch);
+        run(&net, &params, &plan, &Penalised { base, l1: &l1 })
+    };
+    let (one, apart) = under(1);
+    let (three, together) = under(3);
+    assert!((one.objective - three.objective).abs() < 1e-5 * one.objective);
+    close("padded and trimmed", &together, apart.iter().copied());
+    let (plain, _) = gradient(&net, &params, &plan, &batch(&items, 1));
+    assert!(one.objective > plain.objective + 0.01, "a penalty is paid");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn values_and_gradients_are_those_of_pytorch() {
             let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
             let state = OptimiserState::new(layout.len(), kind);
             let mut member = Member::new(params.clone(), plan, state, 1).unwrap();
-            let program = LanguageModelling { net: &net, batch: &batch };
+            let program = LanguageModelling::new(&net, &batch);
             let report = Runner::new(1).unwrap().gradients(layout, &mut member, &program).unwrap();
             assert!((report.objective - case.loss).abs() < 2e-6, "{}: {}", case.name, report.objective);
             let grads = member.gradient();

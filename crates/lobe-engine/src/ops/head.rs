@@ -5,6 +5,7 @@ use crate::error::{EngineError, fits, same};
 use crate::factors::{Factor, Kind};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
+pub use crate::ops::row_weights::RowWeights;
 use crate::tape::{Tape, Var};
 use crate::{rows, simd};
 
@@ -28,30 +29,6 @@ pub struct HeadSpec {
     pub bias: Option<ParamId>,
     /// Scale on the logits.
     pub scale: f32,
-}
-
-/// Weight of each row in the objective.
-#[derive(Debug, Clone, Copy)]
-pub enum RowWeights<'a> {
-    /// The same for all.
-    One(f32),
-    /// One per row.
-    Each(&'a [f32]),
-}
-
-impl RowWeights<'_> {
-    pub(crate) fn check(self, op: &'static str, rows: usize) -> Result<(), EngineError> {
-        match self {
-            RowWeights::One(_) => Ok(()),
-            RowWeights::Each(w) => same(op, "rows and row weights", (rows, 1), (w.len(), 1)),
-        }
-    }
-    pub(crate) fn at(self, row: usize) -> f32 {
-        match self {
-            RowWeights::One(w) => w,
-            RowWeights::Each(w) => w[row],
-        }
-    }
 }
 
 /// `[rows, 1]` negative log-likelihoods.

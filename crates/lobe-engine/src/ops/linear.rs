@@ -209,8 +209,9 @@ impl Tape<'_> {
             return None;
         }
         let bias = spec.bias.map(|b| self.param(b));
-        // The sign of a ReLU's output is its derivative, unless an intervention overwrites it.
-        let edited = spec.site.is_some_and(|s| self.plan.has_edits(s));
+        // The sign of a ReLU's output is its derivative, unless something else is written over it.
+        let injected = |s| self.ws.injected.iter().any(|(at, _)| *at == s);
+        let edited = spec.site.is_some_and(|s| self.plan.has_edits(s) || injected(s));
         if spec.act == Act::Relu && !edited {
             bias_relu(out, bias, n);
             return None;

@@ -16,6 +16,7 @@ pub mod matmul;
 pub mod norm;
 pub mod penalty;
 pub mod reduce;
+mod row_weights;
 pub mod site;
 pub mod unary;
 mod weight_grad;

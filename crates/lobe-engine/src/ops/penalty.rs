@@ -2,29 +2,41 @@
 
 use std::ops::Range;
 
+use crate::error::EngineError;
+use crate::ops::head::RowWeights;
 use crate::tape::{Tape, Var};
 
 impl Tape<'_> {
-    /// `weight · Σ |x|`, added to the objective with its gradient; returns the plain sum.
-    /// Reads `x` before any site that comes later, so no route scales it.
-    pub fn l1(&mut self, x: Var, weight: f32) -> f64 {
-        let total: f64 = self.value(x).iter().map(|v| f64::from(v.abs())).sum();
-        self.add_objective(f64::from(weight) * total);
-        if self.needs(x) && weight != 0.0 {
-            let mut g = self.ws.pool.take(self.value(x).len());
-            let sign = |v: f32| {
-                if v > 0.0 {
-                    weight
-                } else if v < 0.0 {
-                    -weight
-                } else {
-                    0.0
-                }
-            };
-            g.iter_mut().zip(self.value(x)).for_each(|(g, v)| *g = sign(*v));
-            self.move_grad(x, g);
+    /// `Σ weight · |x|` over rows, added to the objective with its gradient; returns the plain sum of the
+    /// rows whose weight is not 0. Reads `x` before any site that comes later, so no route scales it.
+    ///
+    /// # Errors
+    /// If there is not one weight per row.
+    pub fn l1(&mut self, x: Var, weights: RowWeights<'_>) -> Result<f64, EngineError> {
+        let (rows, cols) = self.shape(x);
+        weights.check("l1", rows)?;
+        let needs = self.needs(x);
+        let mut g = self.ws.pool.take(if needs { rows * cols } else { 0 });
+        let (mut total, mut weighted) = (0.0, 0.0);
+        for r in 0..rows {
+            let (w, x) = (weights.at(r), &self.value(x)[r * cols..][..cols]);
+            if w != 0.0 {
+                let sum: f64 = x.iter().map(|v| f64::from(v.abs())).sum();
+                total += sum;
+                weighted += f64::from(w) * sum;
+            }
+            if needs {
+                let sign = |v: f32| f32::from(i8::from(v > 0.0) - i8::from(v < 0.0));
+                g[r * cols..][..cols].iter_mut().zip(x).for_each(|(g, v)| *g = w * sign(*v));
+            }
         }
-        total
+        self.add_objective(weighted);
+        if needs {
+            self.move_grad(x, g);
+        } else {
+            self.release(g);
+        }
+        Ok(total)
     }
 }
 

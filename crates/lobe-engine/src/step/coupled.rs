@@ -102,7 +102,8 @@ impl Scratch {
                 let result = tape
                     .seed_grad(var, &grad[starts[shard]..starts[shard] + len])
                     .and_then(|()| tape.backward(shard));
-                lane.error = result.err();
+                // The first one counts: a later shard without one must not hide it.
+                lane.error = lane.error.take().or(result.err());
                 lane.collect(&tape);
                 lane.spare.push(ws);
             }

@@ -226,6 +226,7 @@ impl Runner {
         member: &mut Member,
         program: &dyn Program,
     ) -> Result<(), EngineError> {
+        member.recut();
         let n = member.lanes.len();
         let Member { params, plan, grads, lanes, coupled, .. } = member;
         let (params, plan) = (&params[..], &*plan);
@@ -300,7 +301,6 @@ impl Member {
         optimiser: &Optimiser,
         step: u64,
     ) -> Result<StepReport, EngineError> {
-        self.recut();
         if !self.checked {
             self.check_gradients(layout)?;
         }
@@ -324,6 +324,7 @@ impl Member {
             self.pieces.clear();
             self.cut_for = Some(self.plan.clone());
             self.checked = false;
+            self.lanes.iter_mut().for_each(|l| l.touched.fill(false));
         }
     }
 

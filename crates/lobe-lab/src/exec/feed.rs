@@ -238,7 +238,8 @@ impl Feed {
         let arm = &x.arms[self.arm];
         match (&self.step, &x.net) {
             (Step::Tokens(batch), Net::Gpt(net)) => {
-                Box::new(Penalised { base: LanguageModelling { net, batch }, l1: &arm.asks.l1 })
+                let base = LanguageModelling { net, batch, label_weight: &arm.label_weight };
+                Box::new(Penalised { base, l1: &arm.asks.l1 })
             }
             (Step::Images(batch), Net::Autoencoder(net)) => Box::new(Reconstruction::new(
                 net,

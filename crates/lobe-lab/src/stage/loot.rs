@@ -138,7 +138,7 @@ impl Source for Draw {
 
     fn program<'a>(&'a self, x: &'a Experiment) -> Box<dyn Program + 'a> {
         match (&self.step, &x.net) {
-            (Step::Tokens(batch), Net::Gpt(net)) => Box::new(LanguageModelling { net, batch }),
+            (Step::Tokens(batch), Net::Gpt(net)) => Box::new(LanguageModelling::new(net, batch)),
             _ => unreachable!("checked when the batch was loaded"),
         }
     }

@@ -130,7 +130,7 @@ impl Bench {
         match &self.net {
             Net::Gpt(net) => {
                 let tokens = token_batch(batch);
-                self.run(plan, &LanguageModelling { net, batch: &tokens })
+                self.run(plan, &LanguageModelling::new(net, &tokens))
             }
             Net::Autoencoder(net) => {
                 let mut images = ImageBatch::new(PIXELS, batch.per_shard);

@@ -139,7 +139,7 @@ impl Batch {
 
     pub(super) fn program<'a>(&'a self, model: &'a Model, plain: &'a Plain) -> Option<Box<dyn Program + 'a>> {
         match (self, &model.net) {
-            (Batch::Tokens(batch), Net::Gpt(net)) => Some(Box::new(LanguageModelling { net, batch })),
+            (Batch::Tokens(batch), Net::Gpt(net)) => Some(Box::new(LanguageModelling::new(net, batch))),
             (Batch::Images(batch), Net::Autoencoder(net)) => Some(Box::new(Reconstruction::new(
                 net,
                 batch,
