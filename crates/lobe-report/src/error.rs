@@ -4,9 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file system refused.
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}")]
     Io {
-        /// File name inside the run directory.
+        /// The run directory, or a file name inside it.
         file: String,
         /// What the system said.
         source: std::io::Error,

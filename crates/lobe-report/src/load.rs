@@ -1,5 +1,6 @@
 //! Reading a run directory that somebody else may have written.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
@@ -9,14 +10,19 @@ use serde::Deserialize;
 
 use crate::data::{Activity, Point, Quantity, RunData, Timing};
 use crate::manifest::{Arm, Manifest, Stage, clean};
+use crate::svg::plain_name;
 use crate::{ReportError, csv};
 
 /// Most bytes read of one file.
 const LIMIT: u64 = 256 << 20;
+/// Most bytes read of one run.
+const TOTAL: u64 = 1 << 30;
 /// Most different arms, stages or labels, so that a hostile file cannot ask for a gigabyte of HTML.
 const MOST_NAMES: usize = 256;
 /// Most seeds of one arm.
 const MOST_SEEDS: usize = 1000;
+/// Most folders of one stage.
+const MOST_MEMBERS: usize = MOST_NAMES * MOST_SEEDS;
 /// Most entries of `activity.json`.
 const MOST_ACTIVITY: usize = 20_000;
 /// Most different quantities.
@@ -32,7 +38,8 @@ impl RunData {
         let Some(text) = root.read("manifest.json")? else {
             let source =
                 std::io::Error::new(std::io::ErrorKind::NotFound, "no such file, is this a run directory?");
-            return Err(ReportError::Io { file: "manifest.json".into(), source });
+            let file = dir.join("manifest.json").display().to_string();
+            return Err(ReportError::Io { file, source });
         };
         let manifest: Manifest = json("manifest.json", 0, &text)?;
         let mut run = RunData::default();
@@ -61,35 +68,57 @@ impl RunData {
     }
 }
 
-/// A directory from which only its own ordinary files are read.
-struct Root(PathBuf);
+/// A directory from which only its own ordinary files are read, and of them only so much.
+struct Root {
+    dir: PathBuf,
+    left: Cell<u64>,
+}
 
 impl Root {
     fn open(dir: &Path) -> Result<Root, ReportError> {
-        let fail = |source| ReportError::Io { file: "run directory".into(), source };
-        Ok(Root(dir.canonicalize().map_err(fail)?))
+        let fail = |source| ReportError::Io { file: dir.display().to_string(), source };
+        Ok(Root { dir: dir.canonicalize().map_err(fail)?, left: Cell::new(TOTAL) })
+    }
+
+    /// Names of the folders in a folder, sorted; none if it does not exist.
+    fn folders(&self, name: &str) -> Result<BTreeSet<String>, ReportError> {
+        let fail = |source| ReportError::Io { file: name.to_owned(), source };
+        let path = match self.dir.join(name).canonicalize() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            found => found.map_err(fail)?,
+        };
+        if !path.starts_with(&self.dir) {
+            return Err(ReportError::Outside { file: name.to_owned() });
+        }
+        let mut out = BTreeSet::new();
+        for entry in path.read_dir().map_err(fail)?.take(MOST_MEMBERS) {
+            out.extend(entry.map_err(fail)?.file_name().into_string());
+        }
+        Ok(out)
     }
 
     /// The text of a file, or `None` if it does not exist.
     fn read(&self, name: &str) -> Result<Option<String>, ReportError> {
         let fail = |source| ReportError::Io { file: name.to_owned(), source };
         let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
-        let path = match self.0.join(name).canonicalize() {
+        let path = match self.dir.join(name).canonicalize() {
             _ if !plain => return Err(ReportError::Outside { file: name.to_owned() }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             found => found.map_err(fail)?,
         };
         // Links are followed by `canonicalize`; what they lead to must still be inside.
         let meta = path.metadata().map_err(fail)?;
-        if !path.starts_with(&self.0) || !meta.is_file() {
+        if !path.starts_with(&self.dir) || !meta.is_file() {
             return Err(ReportError::Outside { file: name.to_owned() });
         }
-        if meta.len() > LIMIT {
-            return Err(ReportError::TooLarge { file: name.to_owned(), bytes: meta.len(), limit: LIMIT });
+        let limit = LIMIT.min(self.left.get());
+        if meta.len() > limit {
+            return Err(ReportError::TooLarge { file: name.to_owned(), bytes: meta.len(), limit });
         }
         let mut bytes = Vec::new();
         // The file may grow while it is read: the limit holds for the reading, too.
-        File::open(&path).and_then(|f| f.take(LIMIT).read_to_end(&mut bytes)).map_err(fail)?;
+        File::open(&path).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(fail)?;
+        self.left.set(self.left.get().saturating_sub(bytes.len() as u64));
         String::from_utf8(bytes).map(Some).map_err(|e| {
             let line = 1 + String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()])
                 .matches('\n')
@@ -161,22 +190,20 @@ impl Rows<'_> {
             })
             .collect();
         let stages: Vec<String> = self.run.stages().map(String::from).collect();
-        let arms: Vec<String> = self.run.arms().iter().map(|a| a.name.clone()).collect();
-        let seeds: BTreeSet<u64> = self.run.manifest.seeds.iter().copied().take(MOST_NAMES).collect();
-        for stage in &stages {
-            for arm in &arms {
-                for &seed in &seeds {
-                    // A name that is not one plain path component never becomes a path.
-                    let plain = |s: &str| {
-                        !s.is_empty() && !s.contains(['/', '\\', ':', '\0']) && s != "." && s != ".."
-                    };
-                    if !plain(stage) || !plain(arm) || known.contains(&(stage.clone(), arm.clone(), seed)) {
-                        continue;
-                    }
-                    let file = format!("stages/{stage}/{arm}.{seed}/metrics.jsonl");
-                    let Some(text) = root.read(&file)? else { continue };
-                    self.member(&file, &text, stage, arm, seed)?;
+        let arms: BTreeSet<String> = self.run.arms().iter().map(|a| a.name.clone()).collect();
+        let seeds: BTreeSet<u64> = self.run.manifest.seeds.iter().copied().take(MOST_SEEDS).collect();
+        for stage in stages.iter().filter(|s| plain_name(s)) {
+            for member in root.folders(&format!("stages/{stage}"))? {
+                let named = member.rsplit_once('.').and_then(|(a, s)| Some((a.to_owned(), s.parse().ok()?)));
+                let Some((arm, seed)) = named.filter(|(a, s)| arms.contains(a) && seeds.contains(s)) else {
+                    continue;
+                };
+                if known.contains(&(stage.clone(), arm.clone(), seed)) {
+                    continue;
                 }
+                let file = format!("stages/{stage}/{member}/metrics.jsonl");
+                let Some(text) = root.read(&file)? else { continue };
+                self.member(&file, &text, stage, &arm, seed)?;
             }
         }
         Ok(())

@@ -187,7 +187,7 @@ pub(crate) fn standing(own: &Worst, control: &Worst) -> Option<Standing> {
 }
 
 /// Recovery that `losses` amount to, seed by seed.
-pub(crate) fn recovery(run: &RunData, label: &str, losses: &[(u64, f64)]) -> Vec<(u64, f64)> {
+fn recovery(run: &RunData, label: &str, losses: &[(u64, f64)]) -> Vec<(u64, f64)> {
     let (Some(baseline), Some(control)) = (run.baseline(), run.control()) else { return Vec::new() };
     let [low, high] = [baseline, control].map(|a| run.before(a, "loss", label));
     let at = |list: &[(u64, f64)], seed| list.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v);

@@ -1,8 +1,8 @@
 //! How soon an attack brought the baseline's loss back, and whether that is sooner than the control.
 
 use crate::RunData;
-use crate::data::{Measured, summary};
-use crate::format::{interval, number};
+use crate::data::{Measured, paired_summary, summary};
+use crate::format::{difference, interval, number};
 
 /// How long an attack took to bring the baseline's loss back.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,7 @@ pub(crate) enum Against {
 }
 
 /// A sentence about one attack, and how the arm stands against the control: different only where the
-/// intervals do not overlap and every seed agrees. A seed that never came back counts as at least the
+/// interval of the paired differences leaves out 0 and every seed agrees. A seed that never came back counts as at least the
 /// budget.
 pub(crate) fn relearning(run: &RunData, stage: &str, own: &Return) -> (String, Option<Against>) {
     let came = match own.reached.len() {
@@ -90,21 +90,23 @@ pub(crate) fn relearning(run: &RunData, stage: &str, own: &Return) -> (String, O
         let tail = "Neither came back, so the attack does not tell them apart.";
         return (format!("{base} {tail}"), Some(Against::Alike));
     }
-    let overlap = summary(&a).zip(summary(&b)).and_then(|(a, b)| a.overlaps(&b)).unwrap_or(true);
+    // Arms of one seed share initial weights and the order of the data: their difference counts.
+    let by = paired_summary(&a, &b);
+    let clear = by.and_then(|d| d.interval).is_some_and(|(low, high)| low > 0.0 || high < 0.0);
+    let missed = both.iter().any(|s| own.at(*s).is_none() || other.at(*s).is_none());
+    let counted = if missed { ", a seed that was not reached counting as the whole budget" } else { "" };
+    let by = by.map_or(String::new(), |d| format!(" (paired difference {} steps{counted})", difference(&d)));
     let sooner = a.iter().zip(&b).filter(|(a, b)| a.1 < b.1).count();
-    let (tail, judged) = match (overlap, sooner) {
-        (true, k) => (
-            format!(
-                "The intervals overlap (sooner than {control} in {k} of {n} seeds): this run does not tell them apart."
-            ),
-            Against::Alike,
-        ),
-        (false, k) if k == n => (format!("That is sooner than {control} in all {n} seeds."), Against::Sooner),
-        (false, 0) => (format!("That is no sooner than {control} in any of {n} seeds."), Against::Later),
-        (false, k) => (
-            format!("That is sooner than {control} in {k} of {n} seeds: this run does not tell them apart."),
-            Against::Alike,
-        ),
+    let later = a.iter().zip(&b).filter(|(a, b)| a.1 > b.1).count();
+    let (tail, judged) = if clear && sooner == n {
+        (format!("That is sooner than {control} in all {n} seeds{by}."), Against::Sooner)
+    } else if clear && sooner == 0 {
+        (format!("That is no sooner than {control} in any of {n} seeds{by}."), Against::Later)
+    } else {
+        let tail = format!(
+            "Sooner than {control} in {sooner} of {n} seeds, later in {later}{by}: this run does not tell them apart."
+        );
+        (tail, Against::Alike)
     };
     (format!("{base} {tail}"), Some(judged))
 }

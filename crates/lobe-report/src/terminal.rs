@@ -237,9 +237,16 @@ fn wrap(text: &str, width: usize) -> String {
 /// Our own signs in ASCII; other characters, which come from names, become question marks.
 fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    // 2.5×10⁻³ is 2.5e-3 there.
+    for c in text.replace("×10", "\u{1}").chars() {
         match c {
             '−' | '—' | '⁻' => out.push('-'),
+            '\u{1}' => out.push('e'),
+            '⁰' => out.push('0'),
+            '¹' => out.push('1'),
+            '²' => out.push('2'),
+            '³' => out.push('3'),
+            '⁴'..='⁹' => out.push(char::from(b'4' + (c as u32 - '⁴' as u32) as u8)),
             'Δ' => out.push('d'),
             '…' => out.push('~'),
             '×' => out.push('x'),

@@ -1,8 +1,8 @@
 //! The result in words, generated from the numbers.
 //!
 //! Three rules hold for every sentence: without a control arm that never had the capability nothing
-//! is called removed; two arms whose intervals overlap are neither called different nor the same; and
-//! one seed is not judged.
+//! is called removed; two arms whose difference is not clear (its paired interval holds 0, or their
+//! intervals overlap) are neither called different nor the same; and one seed is not judged.
 
 use crate::RunData;
 use crate::data::{paired_summary, summary};
@@ -347,7 +347,9 @@ fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
     }
     let judged: Vec<Against> = attacks.iter().flatten().copied().collect();
     if judged.contains(&Against::Sooner) {
-        return format!("It comes back sooner than {control} learns it: hidden rather than removed.");
+        return format!(
+            "It comes back sooner than {control} learns it: something of it was hidden rather than removed."
+        );
     }
     if gap.mean < ENOUGH {
         return "The gap was closed by too uncertain a share to say whether it was removed.".into();

@@ -13,7 +13,9 @@ fn run(change: impl FnOnce(&Path)) -> Result<RunData, String> {
     let dir = tempfile::tempdir().unwrap();
     common::bilingual(dir.path(), 2);
     change(dir.path());
-    let run = RunData::load(dir.path()).map_err(|e| e.to_string())?;
+    // Where the directory lies differs from test to test.
+    let said = |e: lobe_report::ReportError| e.to_string().replace(&format!("{}/", dir.path().display()), "");
+    let run = RunData::load(dir.path()).map_err(said)?;
     // Whatever loads must render.
     html::render(&run);
     terminal::render(&run, 80, terminal::Style::Ascii);
@@ -33,10 +35,7 @@ const HEADER: &str = "stage,arm,seed,label,metric,step,value,unit\n";
 
 #[test]
 fn errors_name_file_and_line() {
-    check(
-        |d| fs::remove_file(d.join("manifest.json")).unwrap(),
-        "cannot read manifest.json: no such file, is this a run directory?",
-    );
+    check(|d| fs::remove_file(d.join("manifest.json")).unwrap(), "cannot read manifest.json");
     let cut = "{\n  \"name\": \"x\",\n  \"arms\": [";
     check(
         |d| fs::write(d.join("manifest.json"), cut).unwrap(),

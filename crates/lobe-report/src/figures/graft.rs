@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::curves::{Bundle, Plot, Shape, draw, key};
 use super::{Figure, Ink, Panel, Size, seeds};
 use crate::data::summary;
-use crate::matrix::recovery;
 use crate::stats::mean;
 use crate::svg::fit;
 
@@ -96,7 +95,7 @@ fn bundle<'a>(
                 .map_or_else(Vec::new, |m| m.finals(arm))
         };
         let sizes: Vec<f64> = finals("budget_parameters").iter().map(|(_, v)| *v).collect();
-        let back = recovery(run, label, &finals("attack_best"));
+        let back = finals("recovery");
         if let (Some(x), Some(s)) = (mean(&sizes), summary(&back)) {
             points.push((x, s, back));
         }

@@ -48,14 +48,23 @@ pub(super) fn build<'a>(ink: &Ink<'a>) -> Result<Vec<Figure>, String> {
     if out.is_empty() { Err("the attack stages have not measured a loss yet".into()) } else { Ok(out) }
 }
 
-fn level(ink: &Ink<'_>, label: &str) -> Option<(f64, String)> {
+/// The baseline's loss on the very tokens that the attack is judged by.
+fn level(ink: &Ink<'_>, a: &Attack<'_>) -> Option<(f64, String)> {
     let baseline = ink.run.baseline()?;
-    let mean = summary(&ink.run.before(baseline, "loss", label))?.mean;
+    // The same for every arm of a seed; `steps_target` is what it was called in older runs.
+    let of = |metric: &str| {
+        let measured = ink.run.measured(a.stage, metric, &a.label)?;
+        let mut seeds: Vec<(u64, f64)> = ink.arms().flat_map(|(arm, _)| measured.finals(arm)).collect();
+        seeds.sort_by_key(|s| s.0);
+        seeds.dedup_by_key(|s| s.0);
+        summary(&seeds)
+    };
+    let mean = of("baseline_start").or_else(|| of("steps_target"))?.mean;
     Some((mean, format!("{} level", fit(baseline, 70.0))))
 }
 
 fn single(ink: &Ink<'_>, a: &Attack<'_>, many: bool) -> Option<Figure> {
-    let level = level(ink, &a.label);
+    let level = level(ink, a);
     let caption_level = if level.is_some() {
         " The horizontal line is the baseline arm's loss before the attack: an arm is back once its curve meets it."
     } else {
@@ -89,7 +98,7 @@ fn single(ink: &Ink<'_>, a: &Attack<'_>, many: bool) -> Option<Figure> {
 }
 
 fn multiples(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> Option<Figure> {
-    let level_of = |a: &Attack<'_>| level(ink, &a.label);
+    let level_of = |a: &Attack<'_>| level(ink, a);
     let with_level = attacks.iter().any(|a| level_of(a).is_some());
     let named = ink
         .arms()

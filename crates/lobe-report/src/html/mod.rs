@@ -10,6 +10,9 @@ use crate::verdict::{ArmVerdict, verdict};
 
 const STYLE: &str = include_str!("style.css");
 
+/// Every report says this of itself.
+pub const MARK: &str = "Lobe report";
+
 /// Arms whose verdict is open at once; those of a sweep unfold.
 const SPOKEN: usize = 6;
 
@@ -50,7 +53,7 @@ fn heading(run: &RunData) -> Markup {
     let spoken_at_once = if verdict.summary.is_empty() { SPOKEN } else { SPOKEN / 2 };
     html! {
         header {
-            p.kicker { "Lobe report" }
+            p.kicker { (MARK) }
             h1 { (m.name) }
             p.facts {
                 (m.arms.len()) (if m.arms.len() == 1 { " arm" } else { " arms" })

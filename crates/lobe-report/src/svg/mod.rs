@@ -195,12 +195,16 @@ impl Svg {
     }
 }
 
+/// Whether a name is one plain path component.
+pub(crate) fn plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && name != "." && name != ".."
+}
+
 /// Address of a member's numbers, relative to the report; `None` if a name is not one plain path
 /// component. Everything but plain letters is percent-encoded, so a name is never a scheme, a query
 /// or a way up.
 pub(crate) fn member_href(stage: &str, arm: &str, seed: u64) -> Option<String> {
-    let plain = |s: &str| !s.is_empty() && !s.contains(['/', '\\', ':', '\0']) && s != "." && s != "..";
-    if !(plain(stage) && plain(arm)) {
+    if !(plain_name(stage) && plain_name(arm)) {
         return None;
     }
     Some(format!("stages/{}/{}.{seed}/metrics.jsonl", percent_encode(stage), percent_encode(arm)))

@@ -347,9 +347,14 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
                             "nat",
                         );
                     }
-                    row("forget", &format!("attack_best@{name}"), None, reach(*share, 400), "nat");
+                    let best = reach(*share, 400);
+                    row("forget", &format!("attack_best@{name}"), None, best, "nat");
+                    let back = (high - best) / (high - low);
+                    row("forget", &format!("recovery@{name}"), None, back, "fraction");
                     row("forget", &format!("budget_parameters@{name}"), None, *parameters, "parameters");
                 }
+                row("forget", "baseline_start", None, low, "nat");
+                row("forget", "control_start", None, high, "nat");
                 let best = reach(1.0, 400);
                 row("forget", "attack_best", None, best, "nat");
                 row("retain", "attack_retain", None, retain + 0.1, "nat");
