@@ -1,6 +1,11 @@
-//! Any text as a recipe: never a panic, and what resolves loads again as itself.
+//! Any text as a recipe: never a panic, and what resolves loads again as itself. Once with every table taken as it
+//! is, once with the real parsers of data, models, methods and stages.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use lobe_lab::recipe::{Callbacks, fuzz_recipe};
 
-fuzz_target!(|text: &str| lobe_lab::recipe::fuzz_recipe(text));
+fuzz_target!(|text: &str| {
+    fuzz_recipe(text, &Callbacks::permissive());
+    fuzz_recipe(text, &lobe_lab::exec::callbacks());
+});

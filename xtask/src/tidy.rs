@@ -217,12 +217,12 @@ fn normal(path: &str) -> Option<String> {
     Some(out.join("/"))
 }
 
-/// The one crate that may hold `unsafe` code.
-const UNSAFE_CRATE: &str = "crates/lobe-engine/";
+/// The files that may hold `unsafe` code; ARCHITECTURE.md gives their reasons.
+const UNSAFE_FILES: [&str; 2] = ["crates/lobe-engine/src/gemm.rs", "crates/lobe-engine/src/optim.rs"];
 
-/// `unsafe` outside of the engine.
+/// `unsafe` in any other file.
 fn unsafe_outside(file: &TextFile) -> Vec<String> {
-    if file.path.starts_with(UNSAFE_CRATE) {
+    if UNSAFE_FILES.contains(&file.path.as_str()) {
         return Vec::new();
     }
     let mut out = Vec::new();
@@ -230,7 +230,12 @@ fn unsafe_outside(file: &TextFile) -> Vec<String> {
         let code = code_of(line);
         let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         if words.clone().any(|w| w == "unsafe") || code.contains("(unsafe_code") {
-            out.push(format!("{}:{}: unsafe belongs into {UNSAFE_CRATE} alone", file.path, i + 1));
+            out.push(format!(
+                "{}:{}: unsafe belongs into {} alone",
+                file.path,
+                i + 1,
+                UNSAFE_FILES.join(" and ")
+            ));
         }
     }
     out

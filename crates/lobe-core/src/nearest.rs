@@ -4,7 +4,10 @@
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let score = |c: &str| strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase());
     let best = candidates.into_iter().map(|c| (score(c), c)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.6).then_some(best.1)
+    // A typo is rarely in the first letter; without it more has to agree.
+    let first = |word: &str| word.chars().next().map(|c| c.to_ascii_lowercase());
+    let enough = if first(name) == first(best.1) { 0.6 } else { 0.8 };
+    (best.0 > enough).then_some(best.1)
 }
 
 /// `"; did you mean \"x\"?"`, or all the choices when none is close.

@@ -129,13 +129,6 @@ impl Examples {
         }
     }
 
-    /// Appends the pixels (`dim` each) of the `indices`.
-    pub fn pixels_into(&self, indices: &[u32], pixels: &mut Vec<f32>) {
-        for &i in indices {
-            pixels.extend_from_slice(self.image(i as usize));
-        }
-    }
-
     /// Indices of the examples for which `keep(index, class)` holds, in order.
     pub fn select(&self, mut keep: impl FnMut(usize, u16) -> bool) -> Vec<u32> {
         (0..self.len()).filter(|&i| keep(i, self.class[i])).map(|i| i as u32).collect()

@@ -204,8 +204,12 @@ fn every_arm_meets_every_attack_and_a_second_run_finds_all_done() {
         assert!(*after > before, "{after} against {before}");
     }
     // An arm that goes on from a cut one starts from the model as the last stage left it.
-    let start = dir.path().join("stages/unlearn/on-cut.0/metrics.jsonl");
-    assert!(std::fs::read_to_string(start).unwrap().lines().count() > 2);
+    let starts = csv.lines().filter(|l| l.starts_with("unlearn,on-cut,") && l.contains(",forget,loss,0,"));
+    let starts: Vec<f64> = starts.map(|l| l.split(',').nth(6).unwrap().parse().unwrap()).collect();
+    assert_eq!(starts.len(), 2);
+    for ((start, left), whole) in starts.iter().zip(loss("cohere", "cut")).zip(loss("train", "cut")) {
+        assert!((start - left).abs() < 1e-9 && (start - whole).abs() > 1e-3, "{start} {left} {whole}");
+    }
     let status = |stage: &str, arm: &str| {
         let path = dir.path().join(format!("stages/{stage}/{arm}.0"));
         std::fs::metadata(path.join("model.safetensors")).unwrap().modified().unwrap()

@@ -46,7 +46,8 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if let Some(e) = error.downcast_ref::<LabError>() {
         return match e {
             LabError::Interrupted => INTERRUPTED,
-            LabError::Store(StoreError::NotARun { .. }) => BAD_INPUT,
+            LabError::Store(StoreError::NotARun { .. } | StoreError::Content { .. }) => BAD_INPUT,
+            LabError::Store(StoreError::Io { source, .. }) if misplaced(source) => BAD_INPUT,
             e if e.is_input() => BAD_INPUT,
             _ => FAILED,
         };
@@ -59,6 +60,12 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         || error.is::<lobe_core::RegionError>()
         || error.is::<lobe_methods::ParamError>();
     if input { BAD_INPUT } else { FAILED }
+}
+
+/// Whether a path that was given cannot be what it is meant to be, whoever tries.
+fn misplaced(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory};
+    matches!(e.kind(), AlreadyExists | IsADirectory | NotADirectory)
 }
 
 /// Whether a file of data is not where the recipe looks for it: nothing is wrong with the recipe.

@@ -12,6 +12,9 @@ use crate::out;
 /// Time between plain lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// The bar counts thousandths of a unit: a member of an attack takes minutes.
+const PARTS: u64 = 1000;
+
 /// Progress on standard error.
 pub(crate) enum Shown {
     /// A line that is drawn again and again.
@@ -24,9 +27,9 @@ pub(crate) enum Shown {
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     name: String,
-    total: u64,
+    total: f64,
     /// When work began, and how much had been done before.
-    start: Option<(Instant, u64)>,
+    start: Option<(Instant, f64)>,
     said: Option<Instant>,
 }
 
@@ -36,32 +39,46 @@ pub(crate) fn stderr() -> Shown {
         return Shown::Plain(Mutex::default());
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-    let template = "{prefix:>10} {bar:24} {pos}/{len}  {rate}  {eta} left  {wide_msg}";
+    let template = "{prefix:>10} {bar:24} {done}  {rate}  {eta} left  {wide_msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
-        let rate =
-            |s: &ProgressState, w: &mut dyn std::fmt::Write| write!(w, "{:.1}/s", s.per_sec()).unwrap_or(());
-        bar.set_style(style.progress_chars("━╸ ").with_key("rate", rate));
+        let put = |w: &mut dyn std::fmt::Write, text: String| w.write_str(&text).unwrap_or(());
+        let done = move |s: &ProgressState, w: &mut dyn std::fmt::Write| {
+            put(w, format!("{}/{}", s.pos() / PARTS, s.len().unwrap_or(0) / PARTS));
+        };
+        let speed = move |s: &ProgressState, w: &mut dyn std::fmt::Write| {
+            put(w, rate(s.per_sec() / PARTS as f64));
+        };
+        bar.set_style(style.progress_chars("━╸ ").with_key("done", done).with_key("rate", speed));
     }
     Shown::Live(bar)
 }
 
 impl Stage {
     /// What to say about `done`, if it is time to say something.
-    fn line(&mut self, done: u64, note: &str, now: Instant) -> Option<String> {
+    fn line(&mut self, done: f64, note: &str, now: Instant) -> Option<String> {
         let (start, before) = *self.start.get_or_insert((now, done));
         if self.said.is_some_and(|s| now - s < PAUSE) {
             return None;
         }
         self.said = Some(now);
         let seconds = (now - start).as_secs_f64();
-        let rate = (done - before.min(done)) as f64 / seconds;
-        let speed = if seconds > 0.5 && rate > 0.0 {
-            let left = self.total.saturating_sub(done) as f64 / rate;
-            format!("  {rate:.1}/s, {} left", duration(left))
+        let speed = (done - before) / seconds;
+        let speed = if seconds > 0.5 && speed > 0.0 {
+            let left = (self.total - done).max(0.0) / speed;
+            format!("  {}, {} left", rate(speed), duration(left))
         } else {
             String::new()
         };
-        Some(format!("{}  {done}/{}{speed}  {note}", self.name, self.total))
+        Some(format!("{}  {}/{}{speed}  {note}", self.name, done.floor(), self.total))
+    }
+}
+
+/// `12.5/s`, or `40 s each` where one takes longer than a second.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        r if r >= 1.0 => format!("{r:.1}/s"),
+        r if r > 0.0 => format!("{} each", duration(1.0 / r)),
+        _ => String::new(),
     }
 }
 
@@ -81,22 +98,23 @@ impl Progress for Shown {
             Shown::Live(bar) => {
                 bar.set_prefix(name.to_owned());
                 bar.set_message("");
-                bar.set_length(total);
+                bar.set_length(total * PARTS);
                 bar.reset();
             }
             Shown::Plain(stage) => {
                 let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-                *stage =
-                    Stage { name: name.to_owned(), total, said: Some(Instant::now()), ..Stage::default() };
+                let (name, total) = (name.to_owned(), total as f64);
+                *stage = Stage { name, total, said: Some(Instant::now()), ..Stage::default() };
             }
         }
     }
 
-    fn advance(&self, done: u64, note: &str) {
+    fn advance(&self, done: f64, note: &str) {
         match self {
             Shown::Live(bar) => {
                 // What was done by an earlier process says nothing about today's speed.
                 let first = bar.position() == 0;
+                let done = (done * PARTS as f64) as u64;
                 bar.set_length(bar.length().unwrap_or(0).max(done));
                 bar.set_message(note.to_owned());
                 bar.set_position(done);
@@ -133,11 +151,20 @@ mod tests {
     #[test]
     fn plain_lines_come_rarely_and_count_only_todays_work() {
         let start = Instant::now();
-        let mut s = Stage { name: "train".into(), total: 200, ..Stage::default() };
-        assert_eq!(s.line(100, "sgtm", start).as_deref(), Some("train  100/200  sgtm"));
-        assert_eq!(s.line(101, "sgtm", start + Duration::from_secs(9)), None);
-        let later = s.line(119, "sgtm", start + Duration::from_secs(10));
+        let mut s = Stage { name: "train".into(), total: 200.0, ..Stage::default() };
+        assert_eq!(s.line(100.0, "sgtm", start).as_deref(), Some("train  100/200  sgtm"));
+        assert_eq!(s.line(101.0, "sgtm", start + Duration::from_secs(9)), None);
+        let later = s.line(119.0, "sgtm", start + Duration::from_secs(10));
         assert_eq!(later.as_deref(), Some("train  119/200  1.9/s, 43 s left  sgtm"));
+    }
+
+    #[test]
+    fn a_part_of_a_member_counts() {
+        let start = Instant::now();
+        let mut s = Stage { name: "relearn".into(), total: 4.0, ..Stage::default() };
+        assert_eq!(s.line(0.0, "a", start).as_deref(), Some("relearn  0/4  a"));
+        let later = s.line(0.5, "a", start + Duration::from_secs(30));
+        assert_eq!(later.as_deref(), Some("relearn  0/4  1 min 0 s each, 3 min 30 s left  a"));
     }
 
     #[test]

@@ -47,6 +47,13 @@ impl Default for RuleConfig {
     }
 }
 
+impl RuleConfig {
+    /// The name under which a key of a rule is saved.
+    pub fn canonical(key: &str) -> &str {
+        if CLASS_ALIASES.contains(&key) { "classes" } else { key }
+    }
+}
+
 /// One name or several, for the schema.
 #[derive(JsonSchema)]
 #[serde(untagged)]

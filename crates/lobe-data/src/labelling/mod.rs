@@ -92,6 +92,15 @@ impl Labelling {
         for (name, config) in rules {
             out.rules.push(Rule::new(name, config, data, labels)?);
         }
+        let mut weighted = rules.iter().filter(|(_, r)| r.tokens.is_some()).map(|(name, _)| name);
+        if let (Some(first), Some(second)) = (weighted.next(), weighted.next()) {
+            return refuse(format!(
+                "{first:?} and {second:?} both have \"tokens\"; one label's tokens have weights"
+            ));
+        }
+        if let (Some((name, _)), None) = (rules.iter().find(|(_, r)| r.tokens.is_some()), &data.tokenizer) {
+            return refuse(format!("{name:?} has \"tokens\", but the data are images"));
+        }
         // Fails now rather than in an arm if the rules contradict each other.
         for (i, &class) in data.train.class.iter().enumerate() {
             decide(&out.rules, 0.0, |r| r.truth[i], class)?;
@@ -117,22 +126,9 @@ impl Labelling {
         Ok(Labels { label, strength })
     }
 
-    /// The label of a whole step of `class`, for one-class streams: the same rule with one
-    /// uniform number per step.
-    ///
-    /// # Errors
-    /// If a rule is a word list, which says nothing about a class.
-    pub fn label_of_step(&self, step: u64, class: u16, key: Key) -> Result<LabelId> {
-        if let Some(rule) = self.rules.iter().find(|r| r.words.is_some()) {
-            return refuse(format!("{:?} is a word list: it labels examples, not whole steps", rule.name));
-        }
-        let u = key.child("step").index(step).uniform();
-        decide(&self.rules, u, |r| r.classes.contains(&class), class)
-    }
-
     /// The label of a whole step of examples whose true label is `truth`, for streams over true
-    /// labels instead of classes ([`Labelling::groups`]): five digits to forget are then one kind
-    /// of step, not five. Word lists are welcome here.
+    /// labels instead of classes: the same rule with one uniform number per step. Five digits to forget
+    /// are then one kind of step, not five.
     ///
     /// # Errors
     /// If a rule restricts its false positives to some classes, which such steps mix.
@@ -142,12 +138,6 @@ impl Labelling {
         }
         let u = key.child("step").index(step).uniform();
         decide(&self.rules, u, |r| r.label == truth, 0)
-    }
-
-    /// The true label of each training example as a number, in place of its class: what
-    /// [`crate::Stream::new`] takes for steps of one true label.
-    pub fn groups(&self, data: &Dataset) -> Vec<u16> {
-        self.truth(&data.train, data).iter().map(|l| u16::from(l.0)).collect()
     }
 
     /// The label a perfect labeller gives to each of `examples` (of either split): the first

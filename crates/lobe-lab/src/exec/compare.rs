@@ -45,38 +45,33 @@ pub(super) fn compare(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> 
         let label = label(stage);
         for (arm, seed) in members(c, stage) {
             let arm = &x.arms[arm].arm.name;
-            let here = |arm: &str, metric: &str| numbers.of(&stage.name, arm, seed, label, metric);
-            // References count as they were trained or loaded.
-            let made = |name: &Option<String>| {
-                let name = name.as_ref()?;
-                numbers.of(&x.recipe.origin_of(name)?.name, name, seed, label, "loss")
-            };
-            let (baseline, control) = (made(&reference.baseline), made(&reference.control));
+            let here = |metric: &str| numbers.of(&stage.name, arm, seed, label, metric);
             let mut add = |metric: &str, value: Option<f64>, unit: &str| {
                 let Some(value) = value else { return };
                 out.push(row(&stage.name, arm, seed, Metric::new(label, metric, value, unit)));
             };
             if stage.does == "ablate" {
-                let three = here(arm, "loss").zip(baseline).zip(control);
+                // References count as they were trained or loaded.
+                let made = |name: &Option<String>| {
+                    let name = name.as_ref()?;
+                    numbers.of(&x.recipe.origin_of(name)?.name, name, seed, label, "loss")
+                };
+                let three = here("loss").zip(made(&reference.baseline)).zip(made(&reference.control));
                 add("gap_closed", three.and_then(|((cut, b), o)| gap_closed(cut, b, o)), "fraction");
             }
             if !is_attack {
                 continue;
             }
-            // Before the attack, on the very tokens it is judged by, where the arm takes part.
-            let start = |name: &Option<String>, measured: Option<f64>| {
-                name.as_ref().and_then(|a| here(a, "attack_start")).or(measured)
-            };
-            let (low, high) = (start(&reference.baseline, baseline), start(&reference.control, control));
+            let (low, high) = (here("baseline_start"), here("control_start"));
             let mine: Vec<&ResultRow> =
                 numbers.rows(&stage.name, arm, seed).iter().filter(|r| r.label == label).copied().collect();
             // The axis of a curve is steps only where something was trained.
-            if here(arm, "steps_budget").is_some() {
+            if here("steps_budget").is_some() {
                 add("steps_target", low, "nat");
                 add("steps_to_baseline", low.and_then(|b| steps_to(&curve(&mine, stage), b)), "steps");
             }
             let back = |best: f64| low.zip(high).and_then(|(low, high)| recovery(best, low, high));
-            add("recovery", here(arm, "attack_best").and_then(back), "fraction");
+            add("recovery", here("attack_best").and_then(back), "fraction");
             for r in &mine {
                 if let Some(variant) = r.metric.strip_prefix("attack_best@") {
                     add(&format!("recovery@{variant}"), back(r.value), "fraction");

@@ -7,7 +7,7 @@ use super::Context;
 use super::compare::Numbers;
 use super::experiment::ArmPlan;
 use super::summary::row;
-use crate::recipe::{Arm, ArmData, Stage, makes_model};
+use crate::recipe::{Arm, ArmData, Masked, Recipe, Stage, Train, makes_model};
 use crate::store::{Metric, ResultRow};
 
 /// The leakage of every model whose training and loss were measured.
@@ -22,7 +22,7 @@ pub(super) fn leaks(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> {
         let Some(after) = after.filter(|_| arm.arm.method != "none") else { continue };
         let like = |o: &&ArmPlan| {
             let same = x.recipe.origin_of(&o.arm.name).is_some_and(|s| s.name == train.name);
-            same && plain(&o.arm, o.trains_on) && x.recipe.train_of(&o.arm) == x.recipe.train_of(&arm.arm)
+            same && plain(&o.arm, o.trains_on) && effort(&x.recipe, &o.arm) == effort(&x.recipe, &arm.arm)
         };
         for seed in &x.recipe.seeds {
             let of = |stage: &Stage, name: &str, metric: &str| {
@@ -39,6 +39,14 @@ pub(super) fn leaks(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> {
         }
     }
     out
+}
+
+/// How much an arm is trained: its settings without what only routed arms have a use for, and without how
+/// often something is written down.
+fn effort(recipe: &Recipe, arm: &Arm) -> Train {
+    let (masked, quiet) = (Masked::ZeroGrad, 1);
+    let train = recipe.train_of(arm).clone();
+    Train { masked, checkpoint_secs: quiet, log_every: quiet, eval_every: quiet, ..train }
 }
 
 /// Whether an arm was trained in the ordinary way on all data or on what a document filter left.

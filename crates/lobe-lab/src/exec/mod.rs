@@ -39,8 +39,8 @@ use crate::store::{Manifest, Order, RunDir, RunState};
 pub trait Progress: Send + Sync {
     /// A stage starts; `total` is its number of (member, step) units.
     fn stage(&self, name: &str, total: u64);
-    /// `done` units are finished; `note` says what is going on.
-    fn advance(&self, done: u64, note: &str);
+    /// `done` units are finished, the last one perhaps in part; `note` says what is going on.
+    fn advance(&self, done: f64, note: &str);
     /// The stage is over; `cached` members were already there.
     fn finish(&self, name: &str, cached: usize, seconds: f64);
 }
@@ -51,7 +51,7 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn stage(&self, _: &str, _: u64) {}
-    fn advance(&self, _: u64, _: &str) {}
+    fn advance(&self, _: f64, _: &str) {}
     fn finish(&self, _: &str, _: usize, _: f64) {}
 }
 
@@ -120,6 +120,10 @@ pub fn run(
 ) -> Result<(), LabError> {
     let experiment = Experiment::open(recipe)?;
     let run = RunDir::create_or_open(out)?;
+    if let Some(old) = run.manifest()?.filter(|old| old.name != recipe.name) {
+        let what = format!("holds the run {:?}, not {:?}; give --out another folder", old.name, recipe.name);
+        return Err(LabError::Setting(format!("{what}: {}", out.display())));
+    }
     run.write_recipe(written, recipe)?;
     let runner = Runner::new(options.threads)?;
     let mut manifest = Manifest::new(recipe, derived, &|a| experiment.note(a));
@@ -155,7 +159,8 @@ pub fn run(
 
 fn stages(context: &Context<'_>, manifest: &mut Manifest) -> Result<(), LabError> {
     let recipe = &context.experiment.recipe;
-    // What an earlier form of the recipe left there is not this one's.
+    // What an earlier form of the recipe left there is not this one's: no reader may take it for that.
+    stage::settle(context)?;
     write_results(context)?;
     for (i, stage) in recipe.stages.iter().enumerate() {
         let start = Instant::now();

@@ -59,6 +59,9 @@ impl Default for DataKeys {
     }
 }
 
+/// Most labels in `[data.labels]`: with the kinds of steps that methods make of each, a label fits into a byte.
+const MOST_LABELS: usize = 48;
+
 const OWN: [&str; 7] = ["dir", "forget", "retain", "labels", "batches", "last", "class_weights"];
 
 impl DataSection {
@@ -73,6 +76,13 @@ impl DataSection {
             all.into_iter().partition(|(k, _)| OWN.contains(&k.as_str()));
         source.insert("kind".into(), kind.into());
         let (own, mut full): (DataKeys, Value) = completed(&Value::Object(own))?;
+        if own.labels.len() > MOST_LABELS {
+            let what = format!("{} labels; at most {MOST_LABELS} are possible", own.labels.len());
+            return Err(PathError::new("labels", what));
+        }
+        if own.batches == Mix::Mixed && !own.class_weights.is_empty() {
+            return Err(PathError::new("class_weights", "needs batches = \"one-class\""));
+        }
         let (source, rest): (DataConfig, Value) = completed(&Value::Object(source))?;
         if let (Value::Object(full), Value::Object(rest)) = (&mut full, rest) {
             full.extend(rest.into_iter().filter(|(k, _)| k != "kind"));
@@ -92,11 +102,7 @@ impl DataSection {
         for (label, change) in overrides {
             one_of(label, "label with a rule", label, rules.iter().map(|(n, _)| n.as_str()))?;
             for (name, rule) in rules.iter_mut().filter(|(n, _)| n == label) {
-                let mut value = serde_json::to_value(&*rule).unwrap_or_default();
-                if let (Value::Object(v), Some(c)) = (&mut value, change.as_object()) {
-                    v.extend(c.clone());
-                }
-                *rule = typed(&value).map_err(|e| e.within(&[name]))?;
+                *rule = changed(rule, change, RuleConfig::canonical).map_err(|e| e.within(&[name]))?;
             }
         }
         Ok(rules)
@@ -201,13 +207,25 @@ impl Objective {
     /// # Errors
     /// With the path of what is wrong.
     pub fn with(&self, overrides: Option<&Value>) -> Result<Objective, PathError> {
-        let Some(Value::Object(over)) = overrides else { return Ok(self.clone()) };
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        if let Value::Object(v) = &mut value {
-            v.extend(over.clone());
-        }
-        typed(&value).map_err(|e| e.within(&["objective"]))
+        let Some(over) = overrides else { return Ok(self.clone()) };
+        changed(self, over, |key| key).map_err(|e| e.within(&["objective"]))
     }
+}
+
+/// `base` with the keys of the table `over`, under the names that `canonical` gives them.
+fn changed<T: Serialize + serde::de::DeserializeOwned>(
+    base: &T,
+    over: &Value,
+    canonical: impl Fn(&str) -> &str,
+) -> Result<T, PathError> {
+    let Value::Object(over) = over else {
+        return Err(PathError::new("", format!("expected a table of what is different, found {over}")));
+    };
+    let mut value = serde_json::to_value(base).unwrap_or_default();
+    if let Value::Object(all) = &mut value {
+        all.extend(over.iter().map(|(k, v)| (canonical(k).to_owned(), v.clone())));
+    }
+    typed(&value)
 }
 
 /// A parameter error in the recipe's own words.
@@ -264,7 +282,11 @@ fn stage(does: &str, rest: &Value) -> Result<StageInfo, PathError> {
         "load" => (completed::<Load>(rest)?.1, true, false),
         "ablate" => (Ablate::read(rest).map_err(|e| in_recipe(&e))?.1, true, true),
         "unlearn" => (completed::<UnlearnStage>(rest)?.1, true, true),
-        "cohere" => (completed::<Cohere>(rest)?.1, true, true),
+        "cohere" => {
+            let (cohere, full) = completed::<Cohere>(rest)?;
+            cohere.check()?;
+            (full, true, true)
+        }
         "measure" => (completed::<Measure>(rest)?.1, false, true),
         other => {
             let built = attack(other, rest).transpose().map_err(|e| in_recipe(&e))?;

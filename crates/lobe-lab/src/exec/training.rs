@@ -72,6 +72,8 @@ pub struct Trainee<'a> {
     /// Counted targets so far.
     pub targets: u64,
     next: u64,
+    /// Whether it took part in the last step: a member that resumed further on waits.
+    moved: bool,
     log: Option<MetricsLog>,
     sums: Vec<(f64, f64)>,
 }
@@ -103,6 +105,7 @@ impl<'a> Trainee<'a> {
             curve: Vec::new(),
             targets: 0,
             next: 0,
+            moved: true,
             log: None,
             sums: Vec::new(),
         };
@@ -139,12 +142,9 @@ impl<'a> Trainee<'a> {
 
     fn status(&self, state: State) -> Result<(), LabError> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        Ok(dir.set_status(&Status {
-            key: self.key.clone(),
-            state,
-            step: self.next,
-            steps: self.spec.steps,
-        })?)
+        let log = (state == State::Done).then(|| dir.log_bytes());
+        let (key, step, steps) = (self.key.clone(), self.next, self.spec.steps);
+        Ok(dir.set_status(&Status { key, state, step, steps, log })?)
     }
 
     fn note(&mut self, metric: Metric) -> Result<(), LabError> {
@@ -250,14 +250,17 @@ pub(crate) fn train(
     let total: u64 = trainees.iter().map(|t| t.spec.steps).sum();
     let mut done: u64 = trainees.iter().map(|t| t.next).sum();
     let mut saved = Instant::now();
-    let mut step = trainees.iter().map(|t| t.next).min().unwrap_or(0);
+    let unfinished = trainees.iter().filter(|t| t.next < t.spec.steps);
+    let last = trainees.iter().map(|t| t.spec.steps).max().unwrap_or(0);
+    let mut step = unfinished.map(|t| t.next).min().unwrap_or(last);
     if step == 0 {
         evaluate(c, trainees, 0)?;
     }
-    let last = trainees.iter().map(|t| t.spec.steps).max().unwrap_or(0);
     while step < last {
-        let mut active: Vec<&mut Trainee<'_>> =
-            trainees.iter_mut().filter(|t| t.next == step && step < t.spec.steps).collect();
+        for t in trainees.iter_mut() {
+            t.moved = t.next == step && step < t.spec.steps;
+        }
+        let mut active: Vec<&mut Trainee<'_>> = trainees.iter_mut().filter(|t| t.moved).collect();
         for t in &mut active {
             t.targets += t.source.load(x, step)? as u64;
         }
@@ -330,7 +333,10 @@ fn log_loss(x: &Experiment, t: &mut Trainee<'_>, step: u64) -> Result<(), LabErr
 fn evaluate(c: &Context<'_>, trainees: &mut [Trainee<'_>], step: u64) -> Result<(), LabError> {
     let x = c.experiment;
     let due = |t: &Trainee<'_>| {
-        t.eval.is_some() && t.next == step && (step.is_multiple_of(t.spec.eval_every) || step == t.spec.steps)
+        t.eval.is_some()
+            && t.moved
+            && t.next == step
+            && (step.is_multiple_of(t.spec.eval_every) || step == t.spec.steps)
     };
     let mut jobs = Vec::new();
     for t in trainees.iter().filter(|t| due(t)) {

@@ -65,6 +65,13 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     let params = complete((all.callbacks.method)(&method, &rest)?, &KEYS)?;
     let data = optional(node, "data")?.unwrap_or_default();
     let post_hoc = (all.callbacks.post_hoc)(&method).unwrap_or_else(|| node.get("from").is_some());
+    let weights = loss_weight(node)?;
+    for (key, asks) in [("data", data != ArmData::All), ("loss_weight", !weights.is_empty())] {
+        if post_hoc && asks {
+            let what = format!("{method} goes on from a trained model on its own terms; it takes no {key}");
+            return Err(PathError::new(key, what));
+        }
+    }
     let control = optional(node, "control")?.unwrap_or_else(|| {
         if data == ArmData::RetainOnly {
             let rule = "trains on \"retain only\"".to_owned();
@@ -81,7 +88,7 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
         data,
         labels: labels(node, all)?,
         control,
-        loss_weight: loss_weight(node)?,
+        loss_weight: weights,
         train: own_train(key, node, all, post_hoc, derived)?,
         params,
     })

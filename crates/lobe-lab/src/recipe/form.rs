@@ -65,10 +65,10 @@ pub enum ArmData {
     #[default]
     #[serde(rename = "all")]
     All,
-    /// Only data whose true class is retain: what was to be forgotten is never seen.
+    /// Everything but data whose true label is forget: what was to be forgotten is never seen.
     #[serde(rename = "retain only")]
     RetainOnly,
-    /// Only data whose true class is forget.
+    /// Only data whose true label is forget.
     #[serde(rename = "forget only")]
     ForgetOnly,
     /// No data at all: the network stays as it was drawn.

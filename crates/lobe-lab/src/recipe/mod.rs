@@ -39,11 +39,10 @@ pub use written::Written;
 ///
 /// # Panics
 /// If a resolved recipe does not load again as the same recipe.
-pub fn fuzz_recipe(text: &str) {
-    let callbacks = Callbacks::permissive();
+pub fn fuzz_recipe(text: &str, callbacks: &Callbacks<'_>) {
     let Ok(written) = Written::from_str("fuzz.toml", text) else { return };
-    written.check_presets(&callbacks).ok();
-    let Ok((recipe, _)) = written.resolve(&callbacks) else { return };
-    let again = Written::from_str("again.toml", &recipe.to_toml()).and_then(|w| w.resolve(&callbacks));
+    written.check_presets(callbacks).ok();
+    let Ok((recipe, _)) = written.resolve(callbacks) else { return };
+    let again = Written::from_str("again.toml", &recipe.to_toml()).and_then(|w| w.resolve(callbacks));
     assert_eq!(again.map(|(r, _)| r), Ok(recipe), "a saved recipe loads as itself");
 }

@@ -76,10 +76,11 @@ pub struct Train {
     pub clip: Option<f64>,
     /// What happens to parameters whose update a route turns off.
     pub masked: Masked,
-    /// Fixed number of reduction lanes, 1 to 1024: results depend on it, never on threads.
-    #[schemars(range(min = 1, max = 1024))]
+    /// Fixed number of reduction lanes, 1 to 64: results depend on it, never on threads.
+    #[schemars(range(min = 1, max = 64))]
     pub lanes: usize,
-    /// Rows a worker takes at once, 1 to `batch`. Absent: chosen from the network's size.
+    /// Sequences or images a worker takes at once, 1 to `batch`. Absent: one sequence, or a lane's share of
+    /// the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_per_shard: Option<usize>,
     /// Steps between held-out evaluations, at least 1. Absent: `steps` / 20.
@@ -139,7 +140,7 @@ impl Train {
         if let Some(clip) = self.clip {
             above_zero("clip", clip, 1e9)?;
         }
-        range("lanes", self.lanes, 1..=1024)?;
+        range("lanes", self.lanes, 1..=64)?;
         if let Some(rows) = self.rows_per_shard {
             range("rows_per_shard", rows, 1..=self.batch)?;
         }

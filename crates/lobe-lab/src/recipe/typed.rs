@@ -70,7 +70,6 @@ fn segment(segment: &Segment) -> Option<String> {
     }
 }
 
-/// Rewrites serde's message: no type names of Rust, and a suggestion.
 /// An error that another crate found at the dotted `path`, with serde's message in our words.
 pub(crate) fn path_error(path: &str, raw: &str) -> PathError {
     let mut path: Vec<String> = path.split('.').filter(|p| !p.is_empty()).map(String::from).collect();
@@ -82,6 +81,7 @@ pub(crate) fn path_error(path: &str, raw: &str) -> PathError {
     PathError { path, message: in_words(raw) }
 }
 
+/// Rewrites serde's message: no type names of Rust, and a suggestion.
 fn in_words(raw: &str) -> String {
     if let Some((key, valid)) = unknown(raw, "unknown field") {
         let valid: Vec<&str> = valid.iter().map(String::as_str).collect();

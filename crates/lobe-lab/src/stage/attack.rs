@@ -5,10 +5,10 @@ use std::time::Instant;
 use lobe_core::{LabelId, Selection};
 use lobe_methods::measure::steps::worst_case;
 use lobe_methods::remove::ablate::How;
-use lobe_methods::{BenchError, Losses, Trial};
+use lobe_methods::{Attack, BenchError, Losses, Trial};
 
 use super::bench::Desk;
-use super::{Work, ablate, parent};
+use super::{Work, ablate, control, parent, whole};
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, attack};
 use crate::recipe::Stage;
@@ -21,15 +21,36 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     };
     let mut desk = Desk::new(c, stage, work, attack.label())?;
     let before = attack.start(&mut desk).map_err(|e| in_lab(e, stage))?;
+    let references = references(c, stage, attack.as_ref(), &mut desk)?;
     let trials = attack.run(&mut desk).map_err(|e| in_lab(e, stage))?;
     let numbers = Numbers { x: c.experiment, does: &stage.does, target: desk.label };
     let mut log = work.dir.metrics()?;
-    for m in numbers.all(&before, &trials).iter().filter(|m| m.value.is_finite()) {
+    let all = numbers.all(&before, &trials);
+    for m in references.iter().chain(&all).filter(|m| m.value.is_finite()) {
         log.append(m)?;
     }
     log.sync()?;
     let tokens: u64 = trials.iter().map(|t| t.budget.tokens).sum();
     work.finish(start, tokens as f64, "tokens/s")
+}
+
+/// Losses of baseline and control as they were trained or loaded, on the very tokens that this attack is
+/// judged by: what its recovery is a share of.
+fn references(
+    c: &Context<'_>,
+    stage: &Stage,
+    attack: &dyn Attack,
+    desk: &mut Desk<'_>,
+) -> Result<Vec<Metric>, LabError> {
+    let x = c.experiment;
+    let mut out = Vec::new();
+    for (metric, made) in [("baseline_start", whole(x, stage)), ("control_start", control(x, stage))] {
+        let Some((first, arm)) = made else { continue };
+        let losses = desk.over(&first.name, arm, |desk| attack.start(desk))?.map_err(|e| in_lab(e, stage))?;
+        let loss = losses[desk.label.index()];
+        out.extend(loss.map(|v| Metric::new(attack.label(), metric, v, "nat")));
+    }
+    Ok(out)
 }
 
 fn in_lab(e: BenchError, stage: &Stage) -> LabError {

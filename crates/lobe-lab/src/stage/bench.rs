@@ -72,6 +72,25 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// `f` on another model of the same seed in the victim's place.
+    pub(super) fn over<T>(
+        &mut self,
+        stage: &str,
+        arm: usize,
+        f: impl FnOnce(&mut Self) -> T,
+    ) -> Result<T, LabError> {
+        let model = (stage.to_owned(), arm, self.seed);
+        if model == self.model {
+            return Ok(f(self));
+        }
+        let name = &self.c.experiment.arms[arm].arm.name;
+        let params = super::read_model(self.c, &ModelRef { stage, arm: name, seed: self.seed })?;
+        let own = (std::mem::replace(&mut self.model, model), std::mem::replace(&mut self.victim, params));
+        let out = f(self);
+        (self.model, self.victim) = own;
+        Ok(out)
+    }
+
     fn scores(&self, params: &[f32], plan: &Plan, set: &EvalSet) -> Result<Losses, BenchError> {
         let x = self.c.experiment;
         let scores = evaluate_under(x, self.c.runner, plan, &[(params, set)]).map_err(other)?.remove(0);
@@ -85,9 +104,10 @@ impl<'a> Desk<'a> {
         self.c.options.check_stop().map_err(|_| BenchError::Interrupted)
     }
 
-    /// Tells the user what is going on.
-    pub(super) fn say(&self, what: &str) {
-        self.c.options.progress.advance(self.base, &format!("{}: {what}", self.name));
+    /// Tells the user what is going on; `share` of the member's work is done.
+    pub(super) fn say(&self, share: f64, what: &str) {
+        let done = self.base as f64 + share.clamp(0.0, 1.0);
+        self.c.options.progress.advance(done, &format!("{}: {what}", self.name));
     }
 }
 
@@ -235,7 +255,7 @@ impl Bench for Desk<'_> {
         let Some(member) = &mut self.member else { unreachable!("made above") };
         member.params.copy_from_slice(params);
         member.plan = plan.clone();
-        let program = LanguageModelling { net: self.net, batch };
+        let program = LanguageModelling::new(self.net, batch);
         let report = self.c.runner.gradients(layout, member, &program)?;
         let gradient = member.gradient();
         member.clear();
@@ -297,7 +317,7 @@ impl Bench for Desk<'_> {
 
     fn progress(&mut self, share: f64) -> Result<(), BenchError> {
         self.check()?;
-        self.say(&format!("{:.0} %", 100.0 * share.clamp(0.0, 1.0)));
+        self.say(share, &format!("{:.0} %", 100.0 * share.clamp(0.0, 1.0)));
         Ok(())
     }
 }

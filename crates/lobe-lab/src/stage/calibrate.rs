@@ -1,6 +1,7 @@
 //! Calibrated loss: fits a logit bias to a frozen model, then measures.
 
-use lobe_core::{FORGET, Key, LabelId, RETAIN};
+use lobe_core::{FORGET, Key, RETAIN};
+use lobe_engine::Runner;
 use lobe_engine::rows::bias_gradient;
 use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
 use lobe_nets::TokenBatch;
@@ -9,8 +10,11 @@ use crate::error::LabError;
 use crate::exec::{Context, EvalSet, hidden_states};
 use crate::store::Metric;
 
-/// Rows of each label that the bias is fitted to.
-const FIT_ROWS: usize = 512;
+/// Rows of each label that a step of the fit sees.
+const STEP_ROWS: usize = 1024;
+/// Most training rows of each label in all: several for each entry of the bias, which would otherwise learn
+/// them by heart.
+const FIT_ROWS: usize = 16_384;
 /// Rows whose logits are computed together.
 const CHUNK: usize = 128;
 
@@ -19,34 +23,9 @@ pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Met
     let x = c.experiment;
     let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
     let (d, vocab) = (net.config.width, net.config.vocab);
-    let fit = training_rows(c, params)?;
-    let mut bias = initial_bias(vocab, Key::root(0));
-    let (mut m, mut v) = (vec![0.0; vocab], vec![0.0; vocab]);
     let head = Head::new(c, params);
-    // The logits without the bias never change, so they are computed once.
-    let fixed: Vec<(Vec<f32>, Vec<u32>, f32)> = fit
-        .into_iter()
-        .flat_map(|(label, hs, ts)| {
-            let weight = if label == FORGET { 1.0 } else { ALPHA as f32 } / ts.len().max(1) as f32;
-            let parts = hs.chunks(CHUNK * d).zip(ts.chunks(CHUNK));
-            parts.map(|(h, t)| (head.logits(h, d, vocab), t.to_vec(), weight)).collect::<Vec<_>>()
-        })
-        .collect();
-    for step in 0..steps {
-        c.options.check_stop()?;
-        let parts = c.runner.map(&fixed, |_, (z, ts, scale)| {
-            let (mut grad, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
-            for (z, t) in z.chunks_exact(vocab).zip(ts) {
-                bias_gradient(z, &bias, *t as usize, *scale, &mut grad, &mut scratch);
-            }
-            grad
-        });
-        let mut grad = vec![0.0; vocab];
-        for part in parts {
-            grad.iter_mut().zip(part).for_each(|(g, p): (&mut f32, f32)| *g += p);
-        }
-        adam_step(&mut bias, &grad, &mut m, &mut v, step, rate(step, steps));
-    }
+    let pools = training_rows(c, params)?;
+    let bias = fit(c.runner, &head, &pools, (d, vocab), steps, &|| c.options.check_stop())?;
     let EvalSet::Tokens(test) = EvalSet::new(x, |_| true, 200) else { return Ok(Vec::new()) };
     let (hs, ts, ls) = hidden_states(x, c.runner, params, &test)?;
     let mut sums = vec![(0.0, 0.0); x.labels.len()];
@@ -63,21 +42,71 @@ pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Met
     Ok(seen.map(|(label, s)| Metric::new(label, "calibrated_loss", s.0 / s.1, "nat")).collect())
 }
 
-/// Hidden states and targets of some training rows of forget and retain data.
-fn training_rows(c: &Context<'_>, params: &[f32]) -> Result<Vec<(LabelId, Vec<f32>, Vec<u32>)>, LabError> {
+/// Rows of one label: the weight of their mean loss, hidden states `[rows, d]`, targets.
+struct Pool {
+    weight: f64,
+    hidden: Vec<f32>,
+    targets: Vec<u32>,
+}
+
+/// The logit bias `[vocab]` that minimises the pools' weighted mean losses; a step goes on in each pool where
+/// the step before ended.
+fn fit(
+    runner: &Runner,
+    head: &Head<'_>,
+    pools: &[Pool],
+    (d, vocab): (usize, usize),
+    steps: u64,
+    check_stop: &dyn Fn() -> Result<(), LabError>,
+) -> Result<Vec<f32>, LabError> {
+    let mut bias = initial_bias(vocab, Key::root(0));
+    let (mut m, mut v) = (vec![0.0; vocab], vec![0.0; vocab]);
+    for step in 0..steps {
+        check_stop()?;
+        let mut tasks = Vec::new();
+        for pool in pools {
+            let all = pool.targets.len();
+            let rows = all.min(STEP_ROWS);
+            // The last step of a round is shorter than the others.
+            let first = step as usize % all.div_ceil(rows).max(1) * rows;
+            let last = (first + rows).min(all);
+            let weight = (pool.weight / (last - first) as f64) as f32;
+            tasks.extend((first..last).step_by(CHUNK).map(|at| (pool, at..(at + CHUNK).min(last), weight)));
+        }
+        let parts = runner.map(&tasks, |_, (pool, rows, weight)| {
+            let (mut grad, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
+            let z = head.logits(&pool.hidden[rows.start * d..rows.end * d], d, vocab);
+            for (z, t) in z.chunks_exact(vocab).zip(&pool.targets[rows.clone()]) {
+                bias_gradient(z, &bias, *t as usize, *weight, &mut grad, &mut scratch);
+            }
+            grad
+        });
+        let mut grad = vec![0.0; vocab];
+        for part in parts {
+            grad.iter_mut().zip(part).for_each(|(g, p): (&mut f32, f32)| *g += p);
+        }
+        adam_step(&mut bias, &grad, &mut m, &mut v, step, rate(step, steps));
+    }
+    Ok(bias)
+}
+
+/// Hidden states and targets of training rows of forget and retain data, drawn alike for every model.
+fn training_rows(c: &Context<'_>, params: &[f32]) -> Result<Vec<Pool>, LabError> {
     let x = c.experiment;
     let mut out = Vec::new();
-    for label in [FORGET, RETAIN] {
+    for (label, weight) in [(FORGET, 1.0), (RETAIN, ALPHA)] {
+        let mut of: Vec<usize> = (0..x.train_truth.len()).filter(|i| x.train_truth[*i] == label).collect();
+        Key::root(0).child("calibration rows").index(u64::from(label.0)).rng().shuffle(&mut of);
         let mut batch = TokenBatch::new(x.data.width(), 1);
-        for (i, _) in x.train_truth.iter().enumerate().filter(|(_, l)| **l == label) {
+        for i in of {
             if batch.targets() >= FIT_ROWS {
                 break;
             }
             batch.push(x.data.train.row(i), label, None);
         }
-        if !batch.is_empty() {
-            let (hs, ts, _) = hidden_states(x, c.runner, params, &batch)?;
-            out.push((label, hs, ts));
+        let (hidden, targets, _) = hidden_states(x, c.runner, params, &batch)?;
+        if !targets.is_empty() {
+            out.push(Pool { weight, hidden, targets });
         }
     }
     Ok(out)
@@ -115,5 +144,37 @@ impl<'a> Head<'a> {
             if self.tied { View::new(self.weight, vocab, d).t() } else { View::new(self.weight, d, vocab) };
         gemm(ViewMut::new(&mut z, n, vocab), self.scale, View::new(hs, n, d), w, true);
         z
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `n` rows of hidden state 1 whose targets come up by turns as often as `share` of 8 says.
+    fn pool(weight: f64, share: &[usize], n: usize) -> Pool {
+        let turn: Vec<u32> =
+            share.iter().enumerate().flat_map(|(t, k)| std::iter::repeat_n(t as u32, *k)).collect();
+        Pool { weight, hidden: vec![1.0; n], targets: turn.into_iter().cycle().take(n).collect() }
+    }
+
+    #[test]
+    fn a_wrong_prior_is_taken_away_where_it_counts() {
+        let runner = Runner::new(1).unwrap();
+        // The frozen logits prefer token 3 by 0.3 nat; 200 steps at these rates reach about one.
+        let head = Head { weight: &[0.0, 0.0, 0.0, 0.3], bias: None, tied: false, scale: 1.0 };
+        let (often, seldom) = ([4, 2, 1, 1], [1, 1, 2, 4]);
+        let pools = [pool(1.0, &seldom, 4000), pool(ALPHA, &often, 4000)];
+        let bias = fit(&runner, &head, &pools, (1, 4), 200, &|| Ok(())).unwrap();
+        let z: Vec<f64> = bias.iter().zip(head.weight).map(|(b, w)| f64::from(b + w)).collect();
+        let lse = z.iter().map(|z| z.exp()).sum::<f64>().ln();
+        let loss =
+            |share: &[usize]| -> f64 { share.iter().zip(&z).map(|(k, z)| *k as f64 / 8.0 * (lse - z)).sum() };
+        // A cross-entropy is at least the entropy of its tokens: here 7/4 ln 2, at first 1.43 nat.
+        let least = 1.75 * std::f64::consts::LN_2;
+        assert!((least..least + 0.01).contains(&loss(&often)), "{}", loss(&often));
+        // With weights 1 : 100 the other label gets next to nothing of the bias: Σ p (−ln q) by hand.
+        let other = (2.625 * std::f64::consts::LN_2 - loss(&seldom)).abs();
+        assert!(other < 0.1, "{}", loss(&seldom));
     }
 }

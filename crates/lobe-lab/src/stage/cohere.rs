@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use lobe_core::Selection;
 use lobe_methods::remove::ablate::{How, zero};
 use lobe_methods::unlearn::Side;
 use lobe_methods::{Bench, Loot, Start, Variant};
@@ -14,7 +15,8 @@ use super::loot::Draw;
 use super::{Work, attack, tune, unlearn, write_model};
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, Trainee, train};
-use crate::recipe::{Stage, typed};
+use crate::recipe::{PathError, Stage, at_least, range, typed};
+use crate::store::Metric;
 
 /// `do = "cohere"`: ordinary training on retain data; what was cut stays cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,13 +43,23 @@ impl Default for Cohere {
     }
 }
 
+impl Cohere {
+    /// Holds every number against its range.
+    ///
+    /// # Errors
+    /// With the key that is out of it.
+    pub(crate) fn check(&self) -> Result<(), PathError> {
+        range("steps", self.steps, 1..=1_000_000_000)?;
+        range("batch", self.batch, 1..=1 << 20)?;
+        range("lr", self.lr, 0.0..=1e3)?;
+        at_least("eval_every", self.eval_every, 1)
+    }
+}
+
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
     let start = Instant::now();
     let x = c.experiment;
     let s: Cohere = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
-    if s.steps == 0 || s.batch == 0 || s.eval_every == 0 || s.lr <= 0.0 || !s.lr.is_finite() {
-        return Err(LabError::other(format!("{}: steps, batch, lr and eval_every are above 0", stage.name)));
-    }
     let desk = Desk::new(c, stage, work, "forget")?;
     let variant = Variant {
         name: "cohere".into(),
@@ -73,16 +85,24 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let model = lobe_engine::Buf::from_slice(desk.victim());
     let mut all =
         [Trainee::new(model, plan, source, tune::spec(&variant), None, String::new(), Some(&desk.eval))?];
-    train(c, &mut all, &|_, note| desk.say(note))?;
+    train(c, &mut all, &|done, note| desk.say(done as f64 / s.steps as f64, note))?;
     let [mut done] = all;
-    // Zeroed units have no gradient, but what is zero by decision is kept so by force.
-    for (_, region) in attack::cuts(c, stage, work.arm)?.iter().filter(|(how, _)| *how != How::Reinit) {
-        zero(x.layout(), &mut done.member.params, region);
+    // Zeroed units have no gradient, but what is zero by decision is kept so by force; what was drawn again
+    // after that is not.
+    let mut drawn = Selection::default();
+    for (how, region) in attack::cuts(c, stage, work.arm)? {
+        if how == How::Reinit {
+            drawn = drawn.union(&region);
+        } else {
+            zero(x.layout(), &mut done.member.params, &region.difference(&drawn));
+        }
     }
     let mut log = work.dir.metrics()?;
     for m in &done.curve {
         log.append(m)?;
     }
+    log.append(&Metric::new("all", "removal_steps", s.steps as f64, "steps"))?;
+    log.append(&Metric::new("all", "removal_tokens", done.targets as f64, "tokens"))?;
     log.sync()?;
     write_model(c, &work.dir, &done.member.params, &work.key)?;
     work.finish(start, done.targets as f64, "tokens/s")

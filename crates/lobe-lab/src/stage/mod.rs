@@ -41,7 +41,11 @@ use crate::store::{MemberDir, Reference};
 /// Part of every cache key; raise a number when the meaning of such a stage's results changes. Networks that
 /// were trained stay valid when only what is done with them changes.
 fn format(does: &str) -> u32 {
-    if starts_anew(does) { 2 } else { 3 }
+    match does {
+        _ if starts_anew(does) => 2,
+        "measure" => 4,
+        _ => 3,
+    }
 }
 
 /// What a stage did.
@@ -82,6 +86,23 @@ pub(crate) fn check_post_hoc(x: &Experiment, arm: usize) -> Result<(), LabError>
     unlearn::method(x, arm, 0).map(drop)
 }
 
+/// Moves finished work of another recipe or program out of the way, and finished work of this one back.
+pub(crate) fn settle(c: &Context<'_>) -> Result<(), LabError> {
+    let mut moved = 0;
+    for stage in &c.experiment.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let dir = c.run.member(&stage.name, &c.experiment.arms[arm].arm.name, seed)?;
+            moved += usize::from(dir.settle(&key(c, stage, arm, seed))?);
+        }
+    }
+    if moved > 0 {
+        tracing::warn!(
+            "{moved} finished pieces of work belong to another recipe or program; they are in kept/ and come back with it"
+        );
+    }
+    Ok(())
+}
+
 /// Arms and seeds of a stage, as (arm index, seed), in order.
 pub(crate) fn members(c: &Context<'_>, stage: &Stage) -> Vec<(usize, u64)> {
     let x = c.experiment;
@@ -113,12 +134,15 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     let parent = parent(c, stage, arm).map(|(p, arm)| key(c, r.stage(p).unwrap_or(stage), arm, seed));
     // How often a checkpoint is written changes no result.
     let train = crate::recipe::Train { checkpoint_secs: 0, ..r.train_of(a).clone() };
-    let named: Vec<&str> = r.regions.iter().map(|g| g.text.as_str()).collect();
+    // A stage may name its region; otherwise the arm's own regions are in the key.
+    let own = stage.params.get("region").filter(|_| stage.does == "ablate").and_then(|n| n.as_str());
+    let named = r.regions.iter().filter(|g| Some(g.name.as_str()) == own);
+    let named: Vec<&str> = named.map(|g| g.text.as_str()).collect();
     let mut value = json!({
         "format": format(&stage.does), "data": r.data, "fingerprint": x.data.fingerprint.to_string(), "model": r.model,
         "method": a.method, "params": a.params, "regions": regions, "arm_data": a.data, "labels": a.labels,
         "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
-        "named": if stage.does == "ablate" { named } else { Vec::new() }, "parent": parent,
+        "named": named, "parent": parent,
         "models": if stage.does == "measure" { measured(c, stage, arm, seed) } else { Vec::new() },
     });
     // Only where there is one: a new field must not change the key of what does not depend on it.
@@ -151,9 +175,9 @@ fn measured(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Vec<(Strin
     sources(c, stage).into_iter().filter_map(of).collect()
 }
 
-/// A measuring stage compares with the control's model.
+/// What measures or attacks compares with the control's model.
 fn control_key(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
-    let (first, arm) = control(c.experiment, stage).filter(|_| stage.does == "measure")?;
+    let (first, arm) = control(c.experiment, stage).filter(|_| !makes_model(&stage.does))?;
     Some(key(c, first, arm, seed))
 }
 
@@ -221,7 +245,7 @@ fn each(
             work.dir.reset()?;
             f(c, stage, &work)?;
         }
-        c.options.progress.advance(base as u64 + 1, &format!("{name}, seed {seed}"));
+        c.options.progress.advance(base as f64 + 1.0, &format!("{name}, seed {seed}"));
     }
     Ok(Done { members: all.len(), cached, resumed: cached > 0 })
 }
@@ -254,6 +278,7 @@ impl Work {
             state: crate::store::State::Done,
             step: 1,
             steps: 1,
+            log: Some(self.dir.log_bytes()),
         };
         Ok(self.dir.set_status(&status)?)
     }

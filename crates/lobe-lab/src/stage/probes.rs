@@ -13,16 +13,20 @@ use crate::exec::{Context, Experiment};
 use crate::store::Metric;
 
 /// Accuracy, chance level and cloze accuracy per label of the probes' classes, and the accuracies per class
-/// where a label has several (`probe_accuracy@mul`). Without probes, nothing.
+/// where a label has several (`probe_accuracy@mul`), and apart for facts that training examples of the class
+/// tell (`probe_accuracy@told`) and for those told in other classes only. Without probes, nothing.
 pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
     let probes: Vec<&Probe> = x.data.probes.iter().collect();
     let Some(answers) = answers(c, params, &probes)? else { return Ok(Vec::new()) };
     let mut sums = vec![Sum::default(); x.labels.len()];
     let mut by_class = vec![Sum::default(); x.data.classes.len()];
+    // Whether training examples of the class that asks tell the answer, or only those of another one.
+    let mut by_source = vec![[Sum::default(); 2]; x.labels.len()];
     for (p, answer) in probes.into_iter().zip(answers) {
         sums[label_of(x, p.class).index()].add(p, answer);
         by_class[usize::from(p.class)].add(p, answer);
+        by_source[label_of(x, p.class).index()][usize::from(!p.told_in.contains(&p.class))].add(p, answer);
     }
     let fraction = |label: usize, metric: &str, value: f64| {
         Metric::new(&x.labels.names()[label], metric, value, "fraction")
@@ -32,6 +36,14 @@ pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabErr
         out.push(fraction(l, "probe_accuracy", s.chosen / s.asked));
         out.push(fraction(l, "probe_chance", s.chance / s.asked));
         out.push(fraction(l, "cloze_accuracy", s.said / s.asked));
+    }
+    for (label, both) in by_source.iter().enumerate() {
+        // Where all are told in the class itself, the label's accuracy has said it.
+        for (s, name) in both.iter().zip(["told", "told-elsewhere"]).filter(|_| both[1].asked > 0.0) {
+            if s.asked > 0.0 {
+                out.push(fraction(label, &format!("probe_accuracy@{name}"), s.chosen / s.asked));
+            }
+        }
     }
     for (class, s) in by_class.iter().enumerate().filter(|(_, s)| s.asked > 0.0) {
         let label = label_of(x, class as u16).index();

@@ -27,23 +27,16 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
     c.options.progress.stage(&stage.name, total);
     let eval = EvalSet::new(x, |_| true, if x.net.gpt().is_some() { ALONG_THE_WAY } else { 500 });
     let (mut cached, mut base, mut resumed) = (0, 0, false);
-    let (mut todo, mut moved) = (Vec::new(), 0);
+    let mut todo = Vec::new();
     for (arm, seed) in &all {
         let dir = c.run.member(&stage.name, &x.arms[*arm].arm.name, *seed)?;
         let key = key(c, stage, *arm, *seed);
-        moved += usize::from(dir.settle(&key)?);
         if dir.is_done(&key)? {
             cached += 1;
             base += x.recipe.train_of(&x.arms[*arm].arm).steps;
         } else {
             todo.push((*arm, *seed, dir, key));
         }
-    }
-    if moved > 0 {
-        tracing::warn!(
-            "{}: {moved} finished networks belong to another recipe or program; they are in kept/ and come back with it",
-            stage.name
-        );
     }
     let lanes = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).lanes).max().unwrap_or(1);
     let each = 4 * x.layout().len() * (3 + lanes);
@@ -73,7 +66,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
         }
         resumed |= trainees.iter().any(|t| t.done() > 0);
         let before: u64 = trainees.iter().map(|t| t.targets).sum();
-        let tell = |done: u64, note: &str| c.options.progress.advance(base + done, note);
+        let tell = |done: u64, note: &str| c.options.progress.advance((base + done) as f64, note);
         let result = train(c, &mut trainees, &tell);
         // Side by side, each member took its share of the wall time.
         let seconds = start.elapsed().as_secs_f64() / trainees.len().max(1) as f64;

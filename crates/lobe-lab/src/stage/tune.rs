@@ -17,12 +17,13 @@ pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial
     let group = (MEMORY / (4 * desk.c.experiment.layout().len() * (3 + LANES))).max(1);
     let mut out: Vec<Option<Trial>> = variants.iter().map(|_| None).collect();
     let whole: Vec<usize> = (0..variants.len()).filter(|i| variants[*i].rank.is_none()).collect();
+    let mut before = 0;
     for part in whole.chunks(group) {
         desk.check()?;
-        let trials = match side_by_side(desk, variants, part) {
+        let trials = match side_by_side(desk, variants, part, before) {
             // One rate that is too high must not cost the attacker the others.
             Err(BenchError::Engine(EngineError::NonFinite { .. })) if part.len() > 1 => {
-                let alone = part.iter().map(|i| side_by_side(desk, variants, &[*i]));
+                let alone = part.iter().map(|i| side_by_side(desk, variants, &[*i], before));
                 alone.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
             }
             trials => trials?,
@@ -30,18 +31,31 @@ pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial
         for (i, t) in part.iter().zip(trials) {
             out[*i] = Some(t);
         }
+        before += part.iter().map(|i| variants[*i].steps).sum::<u64>();
     }
     for i in 0..variants.len() {
         if let Some(rank) = variants[i].rank {
-            out[i] = Some(low_rank(desk, &variants[i], rank)?);
+            let share = |step: u64| share(variants, before + step);
+            out[i] = Some(low_rank(desk, &variants[i], rank, &share)?);
+            before += variants[i].steps;
         }
     }
     Ok(out.into_iter().flatten().collect())
 }
 
-/// Trains some variants at once. A variant on its own whose loss is no longer finite ends there, with
+/// How much `done` steps are of all that the variants take.
+fn share(variants: &[Variant], done: u64) -> f64 {
+    done as f64 / variants.iter().map(|v| v.steps).sum::<u64>().max(1) as f64
+}
+
+/// Trains some variants at once, after `before` steps of others. A variant on its own whose loss is no longer finite ends there, with
 /// the curve it has.
-fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result<Vec<Trial>, BenchError> {
+fn side_by_side(
+    desk: &Desk<'_>,
+    variants: &[Variant],
+    part: &[usize],
+    before: u64,
+) -> Result<Vec<Trial>, BenchError> {
     let c = desk.c;
     let x = c.experiment;
     let sets: Vec<Option<EvalSet>> = part.iter().map(|i| watched(desk, &variants[*i])).collect();
@@ -57,7 +71,7 @@ fn side_by_side(desk: &Desk<'_>, variants: &[Variant], part: &[usize]) -> Result
         t.watch = set.as_ref();
         trainees.push(t);
     }
-    match train(c, &mut trainees, &|_, note| desk.say(note)) {
+    match train(c, &mut trainees, &|done, note| desk.say(share(variants, before + done), note)) {
         Err(LabError::Engine(EngineError::NonFinite { .. })) if part.len() == 1 => {}
         trained => trained.map_err(other)?,
     }
@@ -117,7 +131,12 @@ fn losses(labels: &[String], log: &[crate::store::Metric]) -> Vec<(u64, Losses)>
 }
 
 /// Trains adapters of rank `rank` on every matrix of the blocks.
-fn low_rank(desk: &mut Desk<'_>, v: &Variant, rank: usize) -> Result<Trial, BenchError> {
+fn low_rank(
+    desk: &mut Desk<'_>,
+    v: &Variant,
+    rank: usize,
+    share: &dyn Fn(u64) -> f64,
+) -> Result<Trial, BenchError> {
     let x = desk.c.experiment;
     let mut source = Draw::new(x, desk.label, v, desk.seed, LANES).map_err(other)?;
     let base = start(desk, v);
@@ -147,7 +166,7 @@ fn low_rank(desk: &mut Desk<'_>, v: &Variant, rank: usize) -> Result<Trial, Benc
         if (step + 1).is_multiple_of(v.eval_every) || step + 1 == v.steps {
             let params = member.params.clone();
             curve.push((step + 1, desk.losses(&params, &Plan::plain(x.layout()))?));
-            desk.say(&format!("{} step {}/{}", v.name, step + 1, v.steps));
+            desk.say(share(step + 1), &format!("{} step {}/{}", v.name, step + 1, v.steps));
         }
     }
     let budget = Budget {

@@ -90,7 +90,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
             let s = scores(c, &member.params, &eval)?;
             append(x, &mut log, steps, &s)?;
             let note = format!("{}, seed {}: step {steps}/{}", arm.name, work.seed, train.steps);
-            c.options.progress.advance(work.base, &note);
+            let share = steps as f64 / train.steps as f64;
+            c.options.progress.advance(work.base as f64 + share, &note);
             if let Some((l, goal)) = kept(x, &s).zip(goal)
                 && l <= goal
             {

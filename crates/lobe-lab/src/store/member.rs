@@ -34,6 +34,9 @@ pub struct Status {
     pub step: u64,
     /// Steps in all.
     pub steps: u64,
+    /// Bytes of the finished log: a shorter or longer one was changed by somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<u64>,
 }
 
 /// The directory of one member in one stage.
@@ -82,7 +85,19 @@ impl MemberDir {
     /// # Errors
     /// If the file system refuses.
     pub fn is_done(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.status()?.is_some_and(|s| s.state == State::Done && s.key == key))
+        let Some(status) = self.status()?.filter(|s| s.state == State::Done && s.key == key) else {
+            return Ok(false);
+        };
+        let whole = status.log.is_none_or(|bytes| bytes == self.log_bytes());
+        if !whole {
+            tracing::warn!("the log is not as it was finished; done again: {}", self.path.display());
+        }
+        Ok(whole)
+    }
+
+    /// Bytes of the log of measured numbers; 0 if there is none.
+    pub fn log_bytes(&self) -> u64 {
+        fs::metadata(self.path.join("metrics.jsonl")).map_or(0, |m| m.len())
     }
 
     /// Makes the directory that of `key`: finished work of another key moves to `kept/` in the run instead

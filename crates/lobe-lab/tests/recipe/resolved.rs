@@ -213,17 +213,17 @@ fn random_damage_makes_no_recipe_that_cannot_be_saved() {
                 }
             }
         }
-        fuzz_recipe(&text.into_iter().collect::<String>());
+        fuzz(&text.into_iter().collect::<String>());
     }
 }
 
 #[test]
 fn no_text_makes_the_parser_panic() {
-    fuzz_recipe(QUICKSTART);
+    fuzz(QUICKSTART);
     for i in (0..QUICKSTART.len()).step_by(7) {
-        fuzz_recipe(&QUICKSTART[..i]);
-        fuzz_recipe(&format!("{}{}", &QUICKSTART[..i], &QUICKSTART[i + 1..]));
-        fuzz_recipe(&format!("{}[{}", &QUICKSTART[..i], &QUICKSTART[i..]));
+        fuzz(&QUICKSTART[..i]);
+        fuzz(&format!("{}{}", &QUICKSTART[..i], &QUICKSTART[i + 1..]));
+        fuzz(&format!("{}[{}", &QUICKSTART[..i], &QUICKSTART[i..]));
     }
     for text in [
         "\u{0}",
@@ -235,6 +235,12 @@ fn no_text_makes_the_parser_panic() {
         "scale = 1e-6",
         "[arms]\na = []",
     ] {
-        fuzz_recipe(text);
+        fuzz(text);
     }
+}
+
+/// As it is, and with what data, models, methods and stages accept.
+fn fuzz(text: &str) {
+    fuzz_recipe(text, &Callbacks::permissive());
+    fuzz_recipe(text, &lobe_lab::exec::callbacks());
 }

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{check, over_sites, refuse, residual, tokens};
+use super::ridge::solve;
 use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
@@ -87,30 +88,8 @@ fn fit(forget: &[f32], retain: &[f32], cols: usize, most: usize, ridge: f64) -> 
     let mut a: Vec<f64> = gram.iter().map(|g| f64::from(*g)).collect();
     let trace: f64 = (0..cols).map(|i| a[i * cols + i]).sum();
     (0..cols).for_each(|i| a[i * cols + i] += ridge * trace / cols as f64);
-    let weight = solve(a, xy.iter().map(|v| f64::from(*v)).collect())?;
+    let weight = solve(a, xy.iter().map(|v| f64::from(*v)).collect(), 1)?;
     Some(Probe { mean, weight: weight.iter().map(|w| *w as f32).collect() })
-}
-
-/// Solves `a x = b` for a symmetric positive definite `a` (Cholesky); `None` if it is not.
-fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {
-    let n = b.len();
-    for i in 0..n {
-        for j in 0..=i {
-            let dot: f64 = (0..j).map(|k| a[i * n + k] * a[j * n + k]).sum();
-            let rest = a[i * n + j] - dot;
-            if i == j && !(rest > 0.0 && rest.is_finite()) {
-                return None;
-            }
-            a[i * n + j] = if i == j { rest.sqrt() } else { rest / a[j * n + j] };
-        }
-        let dot: f64 = (0..i).map(|k| a[i * n + k] * b[k]).sum();
-        b[i] = (b[i] - dot) / a[i * n + i];
-    }
-    for i in (0..n).rev() {
-        let dot: f64 = (i + 1..n).map(|k| a[k * n + i] * b[k]).sum();
-        b[i] = (b[i] - dot) / a[i * n + i];
-    }
-    Some(b)
 }
 
 fn mean_of(x: &[f64]) -> Option<f64> {
@@ -203,10 +182,10 @@ mod tests {
 
     #[test]
     fn a_positive_definite_system_is_solved_and_another_refused() {
-        let x = solve(vec![4.0, 2.0, 2.0, 3.0], vec![10.0, 9.0]);
+        let x = solve(vec![4.0, 2.0, 2.0, 3.0], vec![10.0, 9.0], 1);
         let x = x.unwrap_or_default();
         assert!((x[0] - 1.5).abs() < 1e-12 && (x[1] - 2.0).abs() < 1e-12, "{x:?}");
-        assert_eq!(solve(vec![1.0, 2.0, 2.0, 1.0], vec![1.0, 1.0]), None);
+        assert_eq!(solve(vec![1.0, 2.0, 2.0, 1.0], vec![1.0, 1.0], 1), None);
     }
 
     #[test]

@@ -97,6 +97,10 @@ pub trait Attack: Send + Sync {
     fn needs_original(&self) -> bool {
         false
     }
+    /// The blocks that its parameters name: a network has to have them.
+    fn layers(&self) -> &[usize] {
+        &[]
+    }
     /// Losses of the victim before the attack, on exactly the tokens that the attack is judged by.
     ///
     /// # Errors

@@ -88,6 +88,10 @@ impl Attack for Patch {
         true
     }
 
+    fn layers(&self) -> &[usize] {
+        &self.layers
+    }
+
     fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
         let net = bench.net().clone();
         let victim = bench.victim().to_vec();

@@ -78,10 +78,8 @@ impl Prefix {
         batch: &TokenBatch,
         prefix: &[u32],
     ) -> Result<Vec<(usize, u32)>, BenchError> {
-        let layout = &bench.net().layout;
-        let find = |what: &str| missing(format!("prefix: the network has no {what}"));
-        let site = layout.find_site("embed").ok_or_else(|| find("site embed"))?;
-        let table = layout.get(layout.find("embed.tokens").ok_or_else(|| find("token embedding"))?).clone();
+        let (site, table) = (bench.net().embed_site(), bench.net().token_embedding());
+        let table = bench.net().layout.get(table).clone();
         let (vocab, d) = (table.rows, table.cols);
         let (_, grad) = bench.site_gradient(victim, batch, site)?;
         let mut sum = vec![0.0f32; self.length * d];
@@ -180,21 +178,24 @@ impl Attack for Prefix {
             }
             let [mut least, before] = self.objective(bench, &victim, &batch, &prefix)?;
             let own = Self::surprise(bench, &victim, &prefix)?;
-            let (mut loss, mut run) = (before, tokens(&batch));
+            // A fluent prefix is read by itself as often as in front of the examples.
+            let own_tokens = if self.fluency > 0.0 { self.length as u64 - 1 } else { 0 };
+            let each = |batch: &TokenBatch| tokens(batch) + own_tokens;
+            let (mut loss, mut run) = (before, each(&batch));
             let mut curve = vec![(0, bench.losses_after(&victim, &prefix, self.length)?)];
             for step in 1..=self.steps {
                 bench.progress((start as f64 + step as f64 / self.steps as f64) / self.starts as f64)?;
                 let mut swaps = self.swaps(bench, &victim, &batch, &prefix)?;
                 swaps.retain(|(i, v)| prefix[*i] != *v);
                 rng.shuffle(&mut swaps);
-                run += tokens(&batch);
+                run += each(&batch);
                 let mut best = None;
                 for (i, v) in swaps.into_iter().take(self.candidates) {
                     let mut other = prefix.clone();
                     other[i] = v;
                     let tried = after(&forget, &other, limit);
                     let [all, l] = self.objective(bench, &victim, &tried, &other)?;
-                    run += tokens(&tried);
+                    run += each(&tried);
                     if all < least {
                         (least, loss) = (all, l);
                         best = Some((other, tried));

@@ -30,7 +30,13 @@ fn ridge(x: &[f32], m: usize, y: &[f32], d: usize, lambda: f64) -> Option<Vec<f3
     let mut l: Vec<f64> = xx.iter().map(|v| f64::from(*v)).collect();
     let trace: f64 = (0..m).map(|i| l[i * m + i]).sum::<f64>() / m as f64;
     (0..m).for_each(|i| l[i * m + i] += lambda * trace);
-    // Cholesky, in place in the lower triangle.
+    let z = solve(l, xy.iter().map(|v| f64::from(*v)).collect(), d)?;
+    Some(z.iter().map(|v| *v as f32).collect())
+}
+
+/// Solves A X = B for a symmetric positive definite A `[m, m]` and B `[m, d]` (Cholesky); `None` if it is not.
+pub(super) fn solve(mut l: Vec<f64>, mut z: Vec<f64>, d: usize) -> Option<Vec<f64>> {
+    let m = z.len() / d;
     for i in 0..m {
         for j in 0..=i {
             let dot: f64 = l[i * m..][..j].iter().zip(&l[j * m..][..j]).map(|(a, b)| a * b).sum();
@@ -41,7 +47,6 @@ fn ridge(x: &[f32], m: usize, y: &[f32], d: usize, lambda: f64) -> Option<Vec<f3
             l[i * m + j] = if i == j { rest.sqrt() } else { rest / l[j * m + j] };
         }
     }
-    let mut z: Vec<f64> = xy.iter().map(|v| f64::from(*v)).collect();
     let less = |z: &mut [f64], i: usize, j: usize, w: f64| {
         for c in 0..d {
             z[i * d + c] -= w * z[j * d + c];
@@ -55,7 +60,7 @@ fn ridge(x: &[f32], m: usize, y: &[f32], d: usize, lambda: f64) -> Option<Vec<f3
         (i + 1..m).for_each(|j| less(&mut z, i, j, l[j * m + i]));
         z[i * d..(i + 1) * d].iter_mut().for_each(|v| *v /= l[i * m + i]);
     }
-    Some(z.iter().map(|v| *v as f32).collect())
+    Some(z)
 }
 
 /// One trial per reach of the closed form.

@@ -62,6 +62,10 @@ impl Attack for Steer {
         &self.label
     }
 
+    fn layers(&self) -> &[usize] {
+        &self.layers
+    }
+
     fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
         let width = bench.net().config.width;
         let sites = residual(bench.net(), &self.layers)?;

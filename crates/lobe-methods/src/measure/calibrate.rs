@@ -3,7 +3,7 @@
 //! Equation: minimise L_forget(b) + α L_retain(b) over b alone, the model frozen, with AdamW (rate
 //! 1e-2 falling linearly to a tenth, b ~ N(0, 0.1) at the start); then measure. α = 100.
 //! Paper: Shilov et al. 2025 §4: a raw forget loss can be inflated cheaply by a wrong token prior.
-//! Unusual: hidden states do not depend on b, so they are computed once.
+//! Unusual: hidden states do not depend on b, so they are computed once, of up to 16,384 training tokens per label.
 //! Fails: only removes the cheapest kind of inflation.
 
 use lobe_core::Key;
@@ -15,7 +15,7 @@ pub const ABOUT: About = About {
     name: "calibrated-loss",
     summary: "held-out loss per label after a logit bias was fitted to forget and retain data",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §4",
-    unusual: "the frozen model runs once; only the bias is stepped",
+    unusual: "the frozen model runs once over up to 16,384 training tokens of either label; only the bias is stepped",
     fails: "takes away a wrong token prior, nothing deeper",
 };
 

@@ -8,8 +8,10 @@
 //! Fails: zeroed GELU units have gradient 0 on both sides and can never learn again, which flatters
 //! every relearning attack; attack re-initialised regions too.
 
+use std::ops::Range;
+
 use lobe_core::{Key, Selection, did_you_mean};
-use lobe_engine::{EngineError, Init, Layout};
+use lobe_engine::{EngineError, Init, Layout, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -129,20 +131,8 @@ pub fn mean(
     region: &Selection,
     mean: &dyn Fn(usize) -> Vec<f32>,
 ) -> Result<(), EngineError> {
-    for t in layout.tensors() {
-        let Some(owner) = &t.row_owner else { continue };
-        let rows = owner.owned(region);
-        if rows.is_empty() {
-            continue;
-        }
-        let bias = layout.find(&t.name.replace(".weight", ".bias"));
-        let Some(bias) = bias.map(|b| layout.get(b)).filter(|b| b.cols == t.cols && b.name != t.name) else {
-            return Err(EngineError::Invalid(format!(
-                "mean ablation: {:?} has no bias to fold the mean into",
-                t.name
-            )));
-        };
-        let values = mean(owner.site.0);
+    for (t, bias, site, rows) in folds(layout, region)? {
+        let values = mean(site);
         for r in rows.into_iter().flatten() {
             for c in 0..t.cols {
                 params[bias.offset + c] += values[r] * params[t.offset + r * t.cols + c];
@@ -151,4 +141,33 @@ pub fn mean(
     }
     zero(layout, params, region);
     Ok(())
+}
+
+/// Whether [`mean`] can cut the region.
+///
+/// # Errors
+/// Names the weight that reads the region and has no bias.
+pub fn foldable(layout: &Layout, region: &Selection) -> Result<(), EngineError> {
+    folds(layout, region).map(drop)
+}
+
+/// A weight that reads the region, the bias behind it, the site it reads and its rows there.
+type Fold<'a> = (&'a Tensor, &'a Tensor, usize, Vec<Range<usize>>);
+
+fn folds<'a>(layout: &'a Layout, region: &Selection) -> Result<Vec<Fold<'a>>, EngineError> {
+    let mut out = Vec::new();
+    for t in layout.tensors() {
+        let Some(owner) = &t.row_owner else { continue };
+        let rows = owner.owned(region);
+        if rows.is_empty() {
+            continue;
+        }
+        let bias = layout.find(&t.name.replace(".weight", ".bias"));
+        let Some(bias) = bias.map(|b| layout.get(b)).filter(|b| b.cols == t.cols && b.name != t.name) else {
+            let what = format!("mean ablation: {:?} has no bias to fold the mean into", t.name);
+            return Err(EngineError::Invalid(what));
+        };
+        out.push((t, bias, owner.site.0, rows));
+    }
+    Ok(out)
 }

@@ -35,10 +35,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     plain.check_presets(&exec::callbacks())?;
     let presets: Vec<String> = plain.presets().into_iter().map(String::from).collect();
     let mut absent = Vec::new();
+    // Presets mostly share their data, which take longest to read.
+    let mut read = vec![(loaded.recipe.data.clone(), experiment.data.clone())];
     for name in presets.iter().filter(|p| args.recipe.preset.as_ref() != Some(p)) {
-        let open = || -> Result<()> {
+        let mut open = || -> Result<()> {
             let (recipe, _) = exec::resolve(&args.recipe.written(Some(name))?)?;
-            Experiment::open(&recipe)?;
+            let known = read.iter().find(|(section, _)| *section == recipe.data);
+            if let Some((_, data)) = known {
+                Experiment::over(&recipe, data.clone())?;
+            } else {
+                read.push((recipe.data.clone(), Experiment::open(&recipe)?.data));
+            }
             Ok(())
         };
         match open() {

@@ -143,8 +143,11 @@ fn removed(run: &RunData, arm: &str, seed: u64) -> f64 {
     let next = |arm: &&str| run.arm(arm).and_then(|a| a.from.as_deref());
     // What is read from a file may go round in circles.
     let chain = std::iter::successors(Some(arm), next).take(run.arms().len());
-    let own = |arm: &str| run.after(arm, "removal_tokens", "all").into_iter().find(|(s, _)| *s == seed);
-    chain.filter_map(own).map(|(_, tokens)| tokens).sum()
+    let own = |arm: &str| {
+        let measured = run.stages().filter_map(|stage| run.measured(stage, "removal_tokens", "all"));
+        measured.flat_map(|m| m.finals(arm)).filter(|(s, _)| *s == seed).map(|(_, n)| n).sum::<f64>()
+    };
+    chain.map(own).sum()
 }
 
 /// Models by run and arm, seeds together, in order.

@@ -9,6 +9,7 @@ use lobe_report::terminal::{self, Style};
 use lobe_report::{RunData, html, verdict};
 use serde_json::{Value, json};
 
+use crate::failure::refuse;
 use crate::out;
 
 /// The report's name in a run directory.
@@ -45,6 +46,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(out::print(&text(&run))?);
     }
     let path = args.out.clone().unwrap_or_else(|| args.dir.join(FILE));
+    if let Ok(there) = std::fs::read(&path)
+        && args.out.is_some()
+        && !there.windows(html::MARK.len()).any(|w| w == html::MARK.as_bytes())
+    {
+        return Err(refuse(format!("is there and no report: {}", path.display())));
+    }
     write_atomic(&path, html::render(&run).as_bytes())?;
     Ok(out::print(&format!("{}\n", path.display()))?)
 }

@@ -1,5 +1,6 @@
 //! `lobe run`: a recipe from start to report.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -69,13 +70,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     report::finished(&dir, args.json, args.quiet)
 }
 
+/// Tells the listener for interrupts when the first stage begins.
+struct Begins(Box<dyn Progress>);
+
+impl Progress for Begins {
+    fn stage(&self, name: &str, total: u64) {
+        signals::begun();
+        self.0.stage(name, total);
+    }
+    fn advance(&self, done: f64, note: &str) {
+        self.0.advance(done, note);
+    }
+    fn finish(&self, name: &str, cached: usize, seconds: f64) {
+        self.0.finish(name, cached, seconds);
+    }
+}
+
 /// Runs a recipe into `dir`, or goes on with it.
 pub(super) fn execute(loaded: &Loaded, dir: &Path, threads: u16, quiet: bool) -> Result<()> {
-    let shown: Box<dyn Progress> = if quiet { Box::new(Silent) } else { Box::new(progress::stderr()) };
+    let shown = Begins(if quiet { Box::new(Silent) } else { Box::new(progress::stderr()) });
+    // Elsewhere an error is the one line that is said.
+    if !quiet && std::io::stderr().is_terminal() {
+        out::note("preparing the data");
+    }
     let options = Options {
         threads: usize::from(threads),
         stop: signals::watch()?,
-        progress: &*shown,
+        progress: &shown,
         command: command(),
         build: crate::build().to_owned(),
     };

@@ -92,8 +92,11 @@ fn a_hugging_face_model_is_attacked_without_a_control_and_nothing_is_claimed() {
     let again = place.lobe(&attack("hf", &more)).ends(0);
     assert_eq!(again.out, said.out);
     assert!(again.err.contains("relearn: done in 0 s (2 cached)"), "{}", again.err);
-    let other = place.lobe(&attack(BASELINE, &more)).ends(0);
+    std::fs::copy(place.path(BASELINE), place.path("hf.safetensors")).unwrap();
+    let other = place.lobe(&attack("hf.safetensors", &more)).ends(0);
     assert!(other.err.contains("relearn: done in 0 s (2 cached)"), "{}", other.err);
+    // Another model would write over this run.
+    place.lobe(&attack(BASELINE, &more)).refuses(&["attack-hf", "--out"]);
 }
 
 #[test]

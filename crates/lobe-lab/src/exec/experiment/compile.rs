@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lobe_core::{RouteTable, Selection};
+use lobe_core::{FORGET, RouteTable, Selection};
 use lobe_data::{Labelling, Mix};
 use lobe_engine::Plan;
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
@@ -13,7 +13,7 @@ use super::{ArmPlan, Experiment, at};
 use crate::error::LabError;
 use crate::exec::feed::Asks;
 use crate::exec::settings::{Objective, in_recipe};
-use crate::recipe::{self, Arm, PathError};
+use crate::recipe::{self, Arm, ArmData, PathError};
 
 impl Experiment {
     pub(super) fn compile(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
@@ -48,10 +48,15 @@ impl Experiment {
                 label_weight[l.index()] = *w as f32;
             }
         }
+        self.check_forget(arm, &table, method.trains_on(), &path)?;
         let penalties = self.penalties(&objective)?;
         let region = regions.into_iter().reduce(|a, b| a.union(&b));
         let asks = Asks::new(method.as_ref(), &self.labels, region.as_ref());
         let asks = at(asks.map_err(|e| in_recipe(&e)), &path)?;
+        if !arm.loss_weight.is_empty() && !asks.kinds.is_empty() {
+            let what = format!("{} gives its steps labels of their own, which have no weight", arm.method);
+            return at(Err(PathError::new("loss_weight", what)), &path);
+        }
         if !asks.l1.is_empty() && self.net.gpt().is_none() {
             let what = "needs a language model; a code is penalised by [model.objective]";
             return at(Err(PathError::new("l1", what)), &path);
@@ -68,6 +73,31 @@ impl Experiment {
             penalties,
             asks,
         })
+    }
+
+    /// An arm that treats forget data in a way of its own is a plain one in disguise where there are none.
+    fn check_forget(
+        &self,
+        arm: &Arm,
+        table: &RouteTable,
+        trains_on: TrainsOn,
+        path: &[&str],
+    ) -> Result<(), LabError> {
+        if self.train_truth.contains(&FORGET) {
+            return Ok(());
+        }
+        let named = |key: &str, what: &str| {
+            let what = format!("{what} acts on data labelled \"forget\", and [data] labels none so");
+            at(Err(PathError::new(key, what)), path)
+        };
+        let routed = table.rows.iter().any(|r| r.label == FORGET);
+        let filtered = matches!(trains_on, TrainsOn::Without(FORGET) | TrainsOn::Context(..));
+        match arm.data {
+            ArmData::RetainOnly => named("data", "\"retain only\""),
+            ArmData::ForgetOnly => named("data", "\"forget only\""),
+            _ if routed || filtered => named("method", &arm.method),
+            _ => Ok(()),
+        }
     }
 
     /// A post-hoc arm trains plainly on its method's terms; only its labels are its own.

@@ -5,11 +5,11 @@ mod compile;
 mod notes;
 mod optimise;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lobe_core::{FORGET, Key, LabelId, LabelSet, Region, RouteTable, Selection};
-use lobe_data::{Dataset, Labelling, Labels, Mix, Stream, StreamConfig};
+use lobe_data::{Dataset, Labelling, Labels, Stream, StreamConfig};
 use lobe_engine::{Layout, Plan};
 use lobe_methods::TrainsOn;
 use lobe_methods::localize::with_kinds;
@@ -80,14 +80,15 @@ impl Experiment {
     pub fn open(recipe: &Recipe) -> Result<Experiment, LabError> {
         let (section, _) = at(DataSection::read(&recipe.data.kind, &recipe.data.value()), &["data"])?;
         let data = section.source.load(Path::new(&section.own.dir), Key::root(0).child("data"))?;
-        Self::with_data(recipe, section, data)
+        Self::over(recipe, data)
     }
 
-    /// The same with data that is already there.
+    /// The same with the recipe's data already read.
     ///
     /// # Errors
     /// If a part of the recipe does not fit another.
-    pub fn with_data(recipe: &Recipe, section: DataSection, data: Dataset) -> Result<Experiment, LabError> {
+    pub fn over(recipe: &Recipe, data: Dataset) -> Result<Experiment, LabError> {
+        let (section, _) = at(DataSection::read(&recipe.data.kind, &recipe.data.value()), &["data"])?;
         let mut labels = section.labels();
         let (model, _) = at(ModelSection::read(&recipe.model.kind, &recipe.model.value()), &["model"])?;
         let (net, objective) = match model {
@@ -104,6 +105,7 @@ impl Experiment {
                 (Net::Autoencoder(Autoencoder::new(c.resolve(data.width())?)), o)
             }
         };
+        check_memory(net.layout().len(), recipe)?;
         net.layout().check()?;
         let base = at(section.rules(&serde_json::Map::new()), &["data"])?;
         let truth = Labelling::new(&base, &data, &mut labels)?;
@@ -124,6 +126,10 @@ impl Experiment {
             let plan = out.compile(arm, &objective)?;
             out.arms.push(plan);
         }
+        // What no stream of batches can be drawn from is refused here, not by the arm that asks for it.
+        let trained = out.arms.iter().filter(|a| a.arm.from.is_none() && a.arm.data != ArmData::Nothing);
+        let batches: BTreeSet<usize> = trained.map(|a| out.recipe.train_of(&a.arm).batch).collect();
+        batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
         out.check_stages()?;
         out.loaded = crate::stage::fingerprints(&out)?;
         Ok(out)
@@ -175,8 +181,8 @@ impl Experiment {
     /// If a class has fewer examples than a batch.
     pub fn stream(&self, seed: u64, batch: usize) -> Result<Stream, LabError> {
         let own = &self.section.own;
-        let weights = if own.batches == Mix::OneClass { own.class_weights.clone() } else { Vec::new() };
-        let config = StreamConfig { batch, mix: own.batches, last: own.last, weights };
+        let config =
+            StreamConfig { batch, mix: own.batches, last: own.last, weights: own.class_weights.clone() };
         // Steps of one kind are steps of one *true* label: the labeller comes later, and differs per arm.
         let groups: Vec<u16> = self.train_truth.iter().map(|l| u16::from(l.0)).collect();
         Ok(Stream::new(Self::key(seed).child("stream"), &groups, &config)?)
@@ -199,4 +205,30 @@ impl Experiment {
         let ids = (0..self.labels.len()).map(|i| LabelId(i as u8));
         ids.filter(|l| self.test_truth.contains(l)).collect()
     }
+}
+
+/// A network that this machine cannot hold while it trains is refused before anything is made for it.
+fn check_memory(params: usize, recipe: &Recipe) -> Result<(), LabError> {
+    let lanes = recipe.arms.iter().map(|a| recipe.train_of(a).lanes).max().unwrap_or(1);
+    // Weights, two moments, and a gradient per lane.
+    let needs = (params as u64).saturating_mul(4 * (3 + lanes as u64));
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    match memory() {
+        Some(has) if needs > has => Err(LabError::setting(&PathError::new(
+            "model",
+            format!(
+                "{params} parameters take {:.1} GiB to train, this machine has {:.1} GiB",
+                gib(needs),
+                gib(has)
+            ),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of memory of this machine, where the system says so.
+fn memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -204,7 +204,13 @@ fn name(model: &Path) -> String {
     let full = std::path::absolute(model).unwrap_or_else(|_| model.to_owned());
     let part = |p: Option<&std::ffi::OsStr>| p.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = if full.is_dir() { part(full.file_name()) } else { part(full.file_stem()) };
-    let word = if stem == "model" { part(full.parent().and_then(Path::file_name)) } else { stem };
+    let above = |n: usize| part(full.ancestors().nth(n).and_then(Path::file_name));
+    let word = match stem.as_str() {
+        // Of one run there are models before and after a cut.
+        "model" if above(3) == "stages" => format!("{}-{}", above(1), above(2)),
+        "model" => above(1),
+        _ => stem,
+    };
     let fits = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
     let word: String = word.chars().map(fits).take(48).collect();
     if word.is_empty() { "model".into() } else { word }
@@ -224,7 +230,8 @@ mod tests {
     #[test]
     fn names_fit_into_paths() {
         assert_eq!(name(Path::new("/x/GPT-2 small/model.safetensors")), "gpt-2-small");
-        assert_eq!(name(Path::new("/x/run/stages/train/sgtm.0/model.safetensors")), "sgtm-0");
+        assert_eq!(name(Path::new("/x/run/stages/train/sgtm.0/model.safetensors")), "sgtm-0-train");
+        assert_eq!(name(Path::new("/x/mine/model.safetensors")), "mine");
         assert_eq!(name(Path::new("/x/cut.v2.safetensors")), "cut-v2");
     }
 }

@@ -45,6 +45,8 @@ struct Arm(Vec<Attacked>);
 enum Standing {
     NoControl,
     OneSeed,
+    /// It beats the control before any attack.
+    There,
     Hidden,
     Alike,
     Below,
@@ -71,6 +73,11 @@ impl Arm {
     /// The attack that left the lowest forget loss.
     fn best(&self) -> Option<&Attacked> {
         self.0.iter().min_by(|a, b| a.forget.1.total_cmp(&b.forget.1))
+    }
+
+    /// The forget loss before any attack.
+    fn start(&self) -> Option<f64> {
+        self.0.first().map(|a| a.forget.0)
     }
 
     /// The lowest forget loss of each seed, whatever the attack.
@@ -120,8 +127,11 @@ impl Verdict {
         let gap = control.as_ref().and_then(|c| {
             summarize(&paired(&c.by_seed(), &model.by_seed()), Key::root(0).child("attack verdict"))
         });
+        let starts = control.as_ref().and_then(|c| Some((model.start()?, c.start()?)));
         let standing = match (&control, gap.and_then(|g| g.interval)) {
             (None, _) => Standing::NoControl,
+            // Losses before the attacks do not vary with their seeds.
+            _ if starts.is_some_and(|(own, c)| own < c) => Standing::There,
             (_, None) => Standing::OneSeed,
             (_, Some((low, _))) if low > 0.0 => Standing::Hidden,
             (_, Some((_, high))) if high < 0.0 => Standing::Below,
@@ -180,6 +190,9 @@ impl Verdict {
                  removed or only hidden cannot be judged."
             }
             Standing::OneSeed => "One seed: this is not judged; --seeds 5 gives intervals.",
+            Standing::There => {
+                "Before any attack its forget loss is below the control's: it was not removed."
+            }
             Standing::Hidden => "More comes back than the control learns: hidden rather than removed.",
             Standing::Alike => {
                 "The seeds do not tell the two apart: no sign that it is only hidden, and no proof that it is gone."
@@ -232,6 +245,7 @@ impl Verdict {
         let standing = match self.standing {
             Standing::NoControl => "no control",
             Standing::OneSeed => "not judged",
+            Standing::There => "not removed",
             Standing::Hidden => "hidden",
             Standing::Alike => "like the control",
             Standing::Below => "below the control",

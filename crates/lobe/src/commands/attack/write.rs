@@ -14,7 +14,7 @@ use crate::failure::refuse;
 const SEQ: usize = 128;
 /// Share of the text that is held out.
 const HELD_OUT: f64 = 0.2;
-/// Held-out sequences per label that are measured: as many as attacks are judged by.
+/// Held-out sequences per label that the models are measured on before any attack.
 const MEASURED: usize = 200;
 /// From this width on, default learning rates are a tenth.
 const WIDE: usize = 512;

@@ -148,15 +148,10 @@ fn open(args: &Args) -> Result<Source> {
     }
     let (name, net, params, regions, tokenizer) = if run {
         let found = locate(path, args.arm.as_deref(), args.seed, args.stage.as_deref())?;
-        let (net, params, _) = lobe_nets::load(&found.file)?;
+        let (net, params) = lobe_lab::stage::read_weights(&found.file)?;
         (found.name, net, params, found.regions, inside(path, "tokenizer.json").ok())
     } else {
-        let (net, params) = if path.join("config.json").exists() {
-            hub::import(path)?
-        } else {
-            let (net, params, _) = lobe_nets::load(path)?;
-            (net, params)
-        };
+        let (net, params) = lobe_lab::stage::read_weights(path)?;
         let tokenizer = Some(path.join("tokenizer.json")).filter(|t| t.is_file());
         (path.display().to_string(), net, params, Vec::new(), tokenizer)
     };

@@ -38,10 +38,10 @@ pub(crate) struct Args {
     /// Stage that made the model [default: the first that made one]
     #[arg(long, requires = "run")]
     stage: Option<String>,
-    /// A model file instead of a run
-    #[arg(long, value_name = "FILE", requires = "tokenizer")]
+    /// A model file, or the folder of an exported or Hugging Face model, instead of a run
+    #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
-    /// Its tokenizer
+    /// Its tokenizer [default: tokenizer.json beside it]
     #[arg(long, value_name = "FILE", requires = "model")]
     tokenizer: Option<PathBuf>,
     /// How the text begins
@@ -73,8 +73,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let model = match (&args.run, &args.model, &args.tokenizer) {
         (Some(dir), ..) => source::of_run(dir, args.arm.as_deref(), args.seed, args.stage.as_deref())?,
-        (None, Some(file), Some(tokenizer)) => source::of_file(file, tokenizer)?,
-        _ => return Err(refuse("a run directory, or --model and --tokenizer")),
+        (None, Some(model), Some(tokenizer)) => source::of_file(model, tokenizer)?,
+        (None, Some(model), None) => source::of_file(model, &source::tokenizer_beside(model)?)?,
+        (None, None, _) => return Err(refuse("give a run directory, or --model")),
     };
     let settings = Settings {
         tokens: args.tokens as usize,

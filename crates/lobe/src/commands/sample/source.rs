@@ -67,9 +67,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The tokenizer.json in a model's folder.
+pub(super) fn tokenizer_beside(model: &Path) -> Result<PathBuf> {
+    let folder = if model.is_dir() { Some(model) } else { model.parent() };
+    let file = folder.map(|f| f.join("tokenizer.json")).filter(|f| f.is_file());
+    file.ok_or_else(|| {
+        refuse(format!("no tokenizer.json beside it; give --tokenizer FILE: {}", model.display()))
+    })
+}
+
 /// A model file and its tokenizer.
 pub(super) fn of_file(file: &Path, tokenizer: &Path) -> Result<Model> {
-    let (net, params, _) = lobe_nets::load(file)?;
+    let (net, params) = lobe_lab::stage::read_weights(file)?;
     let Net::Gpt(net) = net else {
         return Err(refuse(format!("not a language model: {}", file.display())));
     };

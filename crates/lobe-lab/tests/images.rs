@@ -1,0 +1,107 @@
+//! Runs on images: the split autoencoder on drawn digits, whole.
+
+#[expect(dead_code, reason = "these recipes have no stories")]
+mod common;
+
+use common::{go, results_of, values};
+use lobe_lab::recipe::Written;
+
+const RECIPE: &str = r#"
+name = "split"
+seeds = 2
+[data]
+kind = "glyphs"
+train = 600
+test = 200
+variety = 0.3
+noise = 0.0
+pixels = "signed"
+last = "keep"
+[data.labels]
+low = { digits = ["0", "1", "2", "3", "4"] }
+high = { digits = ["5", "6", "7", "8", "9"] }
+[model]
+kind = "autoencoder"
+hidden = [48]
+latent = 16
+decoders = [
+  { name = "decoder" },
+  { name = "top", from = 0, to = 8, detach = true },
+  { name = "bottom", from = 8, to = 16, detach = true },
+]
+[model.objective]
+distance = "squared"
+sum_of_means = true
+l1 = [{ weight = 1e-4 }]
+correlation = 0.01
+[regions]
+top = "latent[..8]"
+bottom = "latent[8..]"
+[train]
+steps = 600
+batch = 16
+lr = 3e-3
+schedule = "constant"
+eval_every = 100
+[arms.routed]
+method = "routes"
+region = ["top", "bottom"]
+table = [{ label = "low", region = "bottom", backward = 0 }, { label = "high", region = "top", backward = 0 }]
+[arms.plain]
+method = "none"
+objective = { sum_of_means = false, l1 = [], correlation = 0 }
+[arms.heavy]
+method = "none"
+loss_weight = { low = 0.0 }
+[[stage]]
+do = "train"
+[[stage]]
+do = "measure"
+"#;
+
+#[test]
+fn a_routed_half_holds_its_own_digits() {
+    let written = Written::from_str("split.toml", RECIPE).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    go(&written, dir.path(), 2, false).unwrap();
+    let csv = results_of(dir.path());
+    let of = |arm, label, metric| values(&csv, ["train", arm, label, metric]);
+    for seed in 0..2 {
+        // What the certificate on the bottom half makes of digits it was to hold, and of the others.
+        let apart = |arm| of(arm, "low", "mse@bottom")[seed] - of(arm, "high", "mse@bottom")[seed];
+        assert!(apart("routed") > apart("plain") + 0.02, "{} {}", apart("routed"), apart("plain"));
+        // The first decoder reads both halves.
+        let whole = of("routed", "low", "mse")[seed];
+        assert!(whole < of("routed", "low", "mse@bottom")[seed], "{whole}");
+        // What weighs nothing is not learnt.
+        assert!(of("heavy", "low", "mse")[seed] > of("plain", "low", "mse")[seed] + 0.02);
+    }
+    let other = tempfile::tempdir().unwrap();
+    go(&written, other.path(), 1, false).unwrap();
+    assert_eq!(csv, results_of(other.path()), "threads change nothing");
+}
+
+#[test]
+fn what_images_cannot_have_is_refused_before_training() {
+    let refused = |changes: &[(&str, &str)]| {
+        let text = changes.iter().fold(RECIPE.to_owned(), |t, (from, to)| t.replace(from, to));
+        let written = Written::from_str("split.toml", &text).unwrap();
+        let recipe = lobe_lab::exec::resolve(&written).map(|(recipe, _)| recipe);
+        recipe.and_then(|r| lobe_lab::exec::Experiment::open(&r).map(drop)).unwrap_err().to_string()
+    };
+    let mean = "[[stage]]\ndo = \"ablate\"\nhow = \"mean\"\nregion = \"top\"\n[[stage]]\ndo = \"measure\"";
+    for (changes, why) in [
+        (&[("[[stage]]\ndo = \"measure\"", mean)][..], "needs a language model"),
+        (&[("last = \"keep\"", ""), ("batch = 16", "batch = 6000")], "6000"),
+        (&[("\"4\"] }", "\"4\"], tokens = {} }")], "the data are images"),
+        (&[("name = \"top\"", "name = \"a:b\"")], "letters"),
+        (&[("batch = 16", "batch = 16\nlanes = 65")], "1 to 64"),
+        (&[("last = \"keep\"", "class_weights = [1.0]")], "one-class"),
+        (&[("hidden = [48]", "hidden = [900000, 900000]")], "GiB"),
+        (&[("loss_weight = { low = 0.0 }", "data = \"retain only\"")], "labels none so"),
+        (&[("method = \"none\"", "method = \"sgtm\"\nregion = \"top\"")], "labels none so"),
+    ] {
+        let said = refused(changes);
+        assert!(said.contains(why), "{why}: {said}");
+    }
+}
