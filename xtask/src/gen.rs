@@ -77,7 +77,7 @@ fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
         out.insert(path, page(kind, about, &params, source));
     }
     out.insert("README.md".to_owned(), index()?);
-    let schema = serde_json::to_string_pretty(&schema())? + "\n";
+    let schema = serde_json::to_string_pretty(&lobe_lab::exec::schema())? + "\n";
     out.insert("recipe.schema.json".to_owned(), schema);
     Ok(out)
 }
@@ -279,25 +279,6 @@ fn index() -> Result<String> {
     section(&mut out, "Recipes", "The keys that every recipe has: [recipe.schema.json](recipe.schema.json).");
     catalogue.iter().try_for_each(|(kind, ..)| place(kind).map(drop))?;
     Ok(out)
-}
-
-/// The schema of recipes, with the names that the lists know.
-fn schema() -> Value {
-    let mut schema = lobe_lab::recipe::json_schema().to_value();
-    let names = |kinds: &[&str]| -> Vec<Value> {
-        let catalogue = lobe_methods::catalogue();
-        catalogue.iter().filter(|(k, ..)| kinds.contains(k)).map(|(_, a, _)| a.name.into()).collect()
-    };
-    let mut stages: Vec<Value> = ["train", "load", "unlearn", "cohere", "measure"].map(Value::from).to_vec();
-    stages.extend(names(&["removal", "attack"]));
-    for (def, key, values) in
-        [("ArmFile", "method", names(&["method", "unlearning"])), ("StageFile", "do", stages)]
-    {
-        if let Some(slot) = schema.pointer_mut(&format!("/$defs/{def}/properties/{key}")) {
-            slot["enum"] = Value::Array(values);
-        }
-    }
-    schema
 }
 
 #[cfg(test)]

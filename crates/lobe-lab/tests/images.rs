@@ -97,7 +97,7 @@ fn what_images_cannot_have_is_refused_before_training() {
         (&[("name = \"top\"", "name = \"a:b\"")], "letters"),
         (&[("batch = 16", "batch = 16\nlanes = 65")], "1 to 64"),
         (&[("last = \"keep\"", "class_weights = [1.0]")], "one-class"),
-        (&[("hidden = [48]", "hidden = [900000, 900000]")], "GiB"),
+        (&[("hidden = [48]", "hidden = [1048576, 1048576]")], "parameters"),
         (&[("loss_weight = { low = 0.0 }", "data = \"retain only\"")], "labels none so"),
         (&[("method = \"none\"", "method = \"sgtm\"\nregion = \"top\"")], "labels none so"),
     ] {

@@ -83,6 +83,27 @@ fn wrong_combinations_are_refused_before_training() {
             "beta",
         ),
         ("", "[[stage]]\ndo = \"quantise\"\nbits = [1]", "bits"),
+        // What nothing would read.
+        (
+            "[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"\nloss_weight = { forget = 2.0 }",
+            "[[stage]]\ndo = \"unlearn\"",
+            "takes no loss_weight",
+        ),
+        (
+            "[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"\ndata = \"retain only\"",
+            "[[stage]]\ndo = \"unlearn\"",
+            "takes no data",
+        ),
+        ("[arms.npo]\nmethod = \"npo\"\nfrom = \"baseline\"", "", "needs a stage that makes its model"),
+        ("[arms.f]\nmethod = \"filter\"\nlabels = { forget = 0.5 }", "", "expected a table"),
+        (
+            "[arms.f]\nmethod = \"filter\"\nlabels = { forget = { tokens = {} }, retain = { tokens = {} } }",
+            "",
+            "both have \"tokens\"",
+        ),
+        ("", "[[stage]]\ndo = \"steer\"\nlayers = [7]", "blocks are 0 to 1"),
+        ("", "[[stage]]\ndo = \"cohere\"\nlr = 0", "above 0"),
+        ("[arms.big]\nmethod = \"none\"\ntrain = { batch = 4000 }", "", "4000"),
     ];
     for (arms, stages, part) in cases {
         let said = refusal(arms, stages);
@@ -158,6 +179,10 @@ eval_every = 4
 [[stage]]
 do = "quantise"
 [[stage]]
+do = "quantise"
+name = "alone"
+arms = ["cut"]
+[[stage]]
 do = "measure"
 activity = false
 "#;
@@ -195,6 +220,13 @@ fn every_arm_meets_every_attack_and_a_second_run_finds_all_done() {
             }
         }
     }
+    // References count on the attack's own tokens, whether they are attacked there or not.
+    for (metric, arm) in [("baseline_start", "baseline"), ("control_start", "oracle")] {
+        let alone = values(&csv, ["alone", "cut", "forget", metric]);
+        assert_eq!(alone, values(&csv, ["quantise", arm, "forget", "attack_start"]));
+    }
+    let recovery = |stage| values(&csv, [stage, "cut", "forget", "recovery"]);
+    assert_eq!((recovery("alone").len(), recovery("alone")), (2, recovery("quantise")));
     // What trained nothing has no steps; what did says how many.
     assert!(values(&csv, ["quantise", "cut", "forget", "steps_budget"]).is_empty());
     assert_eq!(values(&csv, ["relearn", "cut", "forget", "steps_budget"]), [6.0, 6.0]);
@@ -217,6 +249,12 @@ fn every_arm_meets_every_attack_and_a_second_run_finds_all_done() {
     let before = status("unlearn", "undo");
     assert_eq!(go(&written, dir.path(), 1), csv, "a second run changes nothing");
     assert_eq!(status("unlearn", "undo"), before, "and does nothing again");
+    // A finished log that somebody shortened is done again.
+    let log = dir.path().join("stages/quantise/cut.1/metrics.jsonl");
+    let whole = std::fs::read(&log).unwrap();
+    std::fs::write(&log, &whole[..100]).unwrap();
+    assert_eq!(go(&written, dir.path(), 2), csv);
+    assert_eq!(std::fs::read(&log).unwrap(), whole);
     // One thread gives the same numbers as two.
     let other = tempfile::tempdir().unwrap();
     assert_eq!(go(&written, other.path(), 1), csv);

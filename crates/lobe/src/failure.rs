@@ -12,7 +12,7 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// What was given cannot be used: arguments, a recipe, a file.
 pub(crate) const BAD_INPUT: u8 = 2;
-/// Interrupted after saving; the same command goes on.
+/// Interrupted after saving, or before there was anything to save; the same command goes on.
 pub(crate) const INTERRUPTED: u8 = 75;
 
 /// Something given to the program that it cannot use.
@@ -46,7 +46,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if let Some(e) = error.downcast_ref::<LabError>() {
         return match e {
             LabError::Interrupted => INTERRUPTED,
-            LabError::Store(StoreError::NotARun { .. } | StoreError::Content { .. }) => BAD_INPUT,
+            LabError::Store(StoreError::NotARun { .. } | StoreError::Damaged { .. }) => BAD_INPUT,
             LabError::Store(StoreError::Io { source, .. }) if misplaced(source) => BAD_INPUT,
             e if e.is_input() => BAD_INPUT,
             _ => FAILED,

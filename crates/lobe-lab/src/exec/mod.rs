@@ -5,6 +5,7 @@ mod evaluate;
 mod experiment;
 mod feed;
 mod leaks;
+mod memory;
 mod settings;
 mod summary;
 mod training;
@@ -21,7 +22,7 @@ use lobe_methods::Losses;
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
 pub use feed::{Exposure, Feed, Step};
-pub use settings::{DataSection, ModelSection, Objective, callbacks};
+pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks, schema};
 pub use training::{Source, Spec, Trainee};
 
 pub(crate) use evaluate::{evaluate, evaluate_under};
@@ -119,6 +120,7 @@ pub fn run(
     options: &Options<'_>,
 ) -> Result<(), LabError> {
     let experiment = Experiment::open(recipe)?;
+    memory::check(&experiment)?;
     let run = RunDir::create_or_open(out)?;
     if let Some(old) = run.manifest()?.filter(|old| old.name != recipe.name) {
         let what = format!("holds the run {:?}, not {:?}; give --out another folder", old.name, recipe.name);

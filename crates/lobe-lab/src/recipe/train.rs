@@ -157,7 +157,11 @@ fn below_one(path: &str, value: f64) -> Result<(), PathError> {
     Err(PathError::new(path, format!("{value} is out of range: at least 0 and below 1")))
 }
 
-fn above_zero(path: &str, value: f64, most: f64) -> Result<(), PathError> {
+/// `value` is above 0 and at most `most`.
+///
+/// # Errors
+/// Names the key, the value and the range.
+pub fn above_zero(path: &str, value: f64, most: f64) -> Result<(), PathError> {
     if value > 0.0 && value <= most {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use super::loot::Draw;
 use super::{Work, attack, tune, unlearn, write_model};
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, Trainee, train};
-use crate::recipe::{PathError, Stage, at_least, range, typed};
+use crate::recipe::{PathError, Stage, above_zero, at_least, range, typed};
 use crate::store::Metric;
 
 /// `do = "cohere"`: ordinary training on retain data; what was cut stays cut.
@@ -51,7 +51,7 @@ impl Cohere {
     pub(crate) fn check(&self) -> Result<(), PathError> {
         range("steps", self.steps, 1..=1_000_000_000)?;
         range("batch", self.batch, 1..=1 << 20)?;
-        range("lr", self.lr, 0.0..=1e3)?;
+        above_zero("lr", self.lr, 1e3)?;
         at_least("eval_every", self.eval_every, 1)
     }
 }

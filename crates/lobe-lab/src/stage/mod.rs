@@ -43,8 +43,8 @@ use crate::store::{MemberDir, Reference};
 fn format(does: &str) -> u32 {
     match does {
         _ if starts_anew(does) => 2,
-        "measure" => 4,
-        _ => 3,
+        "ablate" | "unlearn" => 3,
+        _ => 4,
     }
 }
 
@@ -148,6 +148,11 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     // Only where there is one: a new field must not change the key of what does not depend on it.
     if let Some(control) = control_key(c, stage, seed) {
         value["control"] = json!(control);
+    }
+    // Rows of text were not always weighed, and padding was penalised.
+    let weighs = !a.loss_weight.is_empty() || !x.arms[arm].asks.l1.is_empty();
+    if starts_anew(&stage.does) && x.net.gpt().is_some() && weighs {
+        value["rows"] = json!(2);
     }
     if let Some(files) = x.loaded.get(&stage.name) {
         // What the files hold counts, not where they lie.

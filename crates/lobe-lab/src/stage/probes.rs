@@ -26,7 +26,10 @@ pub(super) fn run(c: &Context<'_>, params: &[f32]) -> Result<Vec<Metric>, LabErr
     for (p, answer) in probes.into_iter().zip(answers) {
         sums[label_of(x, p.class).index()].add(p, answer);
         by_class[usize::from(p.class)].add(p, answer);
-        by_source[label_of(x, p.class).index()][usize::from(!p.told_in.contains(&p.class))].add(p, answer);
+        if !p.told_in.is_empty() {
+            let elsewhere = usize::from(!p.told_in.contains(&p.class));
+            by_source[label_of(x, p.class).index()][elsewhere].add(p, answer);
+        }
     }
     let fraction = |label: usize, metric: &str, value: f64| {
         Metric::new(&x.labels.names()[label], metric, value, "fraction")

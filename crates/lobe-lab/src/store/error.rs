@@ -37,6 +37,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// What was found there is no part of a run.
+    #[error("{message}: {}", path.display())]
+    Damaged {
+        /// What is wrong.
+        message: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A name that cannot be part of a path.
     #[error("{name:?} cannot be part of a path: {why}")]
     Name {

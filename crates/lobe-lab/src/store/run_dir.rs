@@ -73,7 +73,10 @@ impl RunDir {
             other => other.map_err(StoreError::io("cannot be read", &path))?,
         };
         let read = serde_json::from_slice(&bytes);
-        read.map(Some).map_err(|e| StoreError::content(&path, format!("not the manifest of a run: {e}")))
+        read.map(Some).map_err(|e| {
+            let message = format!("not the manifest of a run: {e}");
+            StoreError::Damaged { message, path: path.clone() }
+        })
     }
 
     /// Writes the manifest.

@@ -15,7 +15,7 @@ pub const ABOUT: About = About {
     name: "calibrated-loss",
     summary: "held-out loss per label after a logit bias was fitted to forget and retain data",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §4",
-    unusual: "the frozen model runs once over up to 16,384 training tokens of either label; only the bias is stepped",
+    unusual: "hidden states of up to 16,384 training tokens of either label are taken once; only the bias is stepped",
     fails: "takes away a wrong token prior, nothing deeper",
 };
 

@@ -51,7 +51,7 @@ pub(super) fn build<'a>(ink: &Ink<'a>) -> Result<Vec<Figure>, String> {
 /// The baseline's loss on the very tokens that the attack is judged by.
 fn level(ink: &Ink<'_>, a: &Attack<'_>) -> Option<(f64, String)> {
     let baseline = ink.run.baseline()?;
-    // The same for every arm of a seed; `steps_target` is what it was called in older runs.
+    // The same for every arm of a seed; older runs have it for attacks that train only, or not at all.
     let of = |metric: &str| {
         let measured = ink.run.measured(a.stage, metric, &a.label)?;
         let mut seeds: Vec<(u64, f64)> = ink.arms().flat_map(|(arm, _)| measured.finals(arm)).collect();
@@ -59,7 +59,8 @@ fn level(ink: &Ink<'_>, a: &Attack<'_>) -> Option<(f64, String)> {
         seeds.dedup_by_key(|s| s.0);
         summary(&seeds)
     };
-    let mean = of("baseline_start").or_else(|| of("steps_target"))?.mean;
+    let whole = || summary(&ink.run.before(baseline, "loss", &a.label));
+    let mean = of("baseline_start").or_else(|| of("steps_target")).or_else(whole)?.mean;
     Some((mean, format!("{} level", fit(baseline, 70.0))))
 }
 

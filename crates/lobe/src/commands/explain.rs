@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 use lobe_core::LabelSet;
+use lobe_data::{RuleConfig, TextSource};
+use lobe_lab::exec::DataKeys;
 use lobe_lab::recipe::json_schema;
 use lobe_methods::localize::with_kinds;
-use lobe_methods::{Context, LOCALIZE, Localize, ParamDoc, TrainsOn, params_in};
+use lobe_methods::{Context, LOCALIZE, Localize, ParamDoc, TrainsOn, params_in, params_of};
 use serde_json::{Value, json};
 
 use crate::failure::unknown;
@@ -18,9 +20,10 @@ use crate::{describe, out};
   lobe explain relearn       an attack
   lobe explain gpt           a model
   lobe explain arms          a section of a recipe
+  lobe explain recall        every key of this name
   lobe explain sgtm --json")]
 pub(crate) struct Args {
-    /// A method, attack, measure, stage, kind of data, model or section of a recipe
+    /// A method, attack, measure, stage, kind of data, model, section or key of a recipe
     name: String,
     /// One JSON array on standard output: a name may mean several things
     #[arg(long)]
@@ -41,6 +44,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let found: Vec<&Item> = items.iter().filter(|i| i.name == name).collect();
     let section = sections.iter().find(|s| s.name == name);
     if found.is_empty() && section.is_none() {
+        let keys = keys(&items, &sections, name);
+        if !keys.is_empty() {
+            return show_keys(name, &keys, args.json);
+        }
         let names = items.iter().map(|i| i.name).chain(sections.iter().map(|s| s.name.as_str()));
         return Err(unknown("method, stage, measure, data, model or section is called", name, names));
     }
@@ -59,6 +66,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         text
     }));
     Ok(out::print(&parts.join("\n"))?)
+}
+
+/// Where a recipe has a key of this name, and what it means there.
+fn keys<'a>(items: &'a [Item], sections: &'a [Section], name: &str) -> Vec<(String, &'a ParamDoc)> {
+    let of_items = items.iter().map(|i| (format!("{} {}", i.kind, i.name), &i.params));
+    let of_sections = sections.iter().map(|s| (format!("[{}]", s.name), &s.keys));
+    let all =
+        of_sections.chain(of_items).flat_map(|(owner, keys)| keys.iter().map(move |k| (owner.clone(), k)));
+    all.filter(|(_, k)| k.name == name).collect()
+}
+
+fn show_keys(name: &str, keys: &[(String, &ParamDoc)], as_json: bool) -> Result<()> {
+    if as_json {
+        let one = |(owner, key): &(String, &ParamDoc)| json!({ "kind": "key", "name": name, "of": owner, "params": params_json(std::slice::from_ref(*key)) });
+        return Ok(out::json(&keys.iter().map(one).collect())?);
+    }
+    let width = out::width().min(100);
+    let one = |(owner, key): &(String, &ParamDoc)| {
+        format!("{name}, a key of {owner}\n{}", params(std::slice::from_ref(*key), width))
+    };
+    Ok(out::print(&keys.iter().map(one).collect::<Vec<_>>().join("\n"))?)
 }
 
 /// A method with default parameters.
@@ -178,7 +206,25 @@ fn sections() -> Vec<Section> {
             keys: tables.flat_map(|t| params_in(t, &schema)).collect(),
         }
     };
-    properties.iter().map(section).collect()
+    let mut out: Vec<Section> = properties.iter().map(section).collect();
+    // What every kind of data has, whatever its own keys are.
+    if let Some(data) = out.iter_mut().find(|s| s.name == "data") {
+        data.keys.extend(params_of::<DataKeys>());
+    }
+    let beside = [
+        (
+            "rule",
+            "data.forget, data.retain, data.labels.NAME: which examples carry a label",
+            params_of::<RuleConfig>(),
+        ),
+        (
+            "source",
+            "data.sources of kind = \"text\": where text lies and what it is",
+            params_of::<TextSource>(),
+        ),
+    ];
+    out.extend(beside.map(|(name, doc, keys)| Section { name: name.into(), doc: doc.into(), keys }));
+    out
 }
 
 /// Names of the definitions that a schema refers to.

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let kind = kind.strip_suffix('s').unwrap_or(kind);
         items.retain(|i| i.kind == kind);
         if items.is_empty() {
-            return Err(unknown("kind", kind, KINDS.iter().map(|k| k.0)));
+            return Err(unknown("kind", args.kind.as_deref().unwrap_or(kind), KINDS.iter().map(|k| k.0)));
         }
     }
     if args.json {

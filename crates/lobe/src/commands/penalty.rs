@@ -138,16 +138,25 @@ fn models(runs: &[RunData], label: &str) -> (Vec<Model>, Vec<Model>) {
     (plain, others)
 }
 
-/// Tokens that removal trained on, of an arm and of all that it went on from.
+/// Tokens that removal trained on, of an arm and of all that it went on from: each from its last unlearning on,
+/// and of an ancestor only what came before the next one went on.
 fn removed(run: &RunData, arm: &str, seed: u64) -> f64 {
-    let next = |arm: &&str| run.arm(arm).and_then(|a| a.from.as_deref());
+    let stages: Vec<&str> = run.stages().collect();
+    let (mut at, mut until, mut total) = (arm, stages.len(), 0.0);
     // What is read from a file may go round in circles.
-    let chain = std::iter::successors(Some(arm), next).take(run.arms().len());
-    let own = |arm: &str| {
-        let measured = run.stages().filter_map(|stage| run.measured(stage, "removal_tokens", "all"));
-        measured.flat_map(|m| m.finals(arm)).filter(|(s, _)| *s == seed).map(|(_, n)| n).sum::<f64>()
-    };
-    chain.map(own).sum()
+    for _ in run.arms() {
+        let of = |stage: &&str| {
+            let all = run.measured(stage, "removal_tokens", "all")?.finals(at);
+            all.into_iter().find(|(s, _)| *s == seed).map(|(_, tokens)| tokens)
+        };
+        let last = stages[..until].iter().rposition(|s| run.does(s) == "unlearn" && of(s).is_some());
+        total += stages[last.unwrap_or(0)..until].iter().filter_map(of).sum::<f64>();
+        let from = run.arm(at).and_then(|a| a.from.as_deref());
+        let Some((from, last)) = from.zip(last) else { break };
+        // It may have gone on from an arm of the same stage.
+        (at, until) = (from, last + 1);
+    }
+    total
 }
 
 /// Models by run and arm, seeds together, in order.

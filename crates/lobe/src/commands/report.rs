@@ -48,9 +48,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.out.clone().unwrap_or_else(|| args.dir.join(FILE));
     if let Ok(there) = std::fs::read(&path)
         && args.out.is_some()
+        && !there.is_empty()
         && !there.windows(html::MARK.len()).any(|w| w == html::MARK.as_bytes())
     {
-        return Err(refuse(format!("is there and no report: {}", path.display())));
+        return Err(refuse(format!("there is a file that is no report: {}", path.display())));
     }
     write_atomic(&path, html::render(&run).as_bytes())?;
     Ok(out::print(&format!("{}\n", path.display()))?)

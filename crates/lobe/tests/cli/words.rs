@@ -102,6 +102,17 @@ fn sections_are_explained_from_the_schema() {
     }
     assert!(place.lobe(&["explain", "[train]"]).ends(0).out.contains("checkpoint_secs"));
     assert!(place.lobe(&["explain", "arms"]).ends(0).out.contains("loss_weight"));
+    assert!(place.lobe(&["explain", "data"]).ends(0).out.contains("class_weights"));
+    // A key, wherever it stands.
+    assert!(place.lobe(&["explain", "recall"]).ends(0).out.contains("a key of [rule]"));
+    let lanes = place.lobe(&["explain", "lanes", "--json"]).ends(0).json();
+    assert!(lanes.as_array().unwrap().iter().any(|k| k["of"] == "[train]"), "{lanes}");
+    // Editors get the names that a recipe may use.
+    let has = |def: &str, key: &str, name: &str| {
+        let names = &schema["$defs"][def]["properties"][key]["enum"];
+        names.as_array().unwrap().iter().any(|n| n == name)
+    };
+    assert!(has("ArmFile", "method", "rmu") && has("StageFile", "do", "relearn"));
 }
 
 #[test]

@@ -68,6 +68,9 @@ pub struct Experiment {
     pub loaded: BTreeMap<String, String>,
 }
 
+/// Beyond this only a mistake asks for a network.
+const MOST_PARAMETERS: usize = 1 << 40;
+
 fn at<T>(result: Result<T, PathError>, path: &[&str]) -> Result<T, LabError> {
     result.map_err(|e| LabError::setting(&e.within(path)))
 }
@@ -105,7 +108,10 @@ impl Experiment {
                 (Net::Autoencoder(Autoencoder::new(c.resolve(data.width())?)), o)
             }
         };
-        check_memory(net.layout().len(), recipe)?;
+        if net.layout().len() > MOST_PARAMETERS {
+            let what = format!("{} parameters; at most {MOST_PARAMETERS} are possible", net.layout().len());
+            return at(Err(PathError::new("model", what)), &[]);
+        }
         net.layout().check()?;
         let base = at(section.rules(&serde_json::Map::new()), &["data"])?;
         let truth = Labelling::new(&base, &data, &mut labels)?;
@@ -127,7 +133,9 @@ impl Experiment {
             out.arms.push(plan);
         }
         // What no stream of batches can be drawn from is refused here, not by the arm that asks for it.
-        let trained = out.arms.iter().filter(|a| a.arm.from.is_none() && a.arm.data != ArmData::Nothing);
+        let in_training =
+            |name: &String| recipe.stages.iter().any(|s| s.does == "train" && s.arms.contains(name));
+        let trained = out.arms.iter().filter(|a| in_training(&a.arm.name));
         let batches: BTreeSet<usize> = trained.map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
         out.check_stages()?;
@@ -205,30 +213,4 @@ impl Experiment {
         let ids = (0..self.labels.len()).map(|i| LabelId(i as u8));
         ids.filter(|l| self.test_truth.contains(l)).collect()
     }
-}
-
-/// A network that this machine cannot hold while it trains is refused before anything is made for it.
-fn check_memory(params: usize, recipe: &Recipe) -> Result<(), LabError> {
-    let lanes = recipe.arms.iter().map(|a| recipe.train_of(a).lanes).max().unwrap_or(1);
-    // Weights, two moments, and a gradient per lane.
-    let needs = (params as u64).saturating_mul(4 * (3 + lanes as u64));
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    match memory() {
-        Some(has) if needs > has => Err(LabError::setting(&PathError::new(
-            "model",
-            format!(
-                "{params} parameters take {:.1} GiB to train, this machine has {:.1} GiB",
-                gib(needs),
-                gib(has)
-            ),
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Bytes of memory of this machine, where the system says so.
-fn memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -45,7 +45,7 @@ struct Arm(Vec<Attacked>);
 enum Standing {
     NoControl,
     OneSeed,
-    /// It beats the control before any attack.
+    /// More than half of what the original has is there before any attack.
     There,
     Hidden,
     Alike,
@@ -130,8 +130,10 @@ impl Verdict {
         let starts = control.as_ref().and_then(|c| Some((model.start()?, c.start()?)));
         let standing = match (&control, gap.and_then(|g| g.interval)) {
             (None, _) => Standing::NoControl,
-            // Losses before the attacks do not vary with their seeds.
-            _ if starts.is_some_and(|(own, c)| own < c) => Standing::There,
+            // Without the original there is no scale: a loss below the control's may be a wrong prior's.
+            _ if starts.zip(original).is_some_and(|((own, c), o)| o < c && own < f64::midpoint(c, o)) => {
+                Standing::There
+            }
             (_, None) => Standing::OneSeed,
             (_, Some((low, _))) if low > 0.0 => Standing::Hidden,
             (_, Some((_, high))) if high < 0.0 => Standing::Below,
@@ -191,7 +193,7 @@ impl Verdict {
             }
             Standing::OneSeed => "One seed: this is not judged; --seeds 5 gives intervals.",
             Standing::There => {
-                "Before any attack its forget loss is below the control's: it was not removed."
+                "Before any attack its forget loss is nearer to the original's than to the control's: it was not removed."
             }
             Standing::Hidden => "More comes back than the control learns: hidden rather than removed.",
             Standing::Alike => {
@@ -202,7 +204,11 @@ impl Verdict {
                  loss says that the model is broken."
             }
         };
-        format!("{moved}{fresh}{beside} {judged}{broken}{few}")
+        let starts = self.control.as_ref().and_then(Arm::start).filter(|c| start < *c);
+        let starts = starts.map_or_else(String::new, |c| {
+            format!(" Before any attack it is {:.3} nat below the control.", c - start)
+        });
+        format!("{moved}{starts}{fresh}{beside} {judged}{broken}{few}")
     }
 
     /// For a terminal.
