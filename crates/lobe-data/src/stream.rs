@@ -120,7 +120,7 @@ const SHORTEST_PERIOD: u64 = 256;
 
 impl Stream {
     /// A stream over all examples, whose true classes are `class`. Any other grouping will do as
-    /// well, such as the true labels from [`crate::Labelling::groups`].
+    /// well, such as the true labels from [`crate::Labelling::truth`].
     ///
     /// # Errors
     /// If the batch is empty or larger than what it draws from, or the weights do not fit.

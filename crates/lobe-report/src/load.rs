@@ -56,7 +56,10 @@ impl RunData {
         if let Some(text) = root.read("results.csv")? {
             reader.results(&text)?;
         }
-        reader.metrics(&root)?;
+        // A finished run has all its numbers there; what else lies in its folders belongs to another form of it.
+        if reader.run.manifest.state != "done" {
+            reader.metrics(&root)?;
+        }
         reader.finish();
         if let Some(text) = root.read("timings.csv")? {
             timings(&mut run, &text)?;

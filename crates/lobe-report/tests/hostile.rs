@@ -190,16 +190,23 @@ fn missing_parts_are_left_out_and_named() {
 
 #[test]
 fn a_running_experiment_reads_the_members_own_files() {
-    let loaded = run(|d| {
-        fs::remove_file(d.join("results.csv")).unwrap();
-        let member = d.join("stages/train/sgtm.1");
-        fs::create_dir_all(&member).unwrap();
-        let line = r#"{"step": 10, "label": "forget", "metric": "loss", "value": 3.5, "unit": "nat"}"#;
-        fs::write(member.join("metrics.jsonl"), format!("{line}\n{}", &line[..20])).unwrap();
-    });
-    let loaded = loaded.unwrap();
-    assert_eq!(loaded.measured("train", "loss", "forget").unwrap().finals("sgtm"), [(1, 3.5)]);
+    let with_member = |state: &str| {
+        let loaded = run(|d| {
+            fs::remove_file(d.join("results.csv")).unwrap();
+            edit(d, "manifest.json", |t| t.replace("\"done\"", &format!("{state:?}")));
+            let member = d.join("stages/train/sgtm.1");
+            fs::create_dir_all(&member).unwrap();
+            let line = r#"{"step": 10, "label": "forget", "metric": "loss", "value": 3.5, "unit": "nat"}"#;
+            fs::write(member.join("metrics.jsonl"), format!("{line}\n{}", &line[..20])).unwrap();
+        });
+        let finals = |r: RunData| r.measured("train", "loss", "forget").map(|m| m.finals("sgtm"));
+        finals(loaded.unwrap())
+    };
+    assert_eq!(with_member("running"), Some(vec![(1, 3.5)]));
+    // What a finished run did not write down belongs to something else.
+    assert_eq!(with_member("done"), None);
     let broken = run(|d| {
+        edit(d, "manifest.json", |t| t.replace("\"done\"", "\"running\""));
         fs::remove_file(d.join("results.csv")).unwrap();
         fs::create_dir_all(d.join("stages/train/sgtm.1")).unwrap();
         fs::write(d.join("stages/train/sgtm.1/metrics.jsonl"), "{}\n").unwrap();
