@@ -31,8 +31,10 @@ pub(super) fn build(ink: &Ink<'_>, losses_are_shown: bool) -> Result<Vec<Figure>
     let run = ink.run;
     let mut metrics: Vec<&str> = Vec::new();
     for (q, _) in run.ordered() {
+        // What single decoders make of images is what such a run is about; single classes the tables have.
+        let part = q.metric.split_once('@').is_some_and(|(metric, _)| !["mse", "mae"].contains(&metric));
         let skip = NOT_DRAWN.contains(&q.metric.as_str())
-            || q.metric.contains('@')
+            || part
             || (losses_are_shown && q.metric == "loss")
             || run.attack_stages().contains(&q.stage.as_str());
         if !skip && !metrics.contains(&q.metric.as_str()) {
