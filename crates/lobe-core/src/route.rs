@@ -38,11 +38,12 @@ impl Route {
 pub enum JointKind {
     /// Token and position embeddings (and a head tied to them).
     Embedding,
-    /// Norm gains and shifts.
+    /// Norm gains and shifts, of all blocks and of the final norm.
     Norm,
-    /// Biases of the projections back into the residual stream.
+    /// Biases of the projections back into the residual stream, of all blocks.
     OutBias,
-    /// The read-out: untied head, its bias, decoder outputs.
+    /// The read-out: an untied head and its bias; in an autoencoder, the biases of the decoders'
+    /// outputs.
     Head,
     /// Weights of sites that the arm's regions do not name.
     Rest,

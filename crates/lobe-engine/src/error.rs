@@ -1,5 +1,7 @@
 //! Errors of the engine: each names the operation and the shapes.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 /// Why a network or a step is refused.
@@ -68,6 +70,14 @@ pub(crate) fn filled(
     let whole = shape.1 > 0 && len.is_multiple_of(shape.1);
     let right = if whole { (len / shape.1, shape.1) } else { (1, len) };
     fits(op, what, len == shape.0 * shape.1, shape, right)
+}
+
+/// `Ok` if `range` lies within `0..cols`.
+pub(crate) fn columns(op: &'static str, range: &Range<usize>, cols: usize) -> Result<(), EngineError> {
+    if range.start <= range.end && range.end <= cols {
+        return Ok(());
+    }
+    Err(EngineError::Index { op, what: "column", index: range.end, bound: cols + 1 })
 }
 
 /// `Ok` if `ok`; otherwise the two shapes as they are.

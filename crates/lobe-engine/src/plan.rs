@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use lobe_core::{JointKind, LabelSet, Region, Route, RouteTable, Selection, Target};
 
-use crate::error::EngineError;
+use crate::error::{EngineError, fits, same};
 use crate::layout::{Layout, Owner, ParamId, SiteId};
 
 /// Index into the route columns of a plan.
@@ -250,10 +250,23 @@ pub struct SiteEdit {
 }
 
 impl Plan {
-    /// Adds an intervention; they apply in order, after the routes.
-    pub fn with_edit(mut self, edit: SiteEdit) -> Plan {
+    /// Adds an intervention; they apply in order, after the routes. That its columns lie within the
+    /// site's is checked when a pass reaches the site.
+    ///
+    /// # Errors
+    /// If there is no such site, the columns run backwards, there is not one value per column, or no
+    /// number lies within a clamp.
+    pub fn with_edit(mut self, edit: SiteEdit) -> Result<Plan, EngineError> {
+        edit.check(self.sites.len())?;
         self.edits.push(edit);
-        self
+        Ok(self)
+    }
+
+    /// Refuses interventions that reach beyond the activation `shape` at their site.
+    pub(crate) fn check_edits(&self, site: SiteId, shape: (usize, usize)) -> Result<(), EngineError> {
+        let mut edits = self.edits.iter().filter(|e| e.site == site);
+        let what = "columns of the edit and of the site";
+        edits.try_for_each(|e| fits("with_edit", what, e.cols.end <= shape.1, (1, e.cols.end), shape))
     }
 
     /// Whether any intervention stands at `site`.
@@ -261,17 +274,17 @@ impl Plan {
         self.edits.iter().any(|e| e.site == site)
     }
 
-    /// Whether an intervention rewrites what `p` reads, so that units which a route makes absent
-    /// may hold values all the same, and units without a gradient may pass one to others.
-    pub(crate) fn reads_edits(&self, p: ParamId) -> bool {
-        self.tensors[p.0].reads.is_some_and(|s| self.has_edits(s))
+    /// The site whose units own the rows of `p`: what it reads.
+    pub(crate) fn reads(&self, p: ParamId) -> Option<SiteId> {
+        self.tensors[p.0].reads
     }
 
     /// Whether the backward pass of the interventions at `site` needs the values before them: the
-    /// last value no longer shows which entries a clamp moved once something follows it.
-    pub(crate) fn needs_before(&self, site: SiteId) -> bool {
+    /// last value no longer shows which entries a clamp moved once something follows it. `added`:
+    /// whether the pass adds something after all of them.
+    pub(crate) fn needs_before(&self, site: SiteId, added: bool) -> bool {
         let mut edits = self.edits.iter().filter(|e| e.site == site);
-        edits.any(|e| matches!(e.edit, Edit::Clamp(..))) && edits.next().is_some()
+        edits.any(|e| matches!(e.edit, Edit::Clamp(..))) && (added || edits.next().is_some())
     }
 
     pub(crate) fn edit_value(&self, site: SiteId, value: &mut [f32], cols: usize) {
@@ -326,6 +339,25 @@ impl Plan {
 }
 
 impl SiteEdit {
+    fn check(&self, sites: usize) -> Result<(), EngineError> {
+        let (op, cols) = ("with_edit", &self.cols);
+        if self.site.0 >= sites {
+            return Err(EngineError::Index { op, what: "site", index: self.site.0, bound: sites });
+        }
+        if cols.start > cols.end {
+            return Err(EngineError::Invalid(format!("{op}: the columns {cols:?} run backwards")));
+        }
+        match &self.edit {
+            Edit::Set(v) | Edit::Add(v) | Edit::ProjectOut(v) => {
+                same(op, "columns and values", (1, cols.len()), (1, v.len()))
+            }
+            Edit::Clamp(lo, hi) if lo <= hi => Ok(()),
+            Edit::Clamp(lo, hi) => {
+                Err(EngineError::Invalid(format!("{op}: no number lies between {lo} and {hi}")))
+            }
+        }
+    }
+
     /// Rewrites one row of the site's activation.
     fn apply(&self, row: &mut [f32]) {
         let row = &mut row[self.cols.clone()];

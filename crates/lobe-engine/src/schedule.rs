@@ -11,7 +11,7 @@ pub enum ScheduleShape {
     Linear,
 }
 
-/// Linear warm-up, then a shape. `floor` and `start` are fractions of the peak.
+/// Linear warm-up, then a shape that ends at a fraction of the peak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// Peak learning rate.

@@ -214,7 +214,7 @@ fn losses() {
     op("correlation", &[(7, 5)], |t, x, _| {
         let z = t.value(x).to_vec();
         let mut g = vec![0.0; z.len()];
-        let total = correlation(&z, 5, 0..2, 2..5, 3.0, &mut g);
+        let total = correlation(&z, 5, 0..2, 2..5, 3.0, &mut g)?;
         t.seed_grad(x, &g)?;
         t.add_objective(3.0 * total);
         Ok(t.input(1, 1, |v| v[0] = 0.0))
@@ -324,7 +324,7 @@ fn a_block_with_interventions() {
                     let table =
                         RouteTable::plain().with(FORGET, Target::Region(0), Route::new(inside, 1.0, 1.0));
                     let plan = net.plan(&net.region(&[net.z, net.post, net.embed]), &table);
-                    let plan = list.iter().cloned().fold(plan, Plan::with_edit);
+                    let plan = list.iter().cloned().try_fold(plan, Plan::with_edit).expect("the edits fit");
                     let what =
                         format!("{name}, {edit} at {}, forward {inside}", net.layout.sites()[site.0].name);
                     check_net(&what, &net, &plan, ShardRows::uniform(2 * SEQ, FORGET));

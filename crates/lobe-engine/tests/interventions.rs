@@ -182,10 +182,63 @@ fn interventions_do_what_they_say() {
             for which in
                 [vec![0], vec![1], vec![2], vec![3], vec![3, 2], vec![1, 0], vec![0, 1, 2, 3], vec![3, 0, 2]]
             {
-                let plan = which.iter().fold(Plan::plain(&net.layout), |p, i| p.with_edit(edits[*i].clone()));
+                let mut all = which.iter().map(|i| edits[*i].clone());
+                let plan = all.try_fold(Plan::plain(&net.layout), Plan::with_edit).expect("the edits fit");
                 let want = net.run(&Plan::plain(&net.layout), uniform(10), &batch, Some(&hook(&which)));
                 let got = net.run(&plan, uniform(10), &batch, None);
                 close(&format!("{name}, {}, edits {which:?}", net.layout.sites()[site.0].name), &got, &want);
+            }
+        }
+    }
+}
+
+/// What a pass adds at a site, after routes and interventions, against the same thing said in tape
+/// operations: units that a route makes absent hold it, too, and a clamp does not see it.
+#[test]
+fn additions_do_what_they_say() {
+    for (name, shape) in SHAPES {
+        let net = Net::new(shape);
+        let (batch, rows) = (Batch::new("additions", 2), 10);
+        for site in [net.post, net.z, net.embed, net.resid] {
+            let cols = if site == net.post { MLP } else { D };
+            let added = normals("added", rows * cols);
+            let region = net.region(&[site]);
+            let inside = |col: usize| {
+                let unit = (col / net.width(site)) as u32;
+                region.contains_all(site.0, &(unit..unit + 1))
+            };
+            for (forward, clamp) in [(1.0, false), (0.0, false), (0.5, false), (1.0, true), (0.0, true)] {
+                let hook = |t: &mut Tape<'_>, at: SiteId, a: Var| {
+                    if at != site {
+                        return Ok(a);
+                    }
+                    let factor = |i: usize| if inside(i % cols) { forward } else { 1.0 };
+                    let factors = t.input(rows, cols, |x| (0..x.len()).for_each(|i| x[i] = factor(i)));
+                    let mut a = t.pair(a, Pair::Mul, factors)?;
+                    if clamp {
+                        // clamp(x) = lo + relu(x - lo) - relu(x - hi)
+                        let [low, high] = [-0.25, 0.35].map(|bound| {
+                            let x = t.map(a, Function::Shift(-bound));
+                            t.map(x, Function::Relu)
+                        });
+                        let x = t.pair(low, Pair::Sub, high)?;
+                        a = t.map(x, Function::Shift(-0.25));
+                    }
+                    let added = t.input(rows, cols, |x| x.copy_from_slice(&added));
+                    t.pair(a, Pair::Add, added)
+                };
+                let mut plan = net.plan(&region, &forget(Route::new(forward, 1.0, 1.0)));
+                if clamp {
+                    let edit = SiteEdit { site, cols: 0..cols, edit: Edit::Clamp(-0.25, 0.35) };
+                    plan = plan.with_edit(edit).expect("the edit fits");
+                }
+                let want = net.run(&Plan::plain(&net.layout), uniform(rows), &batch, Some(&hook));
+                let got = pass(&net.layout, &net.params, &plan, uniform(rows), None, &|t| {
+                    t.inject(site, &added);
+                    net.forward(t, &batch.tokens, &batch.targets, None)
+                });
+                let at = &net.layout.sites()[site.0].name;
+                close(&format!("{name}, {at}, forward {forward}, clamp {clamp}"), &got, &want);
             }
         }
     }
@@ -240,7 +293,7 @@ fn an_operation_may_read_a_value_before_its_site() {
         .expect("a plan");
     let got = pass(&layout, &params, &plan, uniform(3), Some(&functional), &|t| {
         let x = t.leaf(x);
-        let y = t.site(x, site);
+        let y = t.site(x, site)?;
         assert_eq!(t.at_site(site), Some(y));
         t.l1(x, RowWeights::One(2.0)).unwrap();
         Ok(y)

@@ -165,7 +165,7 @@ impl Case {
                 let (z, cols) = (t.value(x).to_vec(), t.shape(x).1);
                 let mut g = vec![0.0; z.len()];
                 let w = self.f("weight");
-                let total = correlation(&z, cols, self.range("a"), self.range("b"), w, &mut g);
+                let total = correlation(&z, cols, self.range("a"), self.range("b"), w, &mut g)?;
                 t.seed_grad(x, &g)?;
                 t.add_objective(f64::from(w) * total);
                 Ok(t.input(1, 1, |v| v[0] = total as f32))

@@ -13,7 +13,10 @@ use lobe_engine::ops::binary::Pair;
 use lobe_engine::ops::distance::Distance;
 use lobe_engine::ops::head::{HeadSpec, RowWeights};
 use lobe_engine::ops::linear::{Act, LinearSpec};
-use lobe_engine::{EngineError, Layout, Member, Owner, ParamId, Plan, ShardRows, SiteId, Tape, Var};
+use lobe_engine::ops::penalty::correlation;
+use lobe_engine::{
+    Edit, EngineError, Layout, Member, Owner, ParamId, Plan, ShardRows, SiteEdit, SiteId, Tape, Var,
+};
 
 /// Tensors of the given shapes, named by their shape.
 fn says(
@@ -217,6 +220,56 @@ fn distance() {
     assert_eq!(with(13, RowWeights::One(1.0)), "distance: target: (3, 4) against (1, 13)");
     let weights = RowWeights::Each(&[1.0; 2]);
     assert_eq!(with(12, weights), "distance: rows and row weights: (3, 1) against (2, 1)");
+}
+
+#[test]
+fn correlations() {
+    let with = |values: usize, grads: usize, a, b| {
+        let z = vec![0.5; values];
+        correlation(&z, 4, a, b, 1.0, &mut vec![0.0; grads]).expect_err("they do not fit").to_string()
+    };
+    assert_eq!(with(13, 13, 0..2, 2..4), "correlation: values: (3, 4) against (1, 13)");
+    assert_eq!(with(12, 8, 0..2, 2..4), "correlation: gradient: (3, 4) against (2, 4)");
+    assert_eq!(with(12, 12, 0..2, 2..5), "correlation: column 5 is outside of 0..5");
+    assert_eq!(with(12, 12, 3..6, 0..2), "correlation: column 6 is outside of 0..5");
+}
+
+#[test]
+fn interventions_and_additions() {
+    let mut layout = Layout::default();
+    let site = layout.site("post", 4);
+    let x = layout.tensor("x", 3, 4).add();
+    let plan = Plan::plain(&layout);
+    let with = |site, cols, edit| plan.clone().with_edit(SiteEdit { site, cols, edit });
+    let refused = |site, cols, edit| with(site, cols, edit).expect_err("the edit does not fit").to_string();
+    for edit in [Edit::Set(vec![0.0; 3]), Edit::Add(vec![0.0; 3]), Edit::ProjectOut(vec![0.0; 3])] {
+        let text = refused(site, 1..3, edit);
+        assert_eq!(text, "with_edit: columns and values: (1, 2) against (1, 3)");
+    }
+    let clamp = |lo, hi| refused(site, 0..4, Edit::Clamp(lo, hi));
+    assert_eq!(clamp(1.0, 0.5), "with_edit: no number lies between 1 and 0.5");
+    assert_eq!(clamp(f32::NAN, 0.5), "with_edit: no number lies between NaN and 0.5");
+    let range = std::ops::Range { start: 3, end: 2 };
+    assert_eq!(refused(site, range, Edit::Clamp(0.0, 0.0)), "with_edit: the columns 3..2 run backwards");
+    assert_eq!(refused(SiteId(1), 0..1, Edit::Clamp(0.0, 0.0)), "with_edit: site 1 is outside of 0..1");
+
+    // How wide a site is shows only once something stands at it.
+    let params = vec![0.5; layout.len()];
+    let run = |plan: &Plan, added: usize| {
+        let rows = ShardRows::uniform(3, RETAIN);
+        let result = try_pass(&layout, &params, plan, rows, None, &|t| {
+            t.inject(site, &vec![0.0; added]);
+            let x = t.leaf(x);
+            t.site(x, site)
+        });
+        result.map(|_| ()).map_err(|e| e.to_string())
+    };
+    let wide = with(site, 2..5, Edit::Clamp(0.0, 1.0)).expect("its columns are not known yet");
+    let text = "with_edit: columns of the edit and of the site: (1, 5) against (3, 4)";
+    assert_eq!(run(&wide, 12), Err(text.into()));
+    let text = "inject: what is added and the site: (3, 4) against (2, 4)";
+    assert_eq!(run(&plan, 8), Err(text.into()));
+    assert_eq!(run(&plan, 12), Ok(()));
 }
 
 #[test]

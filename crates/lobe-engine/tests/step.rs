@@ -4,7 +4,7 @@
 mod common;
 
 use common::steps::{ADAMW, Sequences, mask_update, member, one, optimiser};
-use common::{Batch, Net, SEQ, Shape, assert_close, assert_same, dot, normals};
+use common::{Batch, Net, SEQ, Shape, VOCAB, assert_close, assert_same, dot, normals};
 use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Selection, Target};
 use lobe_engine::ops::head::RowWeights;
 use lobe_engine::ops::linear::{Act, LinearSpec};
@@ -265,7 +265,7 @@ fn an_objective_over_the_batch_does_not_depend_on_shards() {
     let run = |params: &[f32], cuts: &[usize], lanes: usize, threads: usize| {
         let couple = Box::new(|z: &[f32], cols: usize, g: &mut [f32]| {
             assert_eq!((z.len(), cols), (16 * WIDTH, WIDTH));
-            2.0 * correlation(z, cols, 0..2, 2..WIDTH, 2.0, g)
+            correlation(z, cols, 0..2, 2..WIDTH, 2.0, g).map(|c| 2.0 * c)
         });
         let program = Coupled { x: &x, cuts, couple, labels: RETAIN };
         let state = OptimiserState::new(layout.len(), ADAMW);
@@ -296,7 +296,7 @@ fn an_objective_over_the_batch_does_not_depend_on_shards() {
         let (difference, along) = ((moved(2e-3) - moved(-2e-3)) / 4e-3, dot(&want, &u));
         assert!((difference - along).abs() < 1e-2 * along.abs() + 2e-3, "{difference} {along}");
     }
-    let couple = Box::new(|_: &[f32], _: usize, _: &mut [f32]| f64::NAN);
+    let couple = Box::new(|_: &[f32], _: usize, _: &mut [f32]| Ok::<f64, EngineError>(f64::NAN));
     let program = Coupled { x: &x, cuts: &whole, couple, labels: RETAIN };
     let state = OptimiserState::new(layout.len(), ADAMW);
     let mut m = Member::new(Buf::from_slice(&params), Plan::plain(&layout), state, 1).expect("a member");
@@ -304,12 +304,55 @@ fn an_objective_over_the_batch_does_not_depend_on_shards() {
     let error = runner.gradients(&layout, &mut m, &program).expect_err("not finite");
     assert_eq!(error.to_string(), "non-finite loss: first seen in the coupled objective, shard 0");
     // The shards that waited are gone: the next batch starts clean.
-    let couple =
-        Box::new(|z: &[f32], c: usize, g: &mut [f32]| 2.0 * correlation(z, c, 0..2, 2..WIDTH, 2.0, g));
-    let program = Coupled { x: &x, cuts: &whole, couple, labels: RETAIN };
+    let range = |b: std::ops::Range<usize>| {
+        Box::new(move |z: &[f32], c: usize, g: &mut [f32]| {
+            correlation(z, c, 0..2, b.clone(), 2.0, g).map(|c| 2.0 * c)
+        })
+    };
+    let program = Coupled { x: &x, cuts: &whole, couple: range(2..WIDTH), labels: RETAIN };
     let report = runner.gradients(&layout, &mut m, &program).expect("gradients");
     assert_same("a clean start", &m.gradient(), &want);
     assert_eq!(report.objective.to_bits(), objective.to_bits());
+    m.clear();
+    let wrong = Coupled { x: &x, cuts: &whole, couple: range(2..WIDTH + 1), labels: RETAIN };
+    let error = runner.gradients(&layout, &mut m, &wrong).expect_err("a column too many");
+    assert_eq!(error.to_string(), "correlation: column 7 is outside of 0..7");
+    runner.gradients(&layout, &mut m, &program).expect("gradients");
+    assert_same("a clean start after a refusal", &m.gradient(), &want);
+}
+
+/// Every lane fails; then a batch of one shard leaves all lanes but the first without work.
+#[test]
+fn an_error_is_that_of_its_own_step() {
+    let net = Net::new(Shape::GPT);
+    let runner = Runner::new(2).expect("a runner");
+    let o = optimiser(ADAMW, Masked::ZeroGrad);
+    let good = Sequences::new(&net, "good", &[RETAIN]);
+    let mut bad = Sequences::new(&net, "bad", &[RETAIN; 3]);
+    bad.shards.iter_mut().for_each(|(batch, _)| batch.tokens[1] = VOCAB as u32);
+    let new = || member(&net, Plan::plain(&net.layout), ADAMW, 3);
+    let (mut m, mut fresh) = (new(), new());
+    let error = one(&runner, &net, &mut m, &bad, &o, 0).expect_err("no such token");
+    assert_eq!(error.to_string(), format!("embedding: token {VOCAB} is outside of 0..{VOCAB}"));
+    one(&runner, &net, &mut m, &good, &o, 0).expect("nothing is wrong with this batch");
+    one(&runner, &net, &mut fresh, &good, &o, 0).expect("a step");
+    assert_same("the failed step left nothing", &m.params, &fresh.params);
+
+    // The same where forward passes wait for the whole batch.
+    let mut layout = Layout::default();
+    layout.tensor("w", 4, WIDTH).add();
+    layout.tensor("b", 1, WIDTH).add();
+    let (params, x) = (normals("stale", layout.len()), normals("stale x", 4 * 4));
+    let state = OptimiserState::new(layout.len(), ADAMW);
+    let mut m = Member::new(Buf::from_slice(&params), Plan::plain(&layout), state, 2).expect("a member");
+    let mut run = |x: &[f32], cuts: &[usize]| {
+        let couple = Box::new(|_: &[f32], _: usize, _: &mut [f32]| Ok::<f64, EngineError>(0.0));
+        let program = Coupled { x, cuts, couple, labels: RETAIN };
+        runner.gradients(&layout, &mut m, &program).map(|_| ())
+    };
+    let error = run(&[f32::NAN; 4 * 4], &[0, 2, 4]).expect_err("not finite");
+    assert_eq!(error.to_string(), "non-finite loss: first seen in input, shard 0");
+    run(&x, &[0, 4]).expect("nothing is wrong with this batch");
 }
 
 #[test]

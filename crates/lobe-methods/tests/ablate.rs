@@ -76,7 +76,7 @@ fn held(bench: &Bench, region: &Selection) -> Plan {
         for r in ranges {
             let cols = r.start as usize * width..r.end as usize * width;
             let edit = Edit::Set(mean[cols.clone()].to_vec());
-            plan = plan.with_edit(SiteEdit { site: SiteId(site), cols, edit });
+            plan = plan.with_edit(SiteEdit { site: SiteId(site), cols, edit }).unwrap();
         }
     }
     plan

@@ -8,7 +8,7 @@ mod common;
 use common::{
     Batch, Bench, SEQ, assert_close, assert_same, benches, methods, resolve, small, tokens, transformers,
 };
-use lobe_core::{FORGET, LabelId, LabelSet, RETAIN, RouteTable, Selection, UNLABELLED};
+use lobe_core::{FORGET, LabelId, LabelSet, RETAIN, RouteRow, RouteTable, Selection, UNLABELLED};
 use lobe_engine::Plan;
 use lobe_methods::localize::{silence, with_kinds};
 use lobe_methods::{Context, LOCALIZE, Localize, ParamError, TrainsOn};
@@ -247,12 +247,26 @@ fn filtering_tokens_spares_what_is_weak_and_what_is_not_forget() {
 }
 
 #[test]
-fn only_methods_that_say_so_start_apart_or_have_kinds() {
-    let labels = LabelSet::default();
+fn what_a_method_asks_for_beside_routes_fits_together() {
+    let (labels, regions) = (LabelSet::default(), ["target".to_owned()]);
     for (name, method) in methods() {
         let kinds = method.kinds(&labels).unwrap();
-        assert_eq!(!kinds.is_empty(), name.starts_with("modular"), "{name}");
         assert!(kinds.is_empty() || method.needs_uniform_steps(), "{name}: a kind is of a whole step");
-        assert_eq!(method.l1() != 0.0, name.starts_with("era"), "{name}");
+        let all = with_kinds(&labels, &kinds);
+        assert_eq!(all.len(), labels.len() + kinds.len(), "{name}: two kinds share a label");
+        let table = method.table(&Context { labels: &all, regions: &regions }).unwrap();
+        assert!(table.rows.iter().all(|r| r.label.index() < all.len()), "{name}: a route of no label");
+        for kind in &kinds {
+            assert!(kind.of.index() < labels.len(), "{name}: {} takes steps of no label", kind.name);
+            let shares: f64 = kinds.iter().filter(|k| k.of == kind.of).map(|k| k.share).sum();
+            assert!(kind.share >= 0.0 && shares <= 1.0 + 1e-9, "{name}: shares of {} steps", kind.name);
+            let id = kind.id(&all).unwrap();
+            let other = |r: &RouteRow| table.get(id, r.target) != table.get(kind.of, r.target);
+            assert!(table.rows.iter().any(other), "{name}: {} steps are ordinary ones", kind.name);
+        }
+        assert!(method.l1().is_finite() && method.l1() >= 0.0, "{name}: a penalty that rewards");
+        // Starts and penalties are those of a region, so an arm without one could not have them.
+        let of_region = method.l1() != 0.0 || method.zero_start();
+        assert!(!of_region || method.regions().0 > 0, "{name}: asks something of a region it may lack");
     }
 }

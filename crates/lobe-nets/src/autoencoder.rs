@@ -14,7 +14,9 @@ use crate::net::NetError;
 pub struct DecoderConfig {
     /// Its name; its sites are `name.0.post`, ….
     pub name: String,
-    /// First latent it reads.
+    /// First latent it reads. Only a decoder of all latents that is not detached belongs to them: the
+    /// weights with which any other reads a latent are in no region, so neither a start at zero nor a
+    /// new draw of a region changes them.
     #[serde(default)]
     pub from: usize,
     /// One past the last latent it reads; 0 is all.
@@ -184,7 +186,8 @@ impl Autoencoder {
         let decoders = c.decoders.iter().map(|d| {
             let widths: Vec<usize> =
                 [d.to - d.from].into_iter().chain(c.hidden.iter().rev().copied()).chain([c.input]).collect();
-            // A certificate reads what the latent holds without belonging to it.
+            // A certificate reads what the latent holds without belonging to it. A decoder of a part
+            // could, but owners count from unit 0.
             let whole = d.from == 0 && d.to == c.latent && !d.detach;
             stack(&mut l, &d.name, &widths, whole.then(|| Owner::units(latent, c.latent)), true, None)
         });
@@ -207,7 +210,7 @@ impl Autoencoder {
     /// If the width of `x` is wrong.
     pub fn forward(&self, tape: &mut Tape<'_>, x: Var) -> Result<Reconstructions, EngineError> {
         let code = Self::run(tape, &self.encoder, x)?;
-        let z = tape.site(code, self.latent);
+        let z = tape.site(code, self.latent)?;
         let mut outputs = Vec::with_capacity(self.decoders.len());
         for (layers, d) in self.decoders.iter().zip(&self.config.decoders) {
             let mut part =

@@ -178,7 +178,8 @@ impl Program for LanguageModelling<'_> {
 }
 
 /// [`LanguageModelling`] plus λ · Σ |a| / targets over units of some sites, per pair (units, λ), at the
-/// positions that have a target: what fills a batch up is not penalised. The activation is what left the site, so a route scales the penalty's gradient with the rest.
+/// positions that have a target: what fills a batch up is not penalised. The activation is what left the
+/// site, so a route scales the penalty's gradient with the rest.
 pub struct Penalised<'a> {
     /// The network, the batch and the main loss.
     pub base: LanguageModelling<'a>,

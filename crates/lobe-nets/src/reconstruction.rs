@@ -116,7 +116,8 @@ impl<'a> Reconstruction<'a> {
         batch.labels.iter().for_each(|l| counts[l.index()] += 1);
         let coupling = penalties.correlation.as_ref().map(|(a, b, gamma)| {
             let f = move |z: &[f32], cols: usize, grad: &mut [f32]| {
-                f64::from(*gamma) * correlation(z, cols, a.clone(), b.clone(), *gamma, grad)
+                let mean = correlation(z, cols, a.clone(), b.clone(), *gamma, grad);
+                mean.map(|mean| f64::from(*gamma) * mean)
             };
             Box::new(f) as Box<Coupling<'a>>
         });

@@ -66,7 +66,8 @@ impl Tape<'_> {
     /// With `rotary`, queries and keys in `qkv` are rotated in place.
     ///
     /// # Errors
-    /// If the width does not fit, rows are no multiple of `seq`, or heads do not divide.
+    /// If the width does not fit, rows are no multiple of `seq`, heads do not divide, or what stands
+    /// at the site does not fit.
     pub fn attention(&mut self, qkv: Var, spec: AttentionSpec) -> Result<Var, EngineError> {
         let (rows, width) = self.shape(qkv);
         same("attention", "width of qkv", (rows, width), (rows, spec.width()))?;
@@ -109,19 +110,20 @@ impl Tape<'_> {
         self.record_op(out, Attention { qkv, out, lse, spec });
         match spec.site {
             // The backward pass reads the context vectors, so nothing may rewrite them in place.
-            Some(site) if self.rewrites(site) => Ok(self.site(out, site)),
+            Some(site) if self.rewrites(site) => self.site(out, site),
             Some(site) => {
-                self.mark_site(out, site);
+                self.mark_site(out, site)?;
                 Ok(out)
             }
             None => Ok(out),
         }
     }
 
-    /// Whether a route or an intervention changes values at `site` other than by dropping heads.
+    /// Whether a route, an intervention or an addition changes values at `site` other than by dropping
+    /// heads.
     fn rewrites(&self, site: SiteId) -> bool {
         let keeps = |c| self.factor(Kind::Forward, c).is(1.0) || self.factor(Kind::Forward, c).is(0.0);
-        self.plan.has_edits(site) || !self.plan.site(site).iter().all(|s| keeps(s.class))
+        self.rewritten(site) || !self.plan.site(site).iter().all(|s| keeps(s.class))
     }
 
     /// Whether the factor of head `h` is zero for the whole shard.

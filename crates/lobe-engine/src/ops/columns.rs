@@ -20,14 +20,7 @@ impl Tape<'_> {
     /// If the range lies outside.
     pub fn columns(&mut self, x: Var, range: Range<usize>) -> Result<Var, EngineError> {
         let (rows, cols) = self.shape(x);
-        if range.start > range.end || range.end > cols {
-            return Err(EngineError::Index {
-                op: "columns",
-                what: "column",
-                index: range.end,
-                bound: cols + 1,
-            });
-        }
+        crate::error::columns("columns", &range, cols)?;
         let n = range.len();
         let mut value = self.ws.pool.take(rows * n);
         for (y, x) in value.chunks_exact_mut(n.max(1)).zip(self.value(x).chunks_exact(cols)) {

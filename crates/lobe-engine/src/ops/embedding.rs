@@ -20,7 +20,8 @@ impl Tape<'_> {
     /// Looks up `ids` in `table` `[vocab, d]` and adds `positions` `[≥ seq, d]`.
     ///
     /// # Errors
-    /// If a token is outside of the vocabulary or the sequence is longer than the positions.
+    /// If a token is outside of the vocabulary, the sequence is longer than the positions, or what
+    /// stands at the site does not fit.
     pub fn embedding(
         &mut self,
         ids: &[u32],
@@ -67,7 +68,7 @@ impl Tape<'_> {
         let needs = self.param_needs(table) || positions.is_some_and(|p| self.param_needs(p));
         let out = self.push("embedding", ids.len(), d, out, needs);
         if let Some(site) = site {
-            self.mark_site(out, site);
+            self.mark_site(out, site)?;
         }
         self.record_op(out, Embedding { table, positions, seq, first_id, out });
         Ok(out)

@@ -17,7 +17,7 @@ impl Tape<'_> {
     /// `silu(x[:, ..n]) ∘ x[:, n..]` for x `[rows, 2n]`; result `[rows, n]`.
     ///
     /// # Errors
-    /// If the number of columns is odd.
+    /// If the number of columns is odd, or what stands at the site does not fit.
     pub fn gated(&mut self, x: Var, site: Option<SiteId>) -> Result<Var, EngineError> {
         let (rows, cols) = self.shape(x);
         let n = cols / 2;
@@ -37,7 +37,7 @@ impl Tape<'_> {
         let needs = self.needs(x);
         let out = self.push("gated", rows, n, value, needs);
         if let Some(site) = site {
-            self.mark_site(out, site);
+            self.mark_site(out, site)?;
         }
         self.record_op(out, Gated { x, out });
         Ok(out)

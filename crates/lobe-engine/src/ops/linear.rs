@@ -147,7 +147,7 @@ impl Tape<'_> {
             }
         }
         let mut out = self.ws.pool.take(rows * n);
-        let absent = if self.plan.reads_edits(spec.weight) { &[][..] } else { &[Kind::Forward] };
+        let absent = if self.reads_rewritten(spec.weight) { &[][..] } else { &[Kind::Forward] };
         let ins = self.runs(self.plan.rows(spec.weight), k, None, absent);
         let closed = if spec.open { &[][..] } else { &[Kind::Forward] };
         let outs = self.runs(self.plan.cols(spec.weight), n, None, closed);
@@ -177,7 +177,7 @@ impl Tape<'_> {
         let out = self.push("linear", rows, n, out, needs);
         let slope = slope.map(|s| self.push("activation slope", rows, n, s, false));
         if let Some(site) = spec.site {
-            self.mark_site(out, site);
+            self.mark_site(out, site)?;
         }
         self.record_op(out, Linear { x, out, slope, spec });
         Ok(out)
@@ -210,9 +210,8 @@ impl Tape<'_> {
         }
         let bias = spec.bias.map(|b| self.param(b));
         // The sign of a ReLU's output is its derivative, unless something else is written over it.
-        let injected = |s| self.ws.injected.iter().any(|(at, _)| *at == s);
-        let edited = spec.site.is_some_and(|s| self.plan.has_edits(s) || injected(s));
-        if spec.act == Act::Relu && !edited {
+        let rewritten = spec.site.is_some_and(|s| self.rewritten(s));
+        if spec.act == Act::Relu && !rewritten {
             bias_relu(out, bias, n);
             return None;
         }
@@ -244,7 +243,7 @@ impl Linear {
         t.ws.vars[self.x.0].value = x;
         if t.needs(self.x) {
             let (mut dx, sum) = t.grad_slot(self.x);
-            let closed = if t.plan.reads_edits(spec.weight) { &[][..] } else { &[Kind::Flow] };
+            let closed = if t.reads_rewritten(spec.weight) { &[][..] } else { &[Kind::Flow] };
             let ins = t.runs(t.plan.rows(spec.weight), k, None, closed);
             let shut = if spec.open { &[][..] } else { &[Kind::Flow] };
             let outs = t.runs(t.plan.cols(spec.weight), n, None, shut);

@@ -1,6 +1,7 @@
 //! A site that stands apart from the operation before it, so that others may read the value
 //! before the site (an L1 penalty that no route scales, for instance).
 
+use crate::error::EngineError;
 use crate::layout::SiteId;
 use crate::tape::{Tape, Var};
 
@@ -13,15 +14,18 @@ pub struct Site {
 
 impl Tape<'_> {
     /// The door at `site`: returns `x` as everything downstream sees it.
-    pub fn site(&mut self, x: Var, site: SiteId) -> Var {
+    ///
+    /// # Errors
+    /// If an intervention or an addition at the site does not fit `x`.
+    pub fn site(&mut self, x: Var, site: SiteId) -> Result<Var, EngineError> {
         let (rows, cols) = self.shape(x);
         let mut value = self.ws.pool.take(rows * cols);
         value.copy_from_slice(self.value(x));
         let needs = self.needs(x);
         let out = self.push("site", rows, cols, value, needs);
-        self.mark_site(out, site);
+        self.mark_site(out, site)?;
         self.record_op(out, Site { x, out });
-        out
+        Ok(out)
     }
 }
 

@@ -25,7 +25,7 @@ impl Tape<'_> {
         }
         let by = Some(Kind::Update);
         let still = [Kind::Update, Kind::Forward];
-        let still = if self.plan.reads_edits(w) { &still[..1] } else { &still };
+        let still = if self.reads_rewritten(w) { &still[..1] } else { &still };
         let ins = self.runs(self.plan.rows(w), k, by, still);
         let outs = self.runs(self.plan.cols(w), n, by, shut(open));
         for i in &ins {

@@ -78,13 +78,15 @@ impl Scratch {
         }
         grad.clear();
         grad.resize(values.len(), 0.0);
-        let value = couple(values, cols, grad);
-        if !value.is_finite() {
-            for lane in lanes {
-                lane.waiting.clear();
+        let finite = |value: f64| {
+            if value.is_finite() {
+                return Ok(value);
             }
-            return Err(EngineError::NonFinite { place: "the coupled objective".into(), shard: 0 });
-        }
+            Err(EngineError::NonFinite { place: "the coupled objective".into(), shard: 0 })
+        };
+        let value = couple(values, cols, grad)
+            .and_then(finite)
+            .inspect_err(|_| lanes.iter_mut().for_each(|l| l.waiting.clear()))?;
         starts.clear();
         starts.resize(program.shards(), 0);
         let mut at = 0;

@@ -36,8 +36,8 @@ pub trait Program: Sync {
 }
 
 /// An objective on all rows of the batch: takes `[rows, cols]` values, adds its gradient, and
-/// returns its weighted value.
-pub type Coupling<'a> = dyn Fn(&[f32], usize, &mut [f32]) -> f64 + Sync + 'a;
+/// returns its weighted value, or says what does not fit.
+pub type Coupling<'a> = dyn Fn(&[f32], usize, &mut [f32]) -> Result<f64, EngineError> + Sync + 'a;
 
 /// One worker's share of a member's gradient.
 #[derive(Debug, Default)]
@@ -233,6 +233,8 @@ impl Runner {
         lanes.par_iter_mut().zip(grads.par_iter_mut()).enumerate().for_each(|(l, (lane, grads))| {
             lane.records.clear();
             lane.objective = 0.0;
+            // A failed step reports the error of one lane; this one's may be left.
+            lane.error = None;
             lane.touched.resize(layout.tensors().len(), false);
             for shard in (l..program.shards()).step_by(n) {
                 let result = if program.coupling().is_some() {

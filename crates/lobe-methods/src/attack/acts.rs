@@ -1,6 +1,6 @@
 //! What attacks on activations share: sites, means over rows, directions, budgets.
 
-use lobe_engine::{Edit, Plan, SiteEdit, SiteId};
+use lobe_engine::{Edit, EngineError, Plan, SiteEdit, SiteId};
 use lobe_nets::{Gpt, TokenBatch};
 
 use super::{Bench, BenchError, Budget, Loot};
@@ -148,7 +148,7 @@ pub(super) fn directions(
 }
 
 /// An intervention on all columns of a site.
-pub(super) fn with_edit(plan: Plan, site: SiteId, cols: usize, edit: Edit) -> Plan {
+pub(super) fn with_edit(plan: Plan, site: SiteId, cols: usize, edit: Edit) -> Result<Plan, EngineError> {
     plan.with_edit(SiteEdit { site, cols: 0..cols, edit })
 }
 

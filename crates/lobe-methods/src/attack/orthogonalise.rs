@@ -77,7 +77,7 @@ impl Attack for Orthogonalise {
             let units: Vec<_> = found.iter().map(|d| unit(d)).collect();
             let add = |plan: Plan, i: usize| match &units[i] {
                 Some(u) => with_edit(plan, sites[i].1, width, Edit::ProjectOut(u.clone())),
-                None => plan,
+                None => Ok(plan),
             };
             let all: Vec<usize> = (0..sites.len()).filter(|i| units[*i].is_some()).collect();
             let mut groups: Vec<_> =
@@ -87,7 +87,7 @@ impl Attack for Orthogonalise {
             }
             for (i, (name, group)) in groups.iter().enumerate() {
                 bench.progress((k as f64 + i as f64 / groups.len() as f64) / kinds.len() as f64)?;
-                let plan = group.iter().fold(plain.clone(), |p, i| add(p, *i));
+                let plan = group.iter().try_fold(plain.clone(), |p, i| add(p, *i))?;
                 out.push(Trial {
                     variant: format!("{},{name}", between.name()),
                     curve: vec![(group.len() as u64, bench.losses(&victim, &plan)?)],

@@ -128,7 +128,7 @@ impl Attack for Patch {
             for ((layer, site), m) in at.iter().zip(&means) {
                 bench.progress(out.len() as f64 / total)?;
                 let value = m.iter().map(|x| *x as f32).collect();
-                let plan = with_edit(plain.clone(), *site, m.len(), Edit::Set(value));
+                let plan = with_edit(plain.clone(), *site, m.len(), Edit::Set(value))?;
                 out.push(Trial {
                     variant: format!("mean,site={name},layer={layer}"),
                     curve: vec![(*layer as u64, bench.losses(&victim, &plan)?)],

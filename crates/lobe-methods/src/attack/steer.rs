@@ -78,7 +78,7 @@ impl Attack for Steer {
             for c in &self.coefficients {
                 bench.progress(out.len() as f64 / (sites.len() * self.coefficients.len()) as f64)?;
                 let step = d.iter().map(|x| (f64::from(*x) * c) as f32).collect();
-                let plan = with_edit(plain.clone(), *site, width, Edit::Add(step));
+                let plan = with_edit(plain.clone(), *site, width, Edit::Add(step))?;
                 out.push(Trial {
                     variant: format!("{},layer={layer},coefficient={c}", between.name()),
                     curve: vec![(*layer as u64, bench.losses(&victim, &plan)?)],

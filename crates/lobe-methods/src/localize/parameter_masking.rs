@@ -4,6 +4,7 @@
 //! dX = Wᵀ dY stays exact. Source: the token-level variant of Cloud et al. 2024, appendix H, and
 //! the batch-level variant that SGTM builds on.
 //! Unusual: at token level, rows with s = 0 are left out of the product instead of multiplied by 0.
+//! At batch level output biases are masked in all blocks, also where the region names no unit.
 //! Fails: everything upstream and joint (embeddings, norms) still learns from forget data.
 
 use lobe_core::{FORGET, JointKind, RETAIN, Route, RouteTable, Target, UNLABELLED};
@@ -17,7 +18,7 @@ const ABOUT: About = About {
     name: "parameter-masking",
     summary: "on forget data only the region's own parameters are updated",
     reference: "Cloud et al. 2024, arXiv 2410.04332, appendix H; batch level: arXiv 2512.05648",
-    unusual: "rows whose update is 0 are left out of the weight-gradient product",
+    unusual: "rows whose update is 0 are left out of the weight-gradient product; at batch level output biases are masked in all blocks, also where the region names no unit",
     fails: "embeddings, norms and the read-out still learn from forget data",
 };
 
@@ -35,7 +36,8 @@ enum Level {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ParameterMasking {
-    /// "token" masks row by row; "batch" masks whole steps of one label, output biases included.
+    /// "token" masks row by row; "batch" masks whole steps of one label, output biases of all blocks
+    /// included.
     level: Level,
     /// Units whose out-going projections are joint, so that forget data updates those weights too:
     /// a region's text such as "blocks.*.mlp.post + blocks.*.attn.z"; empty is none.
