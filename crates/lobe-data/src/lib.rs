@@ -34,6 +34,7 @@ mod error;
 mod file;
 mod images;
 mod labelling;
+mod memory;
 mod pack;
 mod stream;
 mod text;

@@ -174,4 +174,7 @@ fn refusals_are_one_line_with_the_given_name() {
     let fine = || vec![TextSource::new("bad.jsonl", "c")];
     assert!(err(TextConfig { seq: 1, ..config(fine()) }).contains("seq = 1"));
     assert!(err(TextConfig { test_fraction: 1.0, ..config(fine()) }).contains("test_fraction = 1"));
+    let word_class = Some(WordClass { class: "forest".into(), words: vec!["rain forest".into()] });
+    let e = err(TextConfig { word_class, ..config(fine()) });
+    assert!(e.contains("word_class: \"rain forest\" is never found"), "{e}");
 }

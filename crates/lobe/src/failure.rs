@@ -1,6 +1,8 @@
 //! From an error to an exit code, in one place.
 
 use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use lobe_core::did_you_mean;
 use lobe_lab::LabError;
@@ -32,6 +34,11 @@ pub(crate) fn refuse(what: impl Into<String>) -> anyhow::Error {
     Refused(what.into()).into()
 }
 
+/// A file or folder that was given to be made, and could not be.
+pub(crate) fn unmade(what: &'static str, path: &Path, source: std::io::Error) -> anyhow::Error {
+    StoreError::Io { what, path: path.to_owned(), source }.into()
+}
+
 /// A name nobody knows, with the nearest one.
 pub(crate) fn unknown<'a>(
     what: &str,
@@ -52,6 +59,15 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
             _ => FAILED,
         };
     }
+    // Outside of a run, what is written is a file that somebody named.
+    if let Some(e) = error.downcast_ref::<StoreError>() {
+        let named = match e {
+            StoreError::Io { source, .. } => misplaced(source) || source.kind() == ErrorKind::NotFound,
+            StoreError::Content { .. } => true,
+            _ => false,
+        };
+        return if named { BAD_INPUT } else { FAILED };
+    }
     let input = error.is::<Refused>()
         || error.is::<lobe_lab::recipe::RecipeError>()
         || error.is::<lobe_report::ReportError>()
@@ -64,8 +80,8 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
 
 /// Whether a path that was given cannot be what it is meant to be, whoever tries.
 fn misplaced(e: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory};
-    matches!(e.kind(), AlreadyExists | IsADirectory | NotADirectory)
+    use ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
+    matches!(e.kind(), AlreadyExists | InvalidFilename | IsADirectory | NotADirectory)
 }
 
 /// Whether a file of data is not where the recipe looks for it: nothing is wrong with the recipe.
@@ -79,14 +95,25 @@ pub(crate) fn data_not_here(error: &anyhow::Error) -> bool {
 }
 
 fn not_found(e: &lobe_data::DataError) -> bool {
-    matches!(e, lobe_data::DataError::Read { reason, .. } if reason.kind() == std::io::ErrorKind::NotFound)
+    matches!(e, lobe_data::DataError::Read { reason, .. } if reason.kind() == ErrorKind::NotFound)
 }
 
 /// The line an error is told in, with what helps against it.
 pub(crate) fn line(error: &anyhow::Error) -> String {
     let what = if code(error) == INTERRUPTED { "stopped" } else { "error" };
     let hint = if data_not_here(error) { " (--set data.dir=FOLDER says where data files are)" } else { "" };
-    format!("{what}: {error:#}{hint}")
+    format!("{what}: {}{hint}", told(error))
+}
+
+/// An error and its causes, without those that the text before them holds already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string).filter(|c| !c.is_empty()) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -102,5 +129,22 @@ mod tests {
         let elsewhere = StoreError::NotARun { path: "x".into() };
         assert_eq!(code(&LabError::Store(elsewhere).into()), BAD_INPUT);
         assert_eq!(code(&anyhow::Error::from(LabError::Interrupted).context("run")), INTERRUPTED);
+    }
+
+    #[test]
+    fn a_named_file_that_cannot_be_written_is_bad_input_and_told_once() {
+        let not_made = |kind: ErrorKind| unmade("cannot be written", Path::new("a/b"), kind.into());
+        for kind in [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory] {
+            assert_eq!(code(&not_made(kind)), BAD_INPUT, "{kind}");
+            assert_eq!(line(&not_made(kind)), format!("error: cannot be written: {kind}: a/b"));
+        }
+        assert_eq!(code(&not_made(ErrorKind::StorageFull)), FAILED);
+        // In a run, a folder that has gone is nobody's wrong argument.
+        let path = "a/b".into();
+        let gone = StoreError::Io { what: "cannot be read", path, source: ErrorKind::NotFound.into() };
+        assert_eq!(code(&LabError::Store(gone).into()), FAILED);
+        // Causes that say more are told.
+        let error = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(line(&error), "error: outer: inner");
     }
 }

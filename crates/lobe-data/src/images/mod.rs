@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{DataError, Result};
-use crate::file;
+use crate::{file, memory};
 
 pub use glyphs::GlyphsConfig;
 
@@ -131,13 +131,26 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
+    /// How many of the images are used.
+    fn kept(&self, most: Option<usize>) -> usize {
+        self.class.len().min(most.unwrap_or(usize::MAX))
+    }
+
     fn examples(&self, scale: Pixels, most: Option<usize>) -> Examples {
-        let n = self.class.len().min(most.unwrap_or(usize::MAX));
+        let n = self.kept(most);
         let dim = self.shape.0 * self.shape.1 * self.shape.2;
         let pixels = self.pixels[..n * dim].iter().map(|&b| scale.scale(f32::from(b) / 255.0)).collect();
         let class = self.class[..n].iter().map(|&c| u16::from(c)).collect();
         Examples { payload: Payload::Images { dim, pixels, shape: self.shape }, class }
     }
+}
+
+/// Refuses images that memory cannot hold as numbers, while they are bytes.
+fn fits(source: &str, splits: [(&Raw, Option<usize>); 2], available: Option<u64>) -> Result<()> {
+    let (c, h, w) = splits[0].0.shape;
+    let count: usize = splits.iter().map(|(raw, most)| raw.kept(*most)).sum();
+    let what = format!("{source}: {count} images of {c} x {h} x {w}");
+    memory::fits(&what, (count * c * h * w) as u64, available, "max_train and max_test take fewer of them")
 }
 
 /// The given names, padded with numbers up to `n`.
@@ -174,6 +187,7 @@ impl IdxConfig {
             let what = format!("images of {:?}, but the training images are {:?}", test.shape, train.shape);
             return Err(DataError::Format { format: "idx", what, path: self.test_images.clone() });
         }
+        fits("idx", [(&train, self.max_train), (&test, self.max_test)], memory::available())?;
         let classes = train.class.iter().chain(&test.class).max().map_or(0, |&c| c as usize + 1);
         let (train, test) =
             (train.examples(self.pixels, self.max_train), test.examples(self.pixels, self.max_test));
@@ -220,8 +234,10 @@ impl CifarConfig {
             }
             Ok(raw)
         };
-        let train = all(&self.train)?.examples(self.pixels, self.max_train);
-        let test = all(&self.test)?.examples(self.pixels, self.max_test);
+        let (train, test) = (all(&self.train)?, all(&self.test)?);
+        fits("cifar", [(&train, self.max_train), (&test, self.max_test)], memory::available())?;
+        let (train, test) =
+            (train.examples(self.pixels, self.max_train), test.examples(self.pixels, self.max_test));
         let classes = match (self.layout, self.classes.is_empty()) {
             (CifarLayout::Cifar10, true) => cifar::NAMES.map(String::from).to_vec(),
             (CifarLayout::Cifar10, false) => names(&self.classes, 10),

@@ -68,6 +68,17 @@ fn idx_refusals_name_what_and_which_file() {
 }
 
 #[test]
+fn images_that_memory_cannot_hold_are_refused_while_they_are_bytes() {
+    let raw = Raw { shape: (1, 2, 2), pixels: vec![0; 12], class: vec![0; 3] };
+    let at = |most, available| fits("idx", [(&raw, most), (&raw, Some(1))], available);
+    // Four images of four numbers of four bytes; with one training image, two.
+    assert!(at(None, Some(64)).is_ok() && at(Some(1), Some(32)).is_ok() && at(None, None).is_ok());
+    assert!(at(Some(1), Some(31)).is_err());
+    let e = at(None, Some(63)).unwrap_err().to_string();
+    assert!(e.starts_with("data: idx: 4 images of 1 x 2 x 2 take ") && e.contains("max_train"), "{e}");
+}
+
+#[test]
 fn cifar_files_load_and_are_checked() {
     let dir = tempfile::tempdir().unwrap();
     let record = |label: u8| [vec![label], vec![7; 3072]].concat();

@@ -40,6 +40,7 @@ struct Rule {
     /// Empty: all classes.
     confused_with: Vec<u16>,
     recall: f64,
+    precision: f64,
     /// Rate of false positives among the examples they may come from.
     false_rate: f64,
     tokens: Option<FrequencyRatio>,
@@ -59,26 +60,50 @@ fn refuse<T>(what: String) -> Result<T> {
 fn decide(rules: &[Rule], u: f64, truth: impl Fn(&Rule) -> bool, class: u16) -> Result<LabelId> {
     let (mut lo, mut hi, mut hit) = (0.0, 1.0, UNLABELLED);
     for rule in rules {
-        let taken = if truth(rule) {
-            lo += rule.recall;
-            lo - rule.recall <= u && u < lo
-        } else if rule.confused_with.is_empty() || rule.confused_with.contains(&class) {
-            hi -= rule.false_rate;
-            hi <= u && u < hi + rule.false_rate
+        let own = truth(rule);
+        let share = rule.share(own, class);
+        let taken = if own {
+            lo += share;
+            lo - share <= u && u < lo
         } else {
-            false
+            hi -= share;
+            hi <= u && u < hi + share
         };
         if taken {
             hit = rule.label;
         }
         if lo > hi + 1e-9 {
-            return refuse(format!(
-                "the rules up to {:?} ask for more than all examples of a class",
-                rule.name
-            ));
+            return refuse(too_much(rules, truth, class));
         }
     }
     Ok(hit)
+}
+
+/// Why the rules cannot all have what they ask for, and what makes room for them.
+fn too_much(rules: &[Rule], truth: impl Fn(&Rule) -> bool, class: u16) -> String {
+    let asked = rules.iter().map(|r| (r, truth(r))).map(|(r, own)| (r, own, r.share(own, class)));
+    let asked: Vec<(&Rule, bool, f64)> = asked.filter(|(.., share)| *share > 0.0).collect();
+    let claim = |(rule, own, share): &(&Rule, bool, f64)| {
+        let (name, share) = (&rule.name, (share * 1e4).round() / 1e4);
+        if *own {
+            format!("{share} by recall of {name:?}")
+        } else {
+            format!("{share} by precision {} of {name:?}", rule.precision)
+        }
+    };
+    let claims: Vec<String> = asked.iter().map(claim).collect();
+    let mistaken: f64 = asked.iter().filter(|(_, own, _)| !own).map(|(.., share)| share).sum();
+    // Rounded down, so that the number can be copied.
+    let left = ((1.0 - mistaken + 1e-10) * 1e4).floor() / 1e4;
+    let owners: Vec<&str> = asked.iter().filter(|(_, own, _)| *own).map(|(r, ..)| r.name.as_str()).collect();
+    let help = match owners[..] {
+        [name] if left > 0.0 => format!("lower recall of {name:?} to at most {left}"),
+        [_, _, ..] if left > 0.0 => {
+            format!("where several rules truly hold, their recalls may add up to {left} at most")
+        }
+        _ => "raise precision".to_owned(),
+    };
+    format!("the rules ask for more than all of some examples: {}; {help}", claims.join(", "))
 }
 
 impl Labelling {
@@ -92,14 +117,18 @@ impl Labelling {
         for (name, config) in rules {
             out.rules.push(Rule::new(name, config, data, labels)?);
         }
-        let mut weighted = rules.iter().filter(|(_, r)| r.tokens.is_some()).map(|(name, _)| name);
-        if let (Some(first), Some(second)) = (weighted.next(), weighted.next()) {
-            return refuse(format!(
-                "{first:?} and {second:?} both have \"tokens\"; one label's tokens have weights"
-            ));
-        }
-        if let (Some((name, _)), None) = (rules.iter().find(|(_, r)| r.tokens.is_some()), &data.tokenizer) {
-            return refuse(format!("{name:?} has \"tokens\", but the data are images"));
+        let weighted: Vec<&str> =
+            rules.iter().filter(|(_, r)| r.tokens.is_some()).map(|(name, _)| name.as_str()).collect();
+        match weighted[..] {
+            [first, second, ..] => {
+                return refuse(format!(
+                    "{first:?} and {second:?} both have \"tokens\"; one label's tokens have weights"
+                ));
+            }
+            [name] if data.tokenizer.is_none() => {
+                return refuse(format!("{name:?} has \"tokens\", but the data are images"));
+            }
+            _ => {}
         }
         // Fails now rather than in an arm if the rules contradict each other.
         for (i, &class) in data.train.class.iter().enumerate() {
@@ -133,11 +162,24 @@ impl Labelling {
     /// # Errors
     /// If a rule restricts its false positives to some classes, which such steps mix.
     pub fn label_of_group(&self, step: u64, truth: LabelId, key: Key) -> Result<LabelId> {
-        if let Some(rule) = self.rules.iter().find(|r| !r.confused_with.is_empty()) {
-            return refuse(format!("\"confused_with\" of {:?} needs steps of one class each", rule.name));
+        if let Some(name) = self.confuses() {
+            return refuse(format!("\"confused_with\" of {name:?} needs steps of one class each"));
         }
         let u = key.child("step").index(step).uniform();
         decide(&self.rules, u, |r| r.label == truth, 0)
+    }
+
+    /// The first rule with false positives (`precision` below 1). How many there are follows from the numbers
+    /// of examples: where whole steps are labelled and their shares are weighted, the precision of the
+    /// steps is another one.
+    pub fn imprecise(&self) -> Option<&str> {
+        self.rules.iter().find(|r| r.false_rate > 0.0).map(|r| r.name.as_str())
+    }
+
+    /// The first rule that takes its false positives from some classes only (`confused_with`), which
+    /// [`Labelling::label_of_group`] refuses.
+    pub fn confuses(&self) -> Option<&str> {
+        self.rules.iter().find(|r| !r.confused_with.is_empty()).map(|r| r.name.as_str())
     }
 
     /// The label a perfect labeller gives to each of `examples` (of either split): the first
@@ -158,7 +200,9 @@ impl Rule {
             }
         }
         let words = match (config.classes.is_empty(), config.words.is_empty()) {
-            (true, false) if data.tokenizer.is_some() => Some(WordList::new(&config.words)),
+            (true, false) if data.tokenizer.is_some() => {
+                Some(WordList::new(&config.words, &format!("words of {name:?}"))?)
+            }
             (true, false) => {
                 return refuse(format!("{name:?} has a word list, but {} is not text", data.name));
             }
@@ -173,12 +217,25 @@ impl Rule {
             truth: Vec::new(),
             confused_with: ids(&config.confused_with)?,
             recall: config.recall,
+            precision: config.precision,
             false_rate: 0.0,
             tokens: config.tokens,
         };
         rule.truth = (0..data.train.len()).map(|i| rule.holds(&data.train, i, data)).collect();
-        rule.false_rate = rule.false_rate(config.precision, data)?;
+        rule.false_rate = rule.false_rate(data)?;
         Ok(rule)
+    }
+
+    /// Which share of some examples of a class the rule takes: its recall if they are truly its own,
+    /// otherwise what it mistakes for them.
+    fn share(&self, own: bool, class: u16) -> f64 {
+        if own {
+            self.recall
+        } else if self.confused_with.is_empty() || self.confused_with.contains(&class) {
+            self.false_rate
+        } else {
+            0.0
+        }
     }
 
     fn holds(&self, examples: &Examples, i: usize, data: &Dataset) -> bool {
@@ -189,8 +246,8 @@ impl Rule {
     }
 
     /// precision = TP / (TP + FP), so FP = TP · (1 − p) / p, spread evenly over those it may hit.
-    fn false_rate(&self, precision: f64, data: &Dataset) -> Result<f64> {
-        let name = &self.name;
+    fn false_rate(&self, data: &Dataset) -> Result<f64> {
+        let (name, precision) = (&self.name, self.precision);
         let positives = self.truth.iter().filter(|&&t| t).count();
         if positives == 0 {
             return refuse(format!("{name:?} matches none of the training examples of {}", data.name));

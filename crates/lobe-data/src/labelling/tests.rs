@@ -130,6 +130,24 @@ fn steps_of_one_true_label_work_with_word_lists_and_many_classes() {
 }
 
 #[test]
+fn a_labelling_says_which_rules_need_more_than_steps_of_a_label() {
+    let d = data(10);
+    let of = |retain: &str| {
+        let rules =
+            [("forget".to_owned(), rule(r#"{"class": "trees"}"#)), ("retain".to_owned(), rule(retain))];
+        let l = Labelling::new(&rules, &d, &mut LabelSet::default()).unwrap();
+        (l.imprecise().map(String::from), l.confuses().map(String::from))
+    };
+    let retain = || Some("retain".to_owned());
+    assert_eq!(of(r#"{"class": "cats"}"#), (None, None));
+    assert_eq!(of(r#"{"class": "cats", "confused_with": "dogs"}"#), (None, retain()));
+    let both = r#"{"class": "cats", "precision": 0.9, "confused_with": "dogs"}"#;
+    assert_eq!(of(both), (retain(), retain()));
+    // Who finds nothing is never wrong.
+    assert_eq!(of(r#"{"class": "cats", "recall": 0.0, "precision": 0.9}"#), (None, None));
+}
+
+#[test]
 fn token_weights_single_out_the_tokens_of_the_label() {
     let d = data(200);
     let l = labels(&[("forget", r#"{"class": "trees", "tokens": {"add_retain": 1.0}}"#)], &d).unwrap();
@@ -171,6 +189,40 @@ fn impossible_labellings_are_refused() {
     );
     assert_eq!(
         err(&[("forget", r#"{"class": "trees"}"#), ("retain", r#"{"class": "cats", "precision": 0.5}"#)]),
-        "labelling: the rules up to \"retain\" ask for more than all examples of a class"
+        "labelling: the rules ask for more than all of some examples: 1 by recall of \"forget\", \
+         0.5 by precision 0.5 of \"retain\"; lower recall of \"forget\" to at most 0.5"
+    );
+    assert!(
+        err(&[("forget", r#"{"words": ["old tree"]}"#)])
+            .contains("words of \"forget\": \"old tree\" is never")
+    );
+}
+
+#[test]
+fn rules_that_leave_each_other_no_room_are_told_how_much_there_is() {
+    let d = data(10);
+    let of = |retain: &str| {
+        labels(&[("forget", r#"{"class": "trees", "precision": 0.9}"#), ("retain", retain)], &d)
+    };
+    let err = |retain: &str| of(retain).unwrap_err().to_string();
+    // 10 / 9 false positives among 20 examples.
+    assert_eq!(
+        err(r#"{"class": ["cats", "dogs"]}"#),
+        "labelling: the rules ask for more than all of some examples: 0.0556 by precision 0.9 of \"forget\", \
+         1 by recall of \"retain\"; lower recall of \"retain\" to at most 0.9444"
+    );
+    of(r#"{"class": ["cats", "dogs"], "recall": 0.9444}"#).unwrap();
+    assert!(err(r#"{"class": "trees"}"#).ends_with(
+        "1 by recall of \"forget\", 1 by recall of \"retain\"; \
+             where several rules truly hold, their recalls may add up to 1 at most"
+    ));
+    let even = [
+        ("forget", r#"{"class": "trees", "precision": 0.5, "confused_with": "dogs"}"#),
+        ("retain", r#"{"class": "cats", "precision": 0.5, "confused_with": "dogs"}"#),
+    ];
+    let e = labels(&even, &d).unwrap_err().to_string();
+    assert!(
+        e.ends_with("1 by precision 0.5 of \"forget\", 1 by precision 0.5 of \"retain\"; raise precision"),
+        "{e}"
     );
 }

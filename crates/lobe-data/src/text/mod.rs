@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{DataError, Result, setting};
 use crate::labelling::WordList;
+use crate::memory;
 use crate::pack::{Packing, rows};
 use crate::tokenizer::Tokenizer;
 
@@ -121,6 +122,10 @@ impl TextConfig {
         if !(self.test_fraction > 0.0 && self.test_fraction < 1.0) {
             return setting(format!("text: test_fraction = {}, not between 0 and 1", self.test_fraction));
         }
+        let word_class = match &self.word_class {
+            Some(rule) => Some((&rule.class, WordList::new(&rule.words, "word_class")?)),
+            None => None,
+        };
         let mut classes: Vec<String> = Vec::new();
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for (i, source) in self.sources.iter().enumerate() {
@@ -129,9 +134,8 @@ impl TextConfig {
             train.extend(a.into_iter().map(|text| Document { text, class }));
             test.extend(b.into_iter().map(|text| Document { text, class }));
         }
-        if let Some(rule) = &self.word_class {
-            let class = place(&mut classes, &rule.class);
-            let list = WordList::new(&rule.words);
+        if let Some((name, list)) = &word_class {
+            let class = place(&mut classes, name);
             let holds = |d: &&mut Document| list.occurs_in(&d.text);
             train.iter_mut().chain(&mut test).filter(holds).for_each(|d| d.class = class);
         }
@@ -139,9 +143,29 @@ impl TextConfig {
             Some(t) => t,
             None => self.tokenizer.build(dir, &train, self.max_bytes)?,
         };
+        self.fits([&train, &test], &tokenizer, memory::available())?;
         let train = self.examples(&train, classes.len(), &tokenizer)?;
         let test = self.examples(&test, classes.len(), &tokenizer)?;
         Dataset::new("text", train, test, classes, Some(tokenizer), Vec::new())
+    }
+
+    /// Refuses documents whose ids memory cannot hold, where their number is known before there are any:
+    /// a row of its own is `seq` long however short its document is, and a byte is one id.
+    fn fits(&self, splits: [&[Document]; 2], tokenizer: &Tokenizer, available: Option<u64>) -> Result<()> {
+        let count = (splits[0].len() + splits[1].len()) as u64;
+        let ids = match (self.packing, tokenizer) {
+            (Packing::Document, _) => count.saturating_mul(self.seq as u64 + 1),
+            (Packing::Pack, Tokenizer::Byte) => {
+                splits.into_iter().flatten().map(|d| d.text.len() as u64).sum::<u64>()
+            }
+            (Packing::Pack, _) => return Ok(()),
+        };
+        let what = format!("text: {count} documents of {ids} ids");
+        let help = match self.packing {
+            Packing::Document => "lower seq or max_documents",
+            Packing::Pack => "lower max_documents or max_chars",
+        };
+        memory::fits(&what, ids, available, help)
     }
 
     fn examples(&self, documents: &[Document], classes: usize, tokenizer: &Tokenizer) -> Result<Examples> {
@@ -202,4 +226,24 @@ impl TokenizerConfig {
 /// Nothing usable in a source.
 pub(crate) fn empty<T>(what: &'static str, path: &str) -> Result<T> {
     Err(DataError::Empty { what, path: path.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_whose_ids_memory_cannot_hold_are_refused_before_there_are_any() {
+        let document = || Document { text: "four".into(), class: 0 };
+        let (train, test) = (vec![document(), document()], vec![document()]);
+        let of = |packing, available| {
+            let config = TextConfig { packing, seq: 9, ..TextConfig::default() };
+            config.fits([&train, &test], &Tokenizer::Byte, available)
+        };
+        // Three rows of ten ids, or twelve ids, of four bytes each.
+        assert!(of(Packing::Document, Some(120)).is_ok() && of(Packing::Document, None).is_ok());
+        assert!(of(Packing::Pack, Some(48)).is_ok() && of(Packing::Pack, Some(47)).is_err());
+        let e = of(Packing::Document, Some(119)).unwrap_err().to_string();
+        assert!(e.starts_with("data: text: 3 documents of 30 ids take ") && e.contains("lower seq"), "{e}");
+    }
 }

@@ -4,11 +4,11 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use lobe_lab::exec;
 use lobe_lab::recipe::Written;
 
-use crate::failure::refuse;
+use crate::failure::{refuse, unmade};
 use crate::out;
 
 const STARTER: &str = include_str!("starter.toml");
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             return Err(refuse(format!("there is a file of this name already: {}", path.display())));
         }
-        other => other.with_context(|| format!("cannot be written: {}", path.display()))?,
+        other => other.map_err(|e| unmade("cannot be written", &path, e))?,
     };
     file.write_all(text.as_bytes())?;
     let shown = path.display();

@@ -108,6 +108,8 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
     std::fs::create_dir(place.path("mine")).unwrap();
     place.write("mine/thesis.txt", "years of work");
     place.lobe(&["export", "run", "--out", "mine"]).refuses(&["not empty", "mine"]);
+    let inside = "mine/thesis.txt/model";
+    place.lobe(&["export", "run", "--out", inside]).refuses(&["cannot be made", inside]);
     assert_eq!(place.read("mine/thesis.txt"), b"years of work");
     let here = std::fs::read_dir(place.path(".")).unwrap();
     let left = here.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n.contains("partial"));

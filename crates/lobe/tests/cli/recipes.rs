@@ -11,6 +11,9 @@ fn a_new_recipe_is_right_and_never_overwrites() {
     assert!(said.contains("right; 5 arms × 1 seeds, 4 stages; presets tiny"), "{said}");
     place.lobe(&["new", "first"]).refuses(&["already", "first.toml"]);
     place.lobe(&["new", "No Good"]).refuses(&["No Good"]);
+    for out in ["nowhere/first.toml", "first.toml/inside.toml"] {
+        place.lobe(&["new", "first", "--out", out]).refuses(&["cannot be written", out]);
+    }
     assert_eq!(place.lobe(&["new", "first", "--out", "-"]).ends(0).out.as_bytes(), place.read("first.toml"));
 }
 

@@ -28,6 +28,9 @@ fn a_record_is_written_from_a_run_and_never_over_somebodys_page() {
     place.write("README.md", "# By hand\n");
     place.lobe(&["record", "run", "--out", "README.md"]).refuses(&["README.md", "not written by"]);
     assert_eq!(place.read("README.md"), b"# By hand\n");
+    let said = place.lobe(&["record", "run", "--out", "nowhere/tables.md"]);
+    let said = said.refuses(&["cannot be written", "nowhere/tables.md"]);
+    assert_eq!(said.err.matches("os error").count(), 1, "told once: {}", said.err);
     place.write("targets.csv", "arm,value\n");
     place.lobe(&args).refuses(&["targets.csv", "line 1"]);
     place.lobe(&["record", "nowhere"]).ends(2);

@@ -21,6 +21,8 @@ fn a_run_goes_from_recipe_to_report() {
     place.lobe(&["report", "runs/tiny"]).ends(0);
     assert_eq!(place.read("runs/tiny/report.html"), page.as_bytes());
     assert!(place.lobe(&["report", "runs/tiny", "--text"]).ends(0).out.contains("sgtm"));
+    place.lobe(&["report", "runs/tiny", "--out", "nowhere/page.html"]).refuses(&["nowhere/page.html"]);
+    place.lobe(&["report", "runs/tiny", "--out", "runs"]).refuses(&["cannot be written", "runs"]);
     let value = place.lobe(&["report", "runs/tiny", "--json"]).ends(0).json();
     assert_eq!((&value["state"], &value["arms"][1]["arm"]), (&"done".into(), &"sgtm".into()));
     assert!(value["arms"][1]["finals"][0]["over_seeds"]["mean"].is_number());

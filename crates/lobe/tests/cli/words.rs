@@ -62,6 +62,17 @@ fn wrong_arguments_are_bad_input() {
 }
 
 #[test]
+fn benches_refuse_what_the_engine_cannot_run() {
+    let place = Place::new();
+    for lanes in ["0", "65"] {
+        place.lobe(&["bench", "step", "--lanes", lanes]).refuses(&["--lanes", lanes, "1 to 64"]);
+    }
+    for bench in ["step", "gemm"] {
+        place.lobe(&["bench", bench, "--threads", "100000"]).ends(2);
+    }
+}
+
+#[test]
 fn lists_and_explains_for_people_and_programs() {
     let place = Place::new();
     let text = place.lobe(&["list"]).ends(0).out;

@@ -22,8 +22,8 @@ threads this measures N such products side by side, each on its own matrices. Th
 best rate seen over all shapes.")]
 pub(crate) struct Args {
     /// Threads of the second column; 0 is one per core
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
     /// Repetitions per shape; the fastest counts
     #[arg(long, default_value_t = 5)]
     repeats: usize,

@@ -46,7 +46,7 @@ fn peak_memory() -> Value {
 }
 
 /// Threads a benchmark asked for; 0 is one per core.
-fn threads(asked: usize) -> usize {
+fn threads(asked: u16) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    if asked == 0 { cores() } else { asked }
+    if asked == 0 { cores() } else { usize::from(asked) }
 }

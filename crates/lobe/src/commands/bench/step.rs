@@ -37,8 +37,8 @@ pub(crate) struct Args {
     #[arg(long)]
     label: Option<String>,
     /// Worker threads; 0 is one per core
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
     /// Gradient lanes, as in a recipe's `[train]`; at least as many as threads
     #[arg(long)]
     lanes: Option<usize>,
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     steps: u64,
     /// Steps before the clock starts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=100_000))]
     warmup: u64,
     /// Alternate with ordinary training and give the ratio: a shared machine drifts, neighbours do not
     #[arg(long)]
@@ -58,6 +58,9 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// Most gradient lanes of the engine.
+const MOST_LANES: usize = 64;
 
 /// Routes of the method against the network.
 fn plan(model: &Model, args: &Args, label: LabelId) -> Result<Plan> {
@@ -102,9 +105,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let names = || labels.names().iter().map(String::as_str);
     let asked = args.label.as_deref().unwrap_or(labels.name(UNLABELLED));
     let label = labels.find(asked).ok_or_else(|| unknown("label", asked, names()))?;
-    let model = Model::new(args.size)?;
     let threads = threads(args.threads);
-    let lanes = args.lanes.unwrap_or(threads.max(2));
+    let lanes = args.lanes.unwrap_or(threads.clamp(2, MOST_LANES));
+    if !(1..=MOST_LANES).contains(&lanes) {
+        return Err(refuse(format!("--lanes {lanes}: expected 1 to {MOST_LANES}")));
+    }
+    let model = Model::new(args.size)?;
     let rows = args.rows_per_shard.unwrap_or(if args.size == Size::Ae { 256 } else { 1 });
     let runner = Runner::new(threads)?;
     let layout = model.net.layout();

@@ -9,7 +9,7 @@ use lobe_nets::hub::{self, Narrowed};
 use lobe_nets::{Gpt, Net};
 
 use super::Source;
-use crate::failure::refuse;
+use crate::failure::{refuse, unmade};
 
 /// A directory under another name until it is complete; gone if it never is.
 pub(super) struct Partial {
@@ -31,7 +31,7 @@ impl Partial {
         };
         let name = format!(".{}.{}.partial", name.to_string_lossy(), std::process::id());
         let path = goal.with_file_name(name);
-        fs::create_dir_all(&path).with_context(|| format!("cannot be made: {}", path.display()))?;
+        fs::create_dir_all(&path).map_err(|e| unmade("cannot be made", goal, e))?;
         Ok(Partial { path, goal: goal.to_owned() })
     }
 
