@@ -18,11 +18,14 @@ fn every_recipe_is_right_in_every_preset() {
         let text = std::fs::read_to_string(&path).unwrap();
         let written = Written::from_str(file, &text).unwrap();
         written.check_presets(&callbacks()).unwrap_or_else(|e| panic!("{e}"));
-        let (recipe, _) = resolve(&written).unwrap_or_else(|e| panic!("{e}"));
-        match Experiment::open(&recipe) {
-            // Only files that nobody brought may be missing.
-            Ok(_) | Err(LabError::Data(DataError::Read { .. })) => {}
-            Err(e) => panic!("{file}: {e}"),
+        for preset in std::iter::once(None).chain(written.presets().into_iter().map(Some)) {
+            let of_preset = written.clone().with_preset(preset).unwrap_or_else(|e| panic!("{e}"));
+            let (recipe, _) = resolve(&of_preset).unwrap_or_else(|e| panic!("{e}"));
+            match Experiment::open(&recipe) {
+                // Only files that nobody brought may be missing.
+                Ok(_) | Err(LabError::Data(DataError::Read { .. })) => {}
+                Err(e) => panic!("{file}, preset {preset:?}: {e}"),
+            }
         }
     }
 }

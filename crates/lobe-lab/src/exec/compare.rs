@@ -66,15 +66,20 @@ pub(super) fn compare(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> 
             let mine: Vec<&ResultRow> =
                 numbers.rows(&stage.name, arm, seed).iter().filter(|r| r.label == label).copied().collect();
             // The axis of a curve is steps only where something was trained.
-            if here("steps_budget").is_some() {
+            let trained = here("steps_budget").is_some();
+            let back_after = |metric: &str| low.and_then(|b| steps_to(&curve(&mine, metric), b));
+            let losses = format!("{}_loss", stage.does);
+            if trained {
                 add("steps_target", low, "nat");
-                add("steps_to_baseline", low.and_then(|b| steps_to(&curve(&mine, stage), b)), "steps");
+                add("steps_to_baseline", back_after(&losses), "steps");
             }
             let back = |best: f64| low.zip(high).and_then(|(low, high)| recovery(best, low, high));
             add("recovery", here("attack_best").and_then(back), "fraction");
             for r in &mine {
                 if let Some(variant) = r.metric.strip_prefix("attack_best@") {
                     add(&format!("recovery@{variant}"), back(r.value), "fraction");
+                    let own = trained.then(|| back_after(&format!("{losses}@{variant}"))).flatten();
+                    add(&format!("steps_to_baseline@{variant}"), own, "steps");
                 }
             }
         }
@@ -87,9 +92,8 @@ fn label(stage: &Stage) -> &str {
     stage.params.get("label").and_then(|l| l.as_str()).unwrap_or("forget")
 }
 
-/// An attack's worst case by step.
-fn curve(mine: &[&ResultRow], stage: &Stage) -> Vec<(u64, f64)> {
-    let metric = format!("{}_loss", stage.does);
+/// A loss by step: of one variant of an attack, or of its worst case.
+fn curve(mine: &[&ResultRow], metric: &str) -> Vec<(u64, f64)> {
     let of = mine.iter().filter(|r| r.metric == metric);
     let mut curve: Vec<(u64, f64)> = of.filter_map(|r| Some((r.step?, r.value))).collect();
     curve.sort_by_key(|p| p.0);

@@ -8,9 +8,7 @@ use crate::error::LabError;
 /// # Errors
 /// With both sizes.
 pub(super) fn check(x: &Experiment) -> Result<(), LabError> {
-    let trained = |name: &String| x.recipe.stages.iter().any(|s| s.does == "train" && s.arms.contains(name));
-    let arms = x.arms.iter().filter(|a| trained(&a.arm.name));
-    let Some(lanes) = arms.map(|a| x.recipe.train_of(&a.arm).lanes).max() else { return Ok(()) };
+    let Some(lanes) = x.trained().map(|a| x.recipe.train_of(&a.arm).lanes).max() else { return Ok(()) };
     let params = x.layout().len();
     // Weights, two moments, and a gradient per lane.
     let needs = (params as u64).saturating_mul(4 * (3 + lanes as u64));

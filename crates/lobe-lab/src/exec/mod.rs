@@ -19,6 +19,7 @@ use std::time::Instant;
 use lobe_engine::Runner;
 use lobe_methods::Losses;
 
+pub(crate) use evaluate::by_shard;
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
 pub use feed::{Exposure, Feed, Step};
@@ -34,7 +35,7 @@ pub(crate) use training::train;
 use crate::error::LabError;
 use crate::recipe::{Derived, Recipe, Written};
 use crate::stage;
-use crate::store::{Manifest, Order, RunDir, RunState};
+use crate::store::{Manifest, Metric, Order, RunDir, RunState};
 
 /// Who is told how far the work is.
 pub trait Progress: Send + Sync {
@@ -94,6 +95,8 @@ pub(crate) struct Context<'a> {
     pub keys: RefCell<BTreeMap<(String, usize, u64), String>>,
     /// Losses of models before any attack, by the same: every attack starts from them.
     pub before: RefCell<BTreeMap<(String, usize, u64), Losses>>,
+    /// Losses of baseline and control on an attack's own tokens, by stage and seed.
+    pub references: RefCell<BTreeMap<(String, u64), Vec<Metric>>>,
 }
 
 /// Reads and resolves a recipe with everything Lobe knows, and checks all that can be checked
@@ -147,8 +150,15 @@ pub fn run(
     if let Some(t) = &experiment.data.tokenizer {
         run.write("tokenizer.json", |w| w.write_all(&t.to_json()))?;
     }
-    let (keys, before) = (RefCell::default(), RefCell::default());
-    let context = Context { experiment: &experiment, run: &run, runner: &runner, options, keys, before };
+    let context = Context {
+        experiment: &experiment,
+        run: &run,
+        runner: &runner,
+        options,
+        keys: RefCell::default(),
+        before: RefCell::default(),
+        references: RefCell::default(),
+    };
     let result = stages(&context, &mut manifest);
     manifest.state = match &result {
         Ok(()) => RunState::Done,

@@ -7,7 +7,7 @@ use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
 use lobe_nets::TokenBatch;
 
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, hidden_states};
+use crate::exec::{Context, EvalSet, by_shard, hidden_states};
 use crate::store::Metric;
 
 /// Rows of each label that a step of the fit sees.
@@ -18,25 +18,36 @@ const FIT_ROWS: usize = 16_384;
 /// Rows whose logits are computed together.
 const CHUNK: usize = 128;
 
-/// `calibrated_loss` per label. The bias is fitted to training data and measured on held-out data.
-pub(super) fn run(c: &Context<'_>, params: &[f32], steps: u64) -> Result<Vec<Metric>, LabError> {
+/// `calibrated_loss` per label. The bias is fitted to training data and measured on what `loss` is measured on.
+pub(super) fn run(
+    c: &Context<'_>,
+    params: &[f32],
+    steps: u64,
+    held_out: &EvalSet,
+) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
-    let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
+    let (Some(net), EvalSet::Tokens(test)) = (x.net.gpt(), held_out) else { return Ok(Vec::new()) };
     let (d, vocab) = (net.config.width, net.config.vocab);
     let head = Head::new(c, params);
     let pools = training_rows(c, params)?;
     let bias = fit(c.runner, &head, &pools, (d, vocab), steps, &|| c.options.check_stop())?;
-    let EvalSet::Tokens(test) = EvalSet::new(x, |_| true, 200) else { return Ok(Vec::new()) };
-    let (hs, ts, ls) = hidden_states(x, c.runner, params, &test)?;
-    let mut sums = vec![(0.0, 0.0); x.labels.len()];
-    let (mut unused, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
-    for ((h, ts), ls) in hs.chunks(CHUNK * d).zip(ts.chunks(CHUNK)).zip(ls.chunks(CHUNK)) {
-        let z = head.logits(h, d, vocab);
-        for ((z, t), l) in z.chunks_exact(vocab).zip(ts).zip(ls) {
-            let loss = bias_gradient(z, &bias, *t as usize, 0.0, &mut unused, &mut scratch);
-            let s = &mut sums[l.index()];
-            *s = (s.0 + f64::from(loss), s.1 + 1.0);
+    let none = vec![(0.0, 0.0); x.labels.len()];
+    let parts = by_shard(x, c.runner, params, test, |hs, ts, ls| {
+        let mut sums = none.clone();
+        let (mut unused, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
+        for ((h, ts), ls) in hs.chunks(CHUNK * d).zip(ts.chunks(CHUNK)).zip(ls.chunks(CHUNK)) {
+            let z = head.logits(h, d, vocab);
+            for ((z, t), l) in z.chunks_exact(vocab).zip(ts).zip(ls) {
+                let loss = bias_gradient(z, &bias, *t as usize, 0.0, &mut unused, &mut scratch);
+                let s = &mut sums[l.index()];
+                *s = (s.0 + f64::from(loss), s.1 + 1.0);
+            }
         }
+        sums
+    })?;
+    let mut sums = none.clone();
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(s, p)| *s = (s.0 + p.0, s.1 + p.1));
     }
     let seen = x.labels.names().iter().zip(&sums).filter(|(_, s)| s.1 > 0.0);
     Ok(seen.map(|(label, s)| Metric::new(label, "calibrated_loss", s.0 / s.1, "nat")).collect())
@@ -50,7 +61,7 @@ struct Pool {
 }
 
 /// The logit bias `[vocab]` that minimises the pools' weighted mean losses; a step goes on in each pool where
-/// the step before ended.
+/// the step before ended. Logits are computed again each time: those of all rows would fill the memory.
 fn fit(
     runner: &Runner,
     head: &Head<'_>,
@@ -90,12 +101,15 @@ fn fit(
     Ok(bias)
 }
 
-/// Hidden states and targets of training rows of forget and retain data, drawn alike for every model.
+/// Hidden states and targets of training rows of forget and retain data, drawn alike for every model. Where
+/// nothing is labelled retain, whatever is not to be forgotten is to be kept.
 fn training_rows(c: &Context<'_>, params: &[f32]) -> Result<Vec<Pool>, LabError> {
     let x = c.experiment;
     let mut out = Vec::new();
+    let named = x.train_truth.contains(&RETAIN);
     for (label, weight) in [(FORGET, 1.0), (RETAIN, ALPHA)] {
-        let mut of: Vec<usize> = (0..x.train_truth.len()).filter(|i| x.train_truth[*i] == label).collect();
+        let is = |truth| if label == FORGET || named { truth == label } else { truth != FORGET };
+        let mut of: Vec<usize> = (0..x.train_truth.len()).filter(|i| is(x.train_truth[*i])).collect();
         Key::root(0).child("calibration rows").index(u64::from(label.0)).rng().shuffle(&mut of);
         let mut batch = TokenBatch::new(x.data.width(), 1);
         for i in of {

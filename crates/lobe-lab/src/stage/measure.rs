@@ -70,7 +70,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
             found.extend(probes::run(c, params)?);
         }
         if settings.calibrate > 0 {
-            found.extend(calibrate::run(c, params, settings.calibrate)?);
+            found.extend(calibrate::run(c, params, settings.calibrate, &eval)?);
         }
         if let Some(control) = &compared {
             found.extend(agreement::run(c, &eval, control, params)?);

@@ -44,6 +44,7 @@ fn format(does: &str) -> u32 {
     match does {
         _ if starts_anew(does) => 2,
         "ablate" | "unlearn" => 3,
+        "measure" => 5,
         _ => 4,
     }
 }
@@ -146,6 +147,10 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
         "models": if stage.does == "measure" { measured(c, stage, arm, seed) } else { Vec::new() },
     });
     // Only where there is one: a new field must not change the key of what does not depend on it.
+    if stage.does == "measure" && !a.regions.is_empty() {
+        // The activity of units is recorded under the names.
+        value["region_names"] = json!(a.regions);
+    }
     if let Some(control) = control_key(c, stage, seed) {
         value["control"] = json!(control);
     }

@@ -48,8 +48,8 @@ fn share(variants: &[Variant], done: u64) -> f64 {
     done as f64 / variants.iter().map(|v| v.steps).sum::<u64>().max(1) as f64
 }
 
-/// Trains some variants at once, after `before` steps of others. A variant on its own whose loss is no longer finite ends there, with
-/// the curve it has.
+/// Trains some variants at once, after `before` steps of others. A variant on its own whose loss is no
+/// longer finite ends there, with the curve it has.
 fn side_by_side(
     desk: &Desk<'_>,
     variants: &[Variant],

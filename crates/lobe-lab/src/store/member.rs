@@ -128,17 +128,15 @@ impl MemberDir {
             move_to(&self.path, &kept)?;
             moved = true;
         }
-        match self.kept(key).filter(|k| k.is_dir()) {
-            Some(kept) => {
-                if self.path.exists() {
-                    fs::remove_dir_all(&self.path)
-                        .map_err(StoreError::io("cannot be removed", &self.path))?;
-                }
-                move_to(&kept, &self.path)?;
+        if let Some(kept) = self.kept(key).filter(|k| k.is_dir()) {
+            if self.path.exists() {
+                fs::remove_dir_all(&self.path).map_err(StoreError::io("cannot be removed", &self.path))?;
             }
-            None => {
-                fs::create_dir_all(&self.path).map_err(StoreError::io("cannot be created", &self.path))?;
-            }
+            move_to(&kept, &self.path)?;
+        } else {
+            fs::create_dir_all(&self.path).map_err(StoreError::io("cannot be created", &self.path))?;
+            // Unfinished work of another key is of no use, and a report would show its numbers.
+            self.reset()?;
         }
         Ok(moved)
     }

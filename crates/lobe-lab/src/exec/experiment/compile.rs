@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lobe_core::{FORGET, RouteTable, Selection};
+use lobe_core::{FORGET, LabelId, RouteTable, Selection};
 use lobe_data::{Labelling, Mix};
 use lobe_engine::Plan;
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
@@ -13,7 +13,7 @@ use super::{ArmPlan, Experiment, at};
 use crate::error::LabError;
 use crate::exec::feed::Asks;
 use crate::exec::settings::{Objective, in_recipe};
-use crate::recipe::{self, Arm, ArmData, PathError};
+use crate::recipe::{self, Arm, ArmData, Masked, PathError};
 
 impl Experiment {
     pub(super) fn compile(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
@@ -49,6 +49,8 @@ impl Experiment {
             }
         }
         self.check_forget(arm, &table, method.trains_on(), &path)?;
+        at(self.check_freeze(arm, &table), &path)?;
+        self.check_steps(&labelling, &path)?;
         let penalties = self.penalties(&objective)?;
         let region = regions.into_iter().reduce(|a, b| a.union(&b));
         let asks = Asks::new(method.as_ref(), &self.labels, region.as_ref());
@@ -98,6 +100,44 @@ impl Experiment {
             _ if routed || filtered => named("method", &arm.method),
             _ => Ok(()),
         }
+    }
+
+    /// Freezing acts on whole steps: where some example of every step updates a weight, nothing freezes.
+    fn check_freeze(&self, arm: &Arm, table: &RouteTable) -> Result<(), PathError> {
+        if self.recipe.train_of(arm).masked != Masked::Freeze || table.rows.is_empty() {
+            return Ok(());
+        }
+        if self.section.own.batches == Mix::Mixed {
+            let what = "\"freeze\" needs data.batches = \"one-class\": in a mixed batch some example updates everything";
+            return Err(PathError::new("masked", what));
+        }
+        if table.rows.iter().all(|r| r.route.update != 0.0) {
+            let what = format!(
+                "\"freeze\" has nothing to freeze: {} turns no update off (a gradient it stops upstream is not one)",
+                arm.method
+            );
+            return Err(PathError::new("masked", what));
+        }
+        Ok(())
+    }
+
+    /// Refuses labels that whole steps cannot have.
+    fn check_steps(&self, labelling: &Labelling, path: &[&str]) -> Result<(), LabError> {
+        let own = &self.section.own;
+        if own.batches == Mix::Mixed {
+            return Ok(());
+        }
+        for label in 0..self.labels.len() {
+            labelling.label_of_group(0, LabelId(label as u8), Experiment::key(0))?;
+        }
+        if let Some(name) = labelling.imprecise().filter(|_| !own.class_weights.is_empty()) {
+            let what = format!(
+                "{name:?} has a precision below 1, which counts examples; class_weights decide how many steps each \
+                 class gets. Leave one of them out"
+            );
+            return at(Err(PathError::new("labels", what)), path);
+        }
+        Ok(())
     }
 
     /// A post-hoc arm trains plainly on its method's terms; only its labels are its own.

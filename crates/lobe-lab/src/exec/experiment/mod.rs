@@ -133,14 +133,17 @@ impl Experiment {
             out.arms.push(plan);
         }
         // What no stream of batches can be drawn from is refused here, not by the arm that asks for it.
-        let in_training =
-            |name: &String| recipe.stages.iter().any(|s| s.does == "train" && s.arms.contains(name));
-        let trained = out.arms.iter().filter(|a| in_training(&a.arm.name));
-        let batches: BTreeSet<usize> = trained.map(|a| out.recipe.train_of(&a.arm).batch).collect();
+        let batches: BTreeSet<usize> = out.trained().map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
         out.check_stages()?;
         out.loaded = crate::stage::fingerprints(&out)?;
         Ok(out)
+    }
+
+    /// The arms that some stage trains from scratch.
+    pub(crate) fn trained(&self) -> impl Iterator<Item = &ArmPlan> {
+        let stages = || self.recipe.stages.iter().filter(|s| s.does == "train");
+        self.arms.iter().filter(move |a| stages().any(|s| s.arms.contains(&a.arm.name)))
     }
 
     /// The network's layout.
