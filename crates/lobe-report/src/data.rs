@@ -53,7 +53,7 @@ impl Measured {
 
     /// Paired difference between two arms on the seeds both have.
     pub fn difference(&self, arm: &str, from: &str) -> Option<Summary> {
-        paired_summary(&self.finals(arm), &self.finals(from))
+        stats::difference(&self.finals(arm), &self.finals(from))
     }
 
     /// The stepped series of each seed of `arm`.
@@ -68,11 +68,6 @@ impl Measured {
 
 /// One key for every interval: equal numbers then get equal intervals wherever they appear.
 const KEY: fn() -> Key = || Key::root(0).child("report");
-
-/// Mean and interval of the differences on the seeds both have.
-pub(crate) fn paired_summary(a: &[(u64, f64)], b: &[(u64, f64)]) -> Option<Summary> {
-    stats::summarize(&stats::paired(a, b), KEY())
-}
 
 /// Mean and interval over seeds.
 pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
@@ -308,10 +303,15 @@ impl RunData {
         Some(older.filter(made).last().map_or((arm, first), |stage| (from, stage)))
     }
 
-    /// Whether something was done to the arm's model between two measurements of `metric`.
+    /// Whether something was done to the arm's model between two measurements of `metric`. A stage that
+    /// measures says nothing of it: an arm without a region that is only measured again was not cut.
     pub fn changed(&self, arm: &str, metric: &str) -> bool {
         let last = self.before_after(arm, metric).map(|(_, last)| (arm, last));
-        last.is_some() && last != self.origin(arm, metric)
+        let treated = self.arm(arm).is_some_and(|a| a.region.is_some() || a.from.is_some());
+        let differs = |l: &String| self.before(arm, metric, l) != self.after(arm, metric, l);
+        last.is_some()
+            && last != self.origin(arm, metric)
+            && (treated || self.manifest.labels.iter().any(differs))
     }
 
     /// Final numbers of an arm before anything was cut, by seed.

@@ -4,8 +4,9 @@
 //! baseline. What was not measured has no number and is no zero.
 
 use crate::RunData;
-use crate::data::{paired_summary, summary};
-use crate::stats::Summary;
+use crate::data::summary;
+use crate::starts::starts;
+use crate::stats::{self, Summary, mean};
 
 /// An arm pays with its retain loss when that is worse than the control's by more than this share
 /// of the control's own.
@@ -52,6 +53,9 @@ pub(crate) struct Attack {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) recovery: Summary,
+    /// The recovery by seed from the one start that brings back most on average: what is held against
+    /// an arm that has a single start.
+    by_seed: Vec<(u64, f64)>,
     /// The first seed that has it.
     pub(crate) seed: u64,
     /// Stage that holds that member's directory.
@@ -73,26 +77,26 @@ pub(crate) struct Row {
 
 /// The attack that brought most back.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Worst {
+pub(crate) struct Worst<'a> {
     pub(crate) column: usize,
-    pub(crate) recovery: Summary,
+    pub(crate) cell: &'a Cell,
 }
 
 impl Row {
-    fn worst_of(&self, allowed: impl Fn(usize) -> bool) -> Option<Worst> {
+    fn worst_of(&self, allowed: impl Fn(usize) -> bool) -> Option<Worst<'_>> {
         let cells = self.cells.iter().enumerate().filter(|(i, _)| allowed(*i));
-        let worst = cells.filter_map(|(column, c)| Some(Worst { column, recovery: c.as_ref()?.recovery }));
+        let worst = cells.filter_map(|(column, c)| Some(Worst { column, cell: c.as_ref()? }));
         // Of equal ones the first, so `max_by` runs backwards.
-        worst.rev().max_by(|a, b| a.recovery.mean.total_cmp(&b.recovery.mean))
+        worst.rev().max_by(|a, b| a.cell.recovery.mean.total_cmp(&b.cell.recovery.mean))
     }
 
     /// The column with the highest mean recovery. Leaving the model alone counts: nobody has to attack.
-    pub(crate) fn worst(&self) -> Option<Worst> {
+    pub(crate) fn worst(&self) -> Option<Worst<'_>> {
         self.attacked().then(|| self.worst_of(|_| true))?
     }
 
     /// [`Row::worst`] among the columns that `other` has, too.
-    pub(crate) fn worst_beside(&self, other: &Row) -> Option<Worst> {
+    pub(crate) fn worst_beside(&self, other: &Row) -> Option<Worst<'_>> {
         (self.attacked() && other.attacked())
             .then(|| self.worst_of(|i| other.cells.get(i).is_some_and(Option::is_some)))?
     }
@@ -110,11 +114,11 @@ impl Row {
 /// How an arm's worst case compares with the control's under the same attacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The whole interval lies below the control's.
+    /// Less comes back: the interval of the paired differences lies below 0.
     Beats,
-    /// The intervals share a point.
+    /// The interval holds 0.
     Alike,
-    /// The whole interval lies above the control's.
+    /// More comes back: the interval lies above 0.
     Worse,
 }
 
@@ -162,27 +166,33 @@ impl Matrix {
 
     /// Arms that were attacked, the most robust first; those that pay with their retain loss come
     /// after all others, because a broken model resists everything.
-    pub(crate) fn ranked(&self) -> Vec<(&Row, Worst)> {
+    pub(crate) fn ranked(&self) -> Vec<(&Row, Worst<'_>)> {
         let mut all: Vec<_> = self.rows.iter().filter_map(|r| Some((r, r.worst()?))).collect();
         all.sort_by(|(a, x), (b, y)| {
-            a.damaged.cmp(&b.damaged).then(x.recovery.mean.total_cmp(&y.recovery.mean))
+            a.damaged.cmp(&b.damaged).then(x.cell.recovery.mean.total_cmp(&y.cell.recovery.mean))
         });
         all
     }
 
     /// The worst case of an arm and of the control under the attacks both have.
-    pub(crate) fn beside(&self, row: &Row, control: &str) -> Option<(Worst, Worst)> {
+    pub(crate) fn beside<'a>(&'a self, row: &'a Row, control: &str) -> Option<(Worst<'a>, Worst<'a>)> {
         let control = self.row(control)?;
         Some((row.worst_beside(control)?, control.worst_beside(row)?))
     }
 }
 
+/// What `own` recovers more than `control`, in pairs: seeds share initial weights and data.
+pub(crate) fn difference(own: &Worst<'_>, control: &Worst<'_>) -> Option<Summary> {
+    stats::difference(&own.cell.by_seed, &control.cell.by_seed)
+}
+
 /// How `own` stands against `control`; `None` without intervals.
-pub(crate) fn standing(own: &Worst, control: &Worst) -> Option<Standing> {
-    Some(match own.recovery.overlaps(&control.recovery)? {
-        true => Standing::Alike,
-        false if own.recovery.mean < control.recovery.mean => Standing::Beats,
-        false => Standing::Worse,
+pub(crate) fn standing(own: &Worst<'_>, control: &Worst<'_>) -> Option<Standing> {
+    let (low, high) = difference(own, control)?.interval?;
+    Some(match () {
+        () if high < 0.0 => Standing::Beats,
+        () if low > 0.0 => Standing::Worse,
+        () => Standing::Alike,
     })
 }
 
@@ -198,21 +208,33 @@ fn recovery(run: &RunData, label: &str, losses: &[(u64, f64)]) -> Vec<(u64, f64)
     losses.iter().filter_map(share).collect()
 }
 
+/// Recovery from the start that brings back most on average.
+fn best_start(run: &RunData, a: &Attack, arm: &str) -> Option<Vec<(u64, f64)>> {
+    let average = |values: &[(u64, f64)]| mean(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
+    let starts = starts(run, &a.stage, "recovery", &a.target, arm, f64::max).into_iter();
+    let by_mean = starts.filter_map(|s| Some((average(&s.values)?, s.values)));
+    by_mean.max_by(|x, y| x.0.total_cmp(&y.0)).map(|(_, values)| values)
+}
+
 fn row(run: &RunData, arm: &crate::Arm, attacks: &[Attack], retain: Option<&str>) -> Option<Row> {
     let name = arm.name.as_str();
-    let cell = |stage: &str, values: &[(u64, f64)]| {
-        let (seed, _) = values.first()?;
-        Some(Cell { recovery: summary(values)?, seed: *seed, stage: stage.to_owned() })
+    let cell = |stage: &str, values: Vec<(u64, f64)>, by_seed: Option<Vec<(u64, f64)>>| {
+        let (seed, recovery) = (values.first()?.0, summary(&values)?);
+        Some(Cell { recovery, by_seed: by_seed.unwrap_or(values), seed, stage: stage.to_owned() })
     };
     let target = &attacks.first()?.target;
     let made = run.before_after(name, "loss").map(|(_, last)| last);
-    let none = made.and_then(|stage| cell(stage, &recovery(run, target, &run.after(name, "loss", target))));
-    let under = |a: &Attack| cell(&a.stage, &run.measured(&a.stage, "recovery", &a.target)?.finals(name));
+    let none =
+        made.and_then(|stage| cell(stage, recovery(run, target, &run.after(name, "loss", target)), None));
+    let under = |a: &Attack| {
+        let values = run.measured(&a.stage, "recovery", &a.target)?.finals(name);
+        cell(&a.stage, values, best_start(run, a, name))
+    };
     let cells: Vec<Option<Cell>> = std::iter::once(none).chain(attacks.iter().map(under)).collect();
     let control = run.control().filter(|c| *c != name).zip(retain);
     let retain = control.and_then(|(c, label)| {
         let (own, other) = (run.after(name, "loss", label), run.after(c, "loss", label));
-        Some((paired_summary(&own, &other)?, summary(&other)?.mean.abs()))
+        Some((stats::difference(&own, &other)?, summary(&other)?.mean.abs()))
     });
     let group = Group::of(run, arm);
     let pays = |(d, level): &(Summary, f64)| d.mean > RETAIN_TOLERANCE * level;

@@ -1,10 +1,10 @@
 //! Tables about every arm under every attack: who resists, and what it costs.
 
 use crate::RunData;
-use crate::data::{paired_summary, summary};
+use crate::data::summary;
 use crate::format::{MISSING, difference, number, share_interval};
 use crate::matrix::{Matrix, Standing, Worst, standing};
-use crate::stats::{Summary, mean};
+use crate::stats::{self, Summary, mean};
 use crate::tables::{Cell, Table};
 
 /// What an attack spent, in the order of the table.
@@ -25,21 +25,24 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
     let fresh = run.fresh().unwrap_or_default();
     let retain = m.retain.as_deref().unwrap_or_default();
     let adjacent = m.adjacent.as_deref().unwrap_or_default();
-    let beside = |w: Option<Worst>| {
-        let cell = |w: Worst| Cell { main: share_interval(&w.recovery), sub: m.column(w.column).to_owned() };
+    let beside = |w: Option<Worst<'_>>| {
+        let cell = |w: Worst<'_>| Cell {
+            main: share_interval(&w.cell.recovery),
+            sub: m.column(w.column).to_owned(),
+        };
         w.map_or_else(missing, cell)
     };
     let against = |arm: &str, label: &str| {
         let differs = |other: &str| {
-            (other != arm)
-                .then(|| paired_summary(&run.after(arm, "loss", label), &run.after(other, "loss", label)))?
+            let after = |arm| run.after(arm, "loss", label);
+            (other != arm).then(|| stats::difference(&after(arm), &after(other)))?
         };
         let main = differs(control).map_or_else(|| MISSING.to_owned(), |d| difference(&d));
         let filter = run.filter().filter(|f| *f != control);
         let sub = filter.and_then(|f| Some(format!("Δ {f} {}", difference(&differs(f)?))));
         Cell { main, sub: sub.unwrap_or_default() }
     };
-    let row = |(row, worst): (&crate::matrix::Row, Worst)| {
+    let row = |(row, worst): (&crate::matrix::Row, Worst<'_>)| {
         let arm = row.arm.as_str();
         let n = row.attacks();
         let few = (n < m.attacks.len()).then(|| format!("{n} of {} attacks", m.attacks.len()));
@@ -47,7 +50,7 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
         let role = if row.group == crate::matrix::Group::Reference { "reference" } else { row.group.words() };
         vec![
             Cell { main: arm.to_owned(), sub: role.to_owned() },
-            Cell { main: share_interval(&worst.recovery), sub: few.unwrap_or_default() },
+            Cell { main: share_interval(&worst.cell.recovery), sub: few.unwrap_or_default() },
             m.column(worst.column).to_owned().into(),
             beside(pair.map(|p| p.1)),
             beside(m.row(fresh).filter(|r| r.arm != arm).and_then(|r| r.worst_beside(row))),
@@ -76,7 +79,7 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
     .known()
 }
 
-fn verdict(pair: &(Worst, Worst), damaged: bool, group: crate::matrix::Group) -> Cell {
+fn verdict(pair: &(Worst<'_>, Worst<'_>), damaged: bool, group: crate::matrix::Group) -> Cell {
     if group == crate::matrix::Group::Reference {
         return missing();
     }

@@ -1,12 +1,16 @@
 //! How soon an attack brought the baseline's loss back, and whether that is sooner than the control.
 
 use crate::RunData;
-use crate::data::{Measured, paired_summary, summary};
+use crate::data::{Measured, summary};
 use crate::format::{difference, interval, number};
+use crate::starts::{Start, starts};
+use crate::stats;
 
 /// How long an attack took to bring the baseline's loss back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Return {
+    /// The arm.
+    arm: String,
     /// Steps of the seeds that came back.
     pub(crate) reached: Vec<(u64, f64)>,
     /// Seeds that were attacked, and for which the baseline's loss is known.
@@ -25,7 +29,7 @@ impl Return {
         attacked.sort_unstable();
         attacked.dedup();
         let budget = seeds("steps_budget").iter().map(|(_, v)| *v).reduce(f64::max);
-        (!attacked.is_empty()).then_some(Return { reached, attacked, budget })
+        (!attacked.is_empty()).then(|| Return { arm: arm.to_owned(), reached, attacked, budget })
     }
 
     fn at(&self, seed: u64) -> Option<f64> {
@@ -67,9 +71,47 @@ pub(crate) enum Against {
     Later,
 }
 
-/// A sentence about one attack, and how the arm stands against the control: different only where the
-/// interval of the paired differences leaves out 0 and every seed agrees. A seed that never came back counts as at least the
-/// budget.
+/// An arm's returns, start by start. What one attack spends is the same for each of them.
+fn by_start(run: &RunData, stage: &str, arm: &str, whole: &Return) -> Vec<(&'static str, Return)> {
+    let told = run.results.keys().any(|q| q.stage == stage && q.metric.starts_with("steps_to_baseline@"));
+    let Some(label) = run.target(stage, "steps_target").filter(|_| told) else {
+        return vec![("all starts", whole.clone())];
+    };
+    // A start from which nothing came back has no steps, but it has a loss.
+    let steps = starts(run, stage, "steps_to_baseline", label, arm, f64::min);
+    let reached = |name| steps.iter().find(|s| s.name == name).map_or_else(Vec::new, |s| s.values.clone());
+    let of = |s: Start| (s.name, Return { reached: reached(s.name), ..whole.clone() });
+    starts(run, stage, "attack_best", label, arm, f64::min).into_iter().map(of).collect()
+}
+
+/// How one start of an attack compares with the control's: different only where the interval of the
+/// paired differences leaves out 0. A seed that never came back counts as at least the budget.
+fn against(own: &Return, other: &Return, seeds: &[u64]) -> Option<(Against, String)> {
+    let (a, b) = own.at_least(seeds).zip(other.at_least(seeds)).filter(|_| seeds.len() > 1)?;
+    if seeds.iter().all(|s| own.at(*s).is_none() && other.at(*s).is_none()) {
+        return Some((Against::Alike, "neither came back".to_owned()));
+    }
+    // Arms of one seed share initial weights and the order of the data: their difference counts.
+    let by = stats::difference(&a, &b)?;
+    let (low, high) = by.interval?;
+    let judged = match () {
+        () if high < 0.0 => Against::Sooner,
+        () if low > 0.0 => Against::Later,
+        () => Against::Alike,
+    };
+    let missed = seeds.iter().any(|s| own.at(*s).is_none() || other.at(*s).is_none());
+    let counted = if missed { ", a seed that was not reached counting as the whole budget" } else { "" };
+    let sooner = a.iter().zip(&b).filter(|(a, b)| a.1 < b.1).count();
+    let words = format!(
+        "sooner in {sooner} of {} seeds, paired difference {} steps{counted}",
+        seeds.len(),
+        difference(&by)
+    );
+    Some((judged, words))
+}
+
+/// A sentence about one attack, and how the arm stands against the control: sooner where some start is,
+/// later where every start is.
 pub(crate) fn relearning(run: &RunData, stage: &str, own: &Return) -> (String, Option<Against>) {
     let came = match own.reached.len() {
         0 => format!("Attack {stage}: the baseline's loss was {}", own.words()),
@@ -80,33 +122,32 @@ pub(crate) fn relearning(run: &RunData, stage: &str, own: &Return) -> (String, O
     };
     let base = format!("{came}; {control}: {}.", other.words());
     let both: Vec<u64> = own.attacked.iter().filter(|s| other.attacked.contains(s)).copied().collect();
-    let n = both.len();
-    let Some((a, b)) = own.at_least(&both).zip(other.at_least(&both)).filter(|_| n > 1) else {
-        let why =
-            if n == 1 { "One seed: this is not judged." } else { "No seed has both: this is not judged." };
+    let starts = by_start(run, stage, &own.arm, own);
+    let each: Vec<_> =
+        starts.iter().filter_map(|(name, r)| Some((*name, against(r, &other, &both)?))).collect();
+    if each.is_empty() {
+        let why = match both.len() {
+            0 => "No seed has both: this is not judged.",
+            1 => "One seed: this is not judged.",
+            _ => "The attack's budget is not known: this is not judged.",
+        };
         return (format!("{base} {why}"), None);
-    };
-    if both.iter().all(|s| own.at(*s).is_none() && other.at(*s).is_none()) {
-        let tail = "Neither came back, so the attack does not tell them apart.";
-        return (format!("{base} {tail}"), Some(Against::Alike));
     }
-    // Arms of one seed share initial weights and the order of the data: their difference counts.
-    let by = paired_summary(&a, &b);
-    let clear = by.and_then(|d| d.interval).is_some_and(|(low, high)| low > 0.0 || high < 0.0);
-    let missed = both.iter().any(|s| own.at(*s).is_none() || other.at(*s).is_none());
-    let counted = if missed { ", a seed that was not reached counting as the whole budget" } else { "" };
-    let by = by.map_or(String::new(), |d| format!(" (paired difference {} steps{counted})", difference(&d)));
-    let sooner = a.iter().zip(&b).filter(|(a, b)| a.1 < b.1).count();
-    let later = a.iter().zip(&b).filter(|(a, b)| a.1 > b.1).count();
-    let (tail, judged) = if clear && sooner == n {
-        (format!("That is sooner than {control} in all {n} seeds{by}."), Against::Sooner)
-    } else if clear && sooner == 0 {
-        (format!("That is no sooner than {control} in any of {n} seeds{by}."), Against::Later)
-    } else {
-        let tail = format!(
-            "Sooner than {control} in {sooner} of {n} seeds, later in {later}{by}: this run does not tell them apart."
-        );
-        (tail, Against::Alike)
+    let judged = match () {
+        () if each.iter().any(|(_, (j, _))| *j == Against::Sooner) => Against::Sooner,
+        () if each.iter().all(|(_, (j, _))| *j == Against::Later) => Against::Later,
+        () => Against::Alike,
     };
-    (format!("{base} {tail}"), Some(judged))
+    let found: Vec<String> = each
+        .iter()
+        .map(
+            |(name, (_, words))| if each.len() > 1 { format!("from {name}: {words}") } else { words.clone() },
+        )
+        .collect();
+    let sum = match judged {
+        Against::Sooner => format!("that is sooner than {control}"),
+        Against::Later => format!("that is later than {control}"),
+        Against::Alike => "this run does not tell them apart".to_owned(),
+    };
+    (format!("{base} Against {control}, {}: {sum}.", found.join("; ")), Some(judged))
 }

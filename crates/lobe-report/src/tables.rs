@@ -1,9 +1,10 @@
 //! The tables of a report, free of any markup: page and terminal draw the same ones.
 
 use crate::RunData;
-use crate::data::{Measured, Quantity, paired_summary, summary};
+use crate::data::{Measured, Quantity, summary};
 use crate::format::{MISSING, difference, interval, number};
 use crate::returns::Return;
+use crate::stats;
 
 /// Most rows of one table; nobody reads further, and `results.csv` has them all.
 const MOST_ROWS: usize = 1000;
@@ -105,7 +106,7 @@ fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
             let same_stage = measured.difference(&arm.name, b);
             same_stage.or_else(|| {
                 let as_trained = run.before(b, &quantity.metric, &quantity.label);
-                paired_summary(&measured.finals(&arm.name), &as_trained)
+                stats::difference(&measured.finals(&arm.name), &as_trained)
             })
         };
         let sub = baseline.and_then(from).filter(|d| d.mean != 0.0);

@@ -1,15 +1,16 @@
 //! The result in words, generated from the numbers.
 //!
 //! Three rules hold for every sentence: without a control arm that never had the capability nothing
-//! is called removed; two arms whose difference is not clear (its paired interval holds 0, or their
-//! intervals overlap) are neither called different nor the same; and one seed is not judged.
+//! is called removed; two arms whose difference is not clear (Student's t interval of the paired
+//! differences holds 0) are neither called different nor the same; and one seed is not judged.
 
 use crate::RunData;
-use crate::data::{paired_summary, summary};
+use crate::data::summary;
 use crate::format::{difference, interval, number, percent_interval, share_interval};
-use crate::matrix::{Group, Matrix, RETAIN_TOLERANCE, Row, Standing, Worst, standing};
+use crate::matrix::{self, Group, Matrix, RETAIN_TOLERANCE, Standing, standing};
+use crate::overview::overview;
 use crate::returns::{Against, Return, relearning};
-use crate::stats::Summary;
+use crate::stats::{self, Summary};
 
 /// The result of a run in plain language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,71 +61,6 @@ fn matrix(run: &RunData) -> Option<&Matrix> {
     run.matrix().filter(|m| m.attacks.len() > 1 || !stepped(m))
 }
 
-/// All arms under all attacks in a few sentences.
-fn overview(run: &RunData, m: &Matrix) -> Vec<String> {
-    let ranked: Vec<_> = m.ranked().into_iter().filter(|(r, _)| r.group != Group::Reference).collect();
-    let Some((best, worst)) = ranked.iter().find(|(r, _)| !r.damaged) else { return Vec::new() };
-    let arms = if ranked.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", ranked.len()) };
-    let attacks =
-        if m.attacks.len() == 1 { "1 attack".to_owned() } else { format!("{} attacks", m.attacks.len()) };
-    let mut out = vec![format!(
-        "{arms} met {attacks}{}. {}",
-        fewer(&ranked, m.attacks.len()),
-        first(m, &ranked, best, worst)
-    )];
-    let broken = ranked.iter().filter(|(r, _)| r.damaged).count();
-    if let Some(control) = run.control() {
-        let judged = |s| {
-            let same = |r: &&(&Row, Worst)| {
-                !r.0.damaged && m.beside(r.0, control).is_some_and(|(a, b)| standing(&a, &b) == Some(s))
-            };
-            ranked.iter().filter(same).count()
-        };
-        let [beat, alike, worse] = [Standing::Beats, Standing::Alike, Standing::Worse].map(judged);
-        if beat + alike + worse > 0 {
-            out.push(format!(
-                "Against {control} under the same attacks: {beat} beat it, {alike} cannot be told from it, {worse} are worse."
-            ));
-        }
-        if broken > 0 {
-            out.push(format!(
-                "Not counted: {broken} with a retain loss more than {:.0} % above that of {control}; a broken model resists \
-                 everything.",
-                RETAIN_TOLERANCE * 100.0
-            ));
-        }
-    }
-    out
-}
-
-/// That some arms met fewer attacks than there are.
-fn fewer(ranked: &[(&Row, Worst)], attacks: usize) -> String {
-    match ranked.iter().filter(|(r, _)| r.attacks() < attacks).count() {
-        0 => String::new(),
-        n => format!(", {n} of them not all"),
-    }
-}
-
-/// Which arm is ahead of all others, if one is: it met what each of them met, and its whole interval
-/// lies below theirs.
-fn first(m: &Matrix, ranked: &[(&Row, Worst)], best: &Row, worst: &Worst) -> String {
-    let at_worst =
-        format!("({}) its recovery is {}", m.column(worst.column), share_interval(&worst.recovery));
-    let others: Vec<&Row> =
-        ranked.iter().map(|(r, _)| *r).filter(|r| !r.damaged && r.arm != best.arm).collect();
-    let ahead = |other: &&&Row| {
-        let both = best.worst_beside(other).zip(other.worst_beside(best));
-        both.is_some_and(|(a, b)| standing(&a, &b) == Some(Standing::Beats))
-    };
-    let behind = others.iter().filter(ahead).count();
-    if behind == others.len() {
-        return format!("The most robust is {}: at worst {at_worst}.", best.arm);
-    }
-    let open = others.len() - behind;
-    let them = if open == 1 { "1 other".to_owned() } else { format!("{open} others") };
-    format!("The lowest worst case is that of {}: {at_worst}; {them} cannot be told from it.", best.arm)
-}
-
 fn caveats(run: &RunData, nothing: bool) -> Vec<String> {
     let mut out = Vec::new();
     if nothing {
@@ -143,7 +79,8 @@ fn caveats(run: &RunData, nothing: bool) -> Vec<String> {
         1 => out
             .push("One seed: there are no intervals, and differences between arms may be chance.".to_owned()),
         n @ 2..=4 => out.push(format!(
-            "Intervals are 95 % bootstrap intervals over {n} seeds; with so few seeds they are too narrow."
+            "Intervals are 95 % bootstrap intervals over {n} seeds; with so few seeds they are too narrow. What two \
+             arms differ by has Student's t interval, which allows for that; {n} seeds show large differences only."
         )),
         _ => {}
     }
@@ -190,7 +127,7 @@ fn arm(run: &RunData, name: &str) -> Option<ArmVerdict> {
         sentences.push(words);
         relearned.push(judged);
     }
-    Some(ArmVerdict { arm: name.to_owned(), sentences, conclusion: conclusion(run, gap, &relearned) })
+    Some(ArmVerdict { arm: name.to_owned(), sentences, conclusion: conclusion(run, name, gap, &relearned) })
 }
 
 /// What was done to an arm last, as a noun.
@@ -213,13 +150,13 @@ fn worst_attack(run: &RunData, name: &str) -> Option<(String, Option<Standing>)>
     let mut words = match worst.column {
         0 => format!(
             "None of {n} attacks brought back more than it has without one: recovery {}",
-            share_interval(&worst.recovery)
+            share_interval(&worst.cell.recovery)
         ),
         column => format!(
             "The worst of {n} {} is {}: recovery {}",
             if n == 1 { "attack" } else { "attacks" },
             m.column(column),
-            share_interval(&worst.recovery)
+            share_interval(&worst.cell.recovery)
         ),
     };
     let Some((control, (own, other))) = run.control().and_then(|c| Some((c, m.beside(row, c)?))) else {
@@ -227,42 +164,39 @@ fn worst_attack(run: &RunData, name: &str) -> Option<(String, Option<Standing>)>
     };
     // The control may have met fewer attacks.
     if own.column != worst.column {
-        words.push_str(&format!(" ({} under what {control} met, too)", share_interval(&own.recovery)));
+        words.push_str(&format!(" ({} under what {control} met, too)", share_interval(&own.cell.recovery)));
     }
     let judged = standing(&own, &other);
+    let by = matrix::difference(&own, &other).map_or_else(String::new, |d| difference(&d));
     let tail = match judged {
-        None => "One seed: this is not judged.",
-        Some(Standing::Beats) => "That is less, and the intervals do not overlap.",
-        Some(Standing::Worse) => "That is more, and the intervals do not overlap.",
-        Some(Standing::Alike) => "The intervals overlap: this run does not tell them apart.",
+        None => "One seed: this is not judged.".to_owned(),
+        Some(Standing::Beats) => format!("That is less: paired difference {by}."),
+        Some(Standing::Worse) => format!("That is more: paired difference {by}."),
+        Some(Standing::Alike) => format!("Paired difference {by}: this run does not tell them apart."),
     };
     let other = format!(
         "{control} under the same attacks: {} ({})",
-        share_interval(&other.recovery),
+        share_interval(&other.cell.recovery),
         m.column(other.column)
     );
     Some((format!("{words}; {other}. {tail}"), judged))
 }
 
 fn worst_conclusion(run: &RunData, name: &str, gap: Gap, judged: Option<Standing>) -> String {
-    let Some(control) = run.control() else { return conclusion(run, gap, &[]) };
+    let Some(control) = run.control() else { return conclusion(run, name, gap, &[]) };
     // What a gap says goes before, and where it is too uncertain, after what attacks say.
-    let Gap::Closed(g) = gap else { return conclusion(run, gap, &[]) };
+    let Gap::Closed(g) = gap else { return conclusion(run, name, gap, &[]) };
     let open = g.interval.map_or(g.mean, |i| i.1) < ENOUGH;
     if open || (g.mean < ENOUGH && judged != Some(Standing::Worse)) {
-        return conclusion(run, gap, &[]);
+        return conclusion(run, name, gap, &[]);
     }
-    let damaged = matrix(run).and_then(|m| m.row(name)).is_some_and(|r| r.damaged);
     match judged {
         Some(Standing::Worse) => {
             format!(
                 "More of it comes back than {control} learns under the same attacks: hidden rather than removed."
             )
         }
-        _ if damaged => format!(
-            "Its retain loss is more than {:.0} % above that of {control}: this may be a broken model rather than a removal.",
-            RETAIN_TOLERANCE * 100.0
-        ),
+        _ if damaged(run, name) => broken(control),
         Some(Standing::Alike) => format!(
             "What comes back cannot be told from what {control} learns: no sign that it is only hidden, and no proof that it is gone."
         ),
@@ -273,6 +207,18 @@ fn worst_conclusion(run: &RunData, name: &str, gap: Gap, judged: Option<Standing
             "It was not compared with {control} over several seeds, so nothing tells removed from hidden."
         ),
     }
+}
+
+/// Whether the arm pays with its retain loss.
+fn damaged(run: &RunData, name: &str) -> bool {
+    run.matrix().and_then(|m| m.row(name)).is_some_and(|r| r.damaged)
+}
+
+fn broken(control: &str) -> String {
+    format!(
+        "Its retain loss is more than {:.0} % above that of {control}: this may be a broken model rather than a removal.",
+        RETAIN_TOLERANCE * 100.0
+    )
 }
 
 /// The least share of the gap between baseline and control that may be called removed.
@@ -293,7 +239,7 @@ enum Gap {
 fn gap(run: &RunData, name: &str) -> Gap {
     let (Some(baseline), Some(control)) = (run.baseline(), run.control()) else { return Gap::Unknown };
     let [low, high] = [baseline, control].map(|a| run.before(a, "loss", "forget"));
-    let width = paired_summary(&high, &low);
+    let width = stats::difference(&high, &low);
     match width {
         Some(w) if w.mean <= 0.0 => return Gap::None,
         Some(w) if w.interval.is_some_and(|i| i.0 <= 0.0) => return Gap::Unclear,
@@ -305,7 +251,7 @@ fn gap(run: &RunData, name: &str) -> Gap {
 /// Retain loss against ordinary training on filtered data, or against the baseline without it.
 fn retain_cost(run: &RunData, name: &str, unit: &str) -> Option<String> {
     let other = run.filter().or(run.baseline()).filter(|o| *o != name)?;
-    let cost = paired_summary(&run.after(name, "loss", "retain"), &run.after(other, "loss", "retain"))?;
+    let cost = stats::difference(&run.after(name, "loss", "retain"), &run.after(other, "loss", "retain"))?;
     let size = format!("{} {unit}", difference(&cost)).trim_end().to_owned();
     Some(match cost.contains(0.0) {
         Some(true) => format!(
@@ -320,7 +266,7 @@ fn retain_cost(run: &RunData, name: &str, unit: &str) -> Option<String> {
     })
 }
 
-fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
+fn conclusion(run: &RunData, name: &str, gap: Gap, attacks: &[Option<Against>]) -> String {
     let Some(control) = run.control() else {
         return "Without a control arm this run cannot say whether the capability is gone or hidden.".into();
     };
@@ -355,6 +301,7 @@ fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
         return "The gap was closed by too uncertain a share to say whether it was removed.".into();
     }
     match attacks {
+        _ if damaged(run, name) => broken(control),
         [] => "No attack tried to bring it back, so nothing tells removed from hidden.".into(),
         _ if judged.is_empty() => {
             format!(
@@ -365,7 +312,7 @@ fn conclusion(run: &RunData, gap: Gap, attacks: &[Option<Against>]) -> String {
             "Its return cannot be told from {control} learning it: no sign that it is only hidden, and no proof that it is gone."
         ),
         _ => format!(
-            "As far as these attacks can tell it was removed: it comes back no sooner than {control} learns it."
+            "As far as these attacks can tell it was removed: it comes back later than {control} learns it."
         ),
     }
 }
@@ -375,7 +322,7 @@ fn other_labels(run: &RunData, name: &str) -> Option<ArmVerdict> {
     let unit = run.unit("loss");
     let cut = run.changed(name, "loss");
     let change = |label: &String| {
-        let by = paired_summary(&run.after(name, "loss", label), &run.before(name, "loss", label));
+        let by = stats::difference(&run.after(name, "loss", label), &run.before(name, "loss", label));
         let to = summary(&run.after(name, "loss", label))?;
         let by = by.filter(|_| cut)?;
         Some(format!("{label} to {} {unit} ({})", number(to.mean), difference(&by)))

@@ -166,7 +166,7 @@ fn numbers(run: &RunData) -> Markup {
                 p.note {
                     "Last value of each metric: mean over seeds with its 95 % bootstrap interval, n = " (n)
                     " unless stated; " (MISSING) " was not measured or not reached."
-                    @if let Some(b) = baseline { " Δ: paired difference from " (b) " (as trained, where it has no number of that stage) on the same seeds, with its interval." }
+                    @if let Some(b) = baseline { " Δ: paired difference from " (b) " (as trained, where it has no number of that stage) on the same seeds, with Student's t interval." }
                 }
                 @for (stage, (main, rest)) in stages {
                     @if main.rows.is_empty() {}

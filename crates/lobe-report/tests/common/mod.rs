@@ -5,9 +5,26 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use lobe_report::{RunData, verdict};
 use serde_json::{Value, json};
 
 pub(crate) const ARMS: [&str; 5] = ["baseline", "filter", "routing", "sgtm", "oracle"];
+
+/// The run that `write` puts into a folder.
+pub(crate) fn loaded(write: impl FnOnce(&Path)) -> RunData {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path());
+    RunData::load(dir.path()).unwrap()
+}
+
+/// The whole verdict.
+pub(crate) fn words(run: &RunData) -> String {
+    let v = verdict::verdict(run);
+    let arms =
+        v.arms.iter().map(|a| format!("{}\n  {}\n  => {}\n", a.arm, a.sentences.join("\n  "), a.conclusion));
+    let summary = v.summary.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>();
+    summary + &arms.collect::<String>() + &v.caveats.join("\n")
+}
 
 /// A number in (−1, 1) that looks random and never changes.
 fn noise(parts: &[u64]) -> f64 {
@@ -240,26 +257,9 @@ const MADE: [(&str, &str, Option<&str>, f64, f64, f64); 6] = [
 ];
 
 /// Names of attacks as long as real ones are.
-const ATTACKS: [&str; 18] = [
-    "relearn",
-    "lora",
-    "sparse-graft",
-    "few-shot",
-    "quantise",
-    "steer",
-    "relearn-unrelated",
-    "layer-swap",
-    "orthogonalise",
-    "norm-reset",
-    "adversarial-prompt-optimisation",
-    "embedding-search",
-    "head-retrain",
-    "probe",
-    "weight-noise",
-    "pruning",
-    "logit-bias",
-    "distil-back",
-];
+const ATTACKS: &str = "relearn lora sparse-graft few-shot quantise steer relearn-unrelated layer-swap \
+    orthogonalise norm-reset adversarial-prompt-optimisation embedding-search head-retrain probe \
+    weight-noise pruning logit-bias distil-back";
 
 /// Many arms under many attacks: `arms` from 6, `attacks` up to 18, rows as the lab writes them.
 pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
@@ -308,7 +308,7 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
                 }
                 writeln!(timings, "{stage},{arm},{seed},{},,", 8.0 + n(5)).unwrap();
             }
-            for (s, stage) in ATTACKS.iter().take(attacks).enumerate() {
+            for (s, stage) in ATTACKS.split(' ').take(attacks).enumerate() {
                 // One arm was not attacked everywhere.
                 if a == arms - 1 && s % 4 == 1 {
                     continue;
@@ -316,9 +316,9 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
                 let k = 100 + s as u64;
                 let power = (0.25 + 0.75 * (0.5 + 0.5 * noise(&[7, k]))) * (1.0 + 0.12 * n(k));
                 let back = if arm == "baseline" { 0.02 * power } else { gain * power };
-                let single = matches!(*stage, "quantise" | "probe" | "logit-bias");
+                let single = matches!(stage, "quantise" | "probe" | "logit-bias");
                 let steps: &[u64] = if single { &[0] } else { &[0, 1, 2, 5, 10, 20, 50, 100, 200, 400] };
-                let variants: Vec<(String, f64, f64)> = if *stage == "sparse-graft" {
+                let variants: Vec<(String, f64, f64)> = if stage == "sparse-graft" {
                     [0u32, 4, 16, 64, 256, 1024, 4096]
                         .iter()
                         .map(|p| (format!("entries,k={p}"), f64::from(*p), (f64::from(*p) + 1.0).ln() / 8.5))
@@ -380,7 +380,7 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
         json!({"name": "ablate", "do": "ablate"}),
         json!({"name": "unlearn", "do": "unlearn"}),
     ];
-    stages.extend(ATTACKS.iter().take(attacks).map(|s| json!({"name": s, "do": s})));
+    stages.extend(ATTACKS.split(' ').take(attacks).map(|s| json!({"name": s, "do": s})));
     let manifest = json!({
         "name": format!("synthetic matrix of {arms} arms and {attacks} attacks"), "state": "done",
         "seeds": (0..seeds).collect::<Vec<_>>(), "arms": list, "labels": ["forget", "retain", "adjacent"], "stages": stages,

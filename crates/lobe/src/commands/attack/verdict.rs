@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use lobe_core::Key;
 use lobe_report::RunData;
-use lobe_report::stats::{Summary, mean, paired, summarize};
+use lobe_report::stats::{self, Summary, mean};
 use serde_json::{Value, json};
 
 use super::Args;
@@ -30,6 +29,8 @@ struct Attacked {
     variant: Option<String>,
     /// Forget and retain loss before and after.
     forget: (f64, f64),
+    /// Forget loss of the original and of the control on the attack's own tokens, where they were given.
+    references: (Option<f64>, Option<f64>),
     retain: (Option<f64>, Option<f64>),
     budget: [Option<f64>; 4],
     recovery: Option<f64>,
@@ -58,7 +59,7 @@ pub(super) struct Verdict {
     model: Arm,
     control: Option<Arm>,
     fresh: Arm,
-    /// The original's forget loss, where it was given.
+    /// The original's forget loss on the first attack's tokens, where it was given.
     original: Option<f64>,
     /// Control − model after the best attacks, on the seeds both have.
     gap: Option<Summary>,
@@ -105,6 +106,7 @@ fn attacked(run: &RunData, stage: &str, arm: &str) -> Option<Attacked> {
         attack: run.does(stage).to_owned(),
         variant: variant.map(|(name, _)| name.to_owned()),
         forget: (over("attack_start", FORGET)?, over("attack_best", FORGET)?),
+        references: (over("baseline_start", FORGET), over("control_start", FORGET)),
         retain: (over("attack_start", RETAIN), over("attack_retain", RETAIN)),
         budget: BUDGET.map(|b| over(&format!("budget_{b}"), FORGET)),
         recovery: over("recovery", FORGET),
@@ -120,20 +122,14 @@ impl Verdict {
             return Err(refuse("none of these attacks ends in a loss, so there is no verdict"));
         }
         let control = run.control().map(|c| Arm::of(run, c)).filter(|c| c.best().is_some());
-        let original = run.baseline().and_then(|b| {
-            let losses: Vec<f64> = run.before(b, "loss", FORGET).into_iter().map(|(_, v)| v).collect();
-            mean(&losses)
-        });
-        let gap = control.as_ref().and_then(|c| {
-            summarize(&paired(&c.by_seed(), &model.by_seed()), Key::root(0).child("attack verdict"))
-        });
-        let starts = control.as_ref().and_then(|c| Some((model.start()?, c.start()?)));
+        let gap = control.as_ref().and_then(|c| stats::difference(&c.by_seed(), &model.by_seed()));
+        // All three on the tokens of the first attack: losses of other tokens are no scale.
+        let (original, beside) = model.0.first().map_or((None, None), |a| a.references);
+        let scale = model.start().zip(beside).zip(original);
         let standing = match (&control, gap.and_then(|g| g.interval)) {
             (None, _) => Standing::NoControl,
             // Without the original there is no scale: a loss below the control's may be a wrong prior's.
-            _ if starts.zip(original).is_some_and(|((own, c), o)| o < c && own < f64::midpoint(c, o)) => {
-                Standing::There
-            }
+            _ if scale.is_some_and(|((own, c), o)| o < c && own < f64::midpoint(c, o)) => Standing::There,
             (_, None) => Standing::OneSeed,
             (_, Some((low, _))) if low > 0.0 => Standing::Hidden,
             (_, Some((_, high))) if high < 0.0 => Standing::Below,
@@ -181,9 +177,7 @@ impl Verdict {
             )
         });
         let few = match self.seeds {
-            2.. if self.control.is_some() => {
-                " Seeds vary the attacks, not the models; below five, intervals are too narrow."
-            }
+            2.. if self.control.is_some() => " Seeds vary the attacks, not the models.",
             _ => "",
         };
         let judged = match self.standing {
