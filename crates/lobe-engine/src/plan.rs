@@ -69,6 +69,30 @@ fn segments(extent: usize, class_at: impl Fn(usize) -> Class) -> Vec<Segment> {
     out
 }
 
+/// Per label and class the route that `table` gives it. The classes from `ordinary` on are those before
+/// with an update of 1.
+fn routes(
+    table: &RouteTable,
+    labels: &LabelSet,
+    ordinary: usize,
+    classes: usize,
+) -> Result<Vec<Vec<Route>>, EngineError> {
+    let mut routes = vec![vec![Route::PLAIN; classes]; labels.len()];
+    for row in &table.rows {
+        let class = class_of(row.target);
+        if class >= ordinary || row.label.index() >= labels.len() {
+            return Err(EngineError::Invalid("route table names a region or label the arm lacks".into()));
+        }
+        routes[row.label.index()][class] = row.route;
+    }
+    for of_label in &mut routes {
+        for c in ordinary..classes {
+            of_label[c] = Route { update: 1.0, ..of_label[c - ordinary] };
+        }
+    }
+    Ok(routes)
+}
+
 /// The units whose out-going weights every label updates.
 fn joint_rows(layout: &Layout, table: &RouteTable) -> Result<Option<Selection>, EngineError> {
     let Some(text) = &table.joint_rows else { return Ok(None) };
@@ -110,19 +134,7 @@ impl Plan {
         let joint_rows = joint_rows(layout, table)?;
         // Class `ordinary + c` is class `c` with an update of 1.
         let classes = if joint_rows.is_some() { 2 * ordinary } else { ordinary };
-        let mut routes = vec![vec![Route::PLAIN; classes]; labels.len()];
-        for row in &table.rows {
-            let class = class_of(row.target);
-            if class >= ordinary || row.label.index() >= labels.len() {
-                return Err(EngineError::Invalid("route table names a region or label the arm lacks".into()));
-            }
-            routes[row.label.index()][class] = row.route;
-        }
-        for of_label in &mut routes {
-            for c in ordinary..classes {
-                of_label[c] = Route { update: 1.0, ..of_label[c - ordinary] };
-            }
-        }
+        let routes = routes(table, labels, ordinary, classes)?;
         let named = |site: usize| regions.iter().any(|r| r.names(site));
         let unit_class = |site: usize, units: Range<u32>| {
             let hit = regions.iter().position(|r| r.contains_all(site, &units));

@@ -106,7 +106,61 @@ fn room(bundles: &[Bundle<'_>], shape: Shape) -> (Frame, f64, f64) {
     (Frame { left: 60.0, top: 36.0, right: 536.0, bottom }, 680.0, bottom + 52.0)
 }
 
+/// Where a line ends, and what stands beside it.
+struct End {
+    at: (f64, f64),
+    name: String,
+    class: &'static str,
+    marker: Option<Marker>,
+}
+
+/// From numbers to places in the drawing.
+struct Axes {
+    x: Scale,
+    y: Scale,
+    /// Where zero stands on a logarithmic axis.
+    zero: Option<f64>,
+}
+
+impl Axes {
+    fn at(&self, &(a, b): &(f64, f64)) -> (f64, f64) {
+        (self.zero.filter(|_| a <= 0.0).unwrap_or_else(|| self.x.at(a)), self.y.at(b))
+    }
+
+    fn path(&self, line: &Line) -> Vec<(f64, f64)> {
+        line.iter().map(|p| self.at(p)).collect()
+    }
+}
+
 pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
+    let (frame, width, height) = room(bundles, plot.shape);
+    let mut svg = Svg::new(width, height);
+    let axes = scales(&mut svg, bundles, plot, frame)?;
+    let mut ends: Vec<End> = Vec::new();
+    if let Some((level, name)) = &plot.level {
+        let height = axes.y.at(*level);
+        svg.line((frame.left, height), (frame.right, height), "level");
+        ends.push(End { at: (frame.right, height), name: name.clone(), class: "ink", marker: None });
+    }
+    for b in bundles.iter().filter(|b| b.look.rest) {
+        svg.open("rest", b.arm);
+        svg.path(&axes.path(&b.mean), "faint", "");
+        svg.close();
+    }
+    for b in bundles.iter().filter(|b| !b.look.rest) {
+        curve(&mut svg, b, plot, &axes);
+        let last = b.mean.last().map(|last| axes.at(last));
+        let (class, marker) = (b.look.class, Some(b.look.marker));
+        ends.extend(last.map(|at| End { at, name: fit(b.arm, ROOM), class, marker }));
+    }
+    if plot.shape == Shape::Plain {
+        names(&mut svg, &ends, frame);
+    }
+    Some(svg.finish(plot.about))
+}
+
+/// Axes that hold everything that is drawn; `None` where nothing is.
+fn scales(svg: &mut Svg, bundles: &[Bundle<'_>], plot: &Plot<'_>, frame: Frame) -> Option<Axes> {
     let drawn = |b: &Bundle<'_>| -> Line {
         let mut all: Line = b.mean.clone();
         match (&b.band, plot.bands) {
@@ -116,21 +170,16 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
         all
     };
     let all: Line = bundles.iter().flat_map(drawn).collect();
-    let xs: Vec<f64> = all.iter().map(|p| p.0).collect::<Vec<_>>();
+    let xs: Vec<f64> = all.iter().map(|p| p.0).collect();
     let (low, high) = extent(all.iter().map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0)))?;
-
-    let (frame, width, height) = room(bundles, plot.shape);
-    let mut svg = Svg::new(width, height);
     let (x, zero) = if plot.log_x { log_or_linear(&xs, frame.x()) } else { steps(&xs, frame.x()) };
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {
-        {
-            let room = (high / low).powf(0.06);
-            Scale::log((low / room, high * room), frame.y())
-        }
+        let room = (high / low).powf(0.06);
+        Scale::log((low / room, high * room), frame.y())
     } else {
         Scale::linear(pad(low, high, 0.06), frame.y())
     };
-    axes(&mut svg, frame, &x, &y, plot.titles);
+    axes(svg, frame, &x, &y, plot.titles);
     if let Some(at) = zero {
         svg.text((at, frame.bottom + 17.0), Anchor::Middle, "tick", "0");
         // Two strokes across the axis: what lies left of them is not to scale.
@@ -139,61 +188,47 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
             svg.line((x - 2.0, frame.bottom + 5.0), (x + 2.0, frame.bottom - 5.0), "axis");
         }
     }
-    let at = |&(a, b): &(f64, f64)| (zero.filter(|_| a <= 0.0).unwrap_or_else(|| x.at(a)), y.at(b));
-    let path = |line: &Line| line.iter().map(at).collect::<Vec<_>>();
+    Some(Axes { x, y, zero })
+}
 
-    let mut ends: Vec<(f64, f64, String, &'static str, Option<Marker>)> = Vec::new();
-    if let Some((level, name)) = &plot.level {
-        let height = y.at(*level);
-        svg.line((frame.left, height), (frame.right, height), "level");
-        ends.push((frame.right, height, name.clone(), "ink", None));
+/// One arm: its band or its seeds, and its mean.
+fn curve(svg: &mut Svg, b: &Bundle<'_>, plot: &Plot<'_>, axes: &Axes) {
+    svg.open(b.look.class, b.arm);
+    match (&b.band, plot.bands) {
+        (Some((upper, lower)), true) => svg.band(&axes.path(upper), &axes.path(lower), "band"),
+        _ => b.seeds.iter().take(MOST_SEEDS).for_each(|s| svg.path(&axes.path(s), "thin", "")),
     }
-    for b in bundles.iter().filter(|b| b.look.rest) {
-        svg.open("rest", b.arm);
-        svg.path(&path(&b.mean), "faint", "");
-        svg.close();
+    // Dashes drown in the noise of a running loss; there the markers keep arms apart.
+    let (class, dash) = match (plot.shape, plot.bands) {
+        (_, false) => ("curve fine", ""),
+        (Shape::Plain, true) => ("curve", b.look.dash),
+        (_, true) => ("curve fine", b.look.dash),
+    };
+    svg.path(&axes.path(&b.mean), class, dash);
+    // A few markers keep the arms apart without colour; the phase differs per shape so that
+    // they do not stack where curves meet.
+    let stride = b.mean.len().div_ceil(7).max(1);
+    let phase = b.look.marker as usize % stride;
+    for p in b.mean.iter().skip(phase).step_by(stride) {
+        svg.marker(axes.at(p), 3.6, b.look.marker, "mean");
     }
-    for b in bundles.iter().filter(|b| !b.look.rest) {
-        svg.open(b.look.class, b.arm);
-        match (&b.band, plot.bands) {
-            (Some((upper, lower)), true) => svg.band(&path(upper), &path(lower), "band"),
-            _ => b.seeds.iter().take(MOST_SEEDS).for_each(|s| svg.path(&path(s), "thin", "")),
-        }
-        // Dashes drown in the noise of a running loss; there the markers keep arms apart.
-        let (class, dash) = match (plot.shape, plot.bands) {
-            (_, false) => ("curve fine", ""),
-            (Shape::Plain, true) => ("curve", b.look.dash),
-            (_, true) => ("curve fine", b.look.dash),
-        };
-        svg.path(&path(&b.mean), class, dash);
-        // A few markers keep the arms apart without colour; the phase differs per shape so that
-        // they do not stack where curves meet.
-        let stride = b.mean.len().div_ceil(7).max(1);
-        let phase = b.look.marker as usize % stride;
-        for p in b.mean.iter().skip(phase).step_by(stride) {
-            svg.marker(at(p), 3.6, b.look.marker, "mean");
-        }
-        svg.close();
-        if let Some(last) = b.mean.last() {
-            ends.push((at(last).0, at(last).1, fit(b.arm, ROOM), b.look.class, Some(b.look.marker)));
-        }
-    }
-    if plot.shape != Shape::Plain {
-        return Some(svg.finish(plot.about));
-    }
-    let wanted: Vec<f64> = ends.iter().map(|e| e.1).collect();
+    svg.close();
+}
+
+/// Names beside the lines, moved apart.
+fn names(svg: &mut Svg, ends: &[End], frame: Frame) {
+    let wanted: Vec<f64> = ends.iter().map(|e| e.at.1).collect();
     let placed = dodge(&wanted, 16.0, frame.top + 4.0, frame.bottom - 2.0);
-    for ((x, y, text, class, marker), to) in ends.iter().zip(placed) {
+    for (End { at: (x, y), name, class, marker }, to) in ends.iter().zip(placed) {
         svg.open(class, "");
         svg.path(&[(x + 3.0, *y), (frame.right + 8.0, *y), (frame.right + 16.0, to)], "leader", "");
         if let Some(marker) = marker {
             svg.marker((frame.right + 23.0, to), 3.6, *marker, "mean");
         }
         let inset = if marker.is_some() { 31.0 } else { 19.0 };
-        svg.text((frame.right + inset, to + 4.5), Anchor::Start, "label", text);
+        svg.text((frame.right + inset, to + 4.5), Anchor::Start, "label", name);
         svg.close();
     }
-    Some(svg.finish(plot.about))
 }
 
 /// A logarithmic axis where the numbers allow one; the second value is where zero stands.
