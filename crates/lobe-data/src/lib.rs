@@ -34,7 +34,7 @@ mod error;
 mod file;
 mod images;
 mod labelling;
-mod memory;
+pub mod memory;
 mod pack;
 mod stream;
 mod text;

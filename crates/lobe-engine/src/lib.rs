@@ -32,5 +32,5 @@ pub use layout::{Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tensor, Tensor
 pub use optim::{Masked, Optimiser, OptimiserKind, OptimiserState};
 pub use plan::{Class, Edit, Plan, Segment, SiteEdit};
 pub use schedule::{Schedule, ScheduleShape};
-pub use step::{Coupling, Lane, Member, Program, Runner, StepReport};
+pub use step::{Coupling, Lane, MOST_LANES, Member, Program, Runner, StepReport};
 pub use tape::{Tape, Var, Workspace};

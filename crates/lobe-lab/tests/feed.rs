@@ -84,6 +84,61 @@ fn kinds_of_steps_come_in_exact_counts_and_in_any_order() {
     }
 }
 
+/// Why a recipe is refused before anything is trained; empty if it is not.
+fn refusal(data: &str, arms: &str) -> String {
+    let (r, _) = resolve(&recipe(data, arms)).unwrap();
+    Experiment::open(&r).err().map_or_else(String::new, |e| e.to_string())
+}
+
+#[test]
+fn freezing_that_freezes_nothing_is_refused() {
+    let arm = |method: &str, more: &str| {
+        format!(
+            "[arms.plain]\nmethod = \"none\"\n[arms.a]\nmethod = \"{method}\"\nregion = \"module\"\n{more}"
+        )
+    };
+    let freeze = "masked = \"freeze\"";
+    assert_eq!(refusal(ONE_CLASS, &arm("sgtm", freeze)), "");
+    let said = refusal(ONE_CLASS, &arm("gradient-routing", freeze));
+    assert!(said.contains("arms.a.masked") && said.contains("turns no update off"), "{said}");
+    let mixed = format!("{MIXED}\nforget = {{ language = \"es\" }}");
+    let said = refusal(&mixed, &arm("sgtm", freeze));
+    assert!(said.contains("arms.a.masked") && said.contains("one-class"), "{said}");
+    // Rows for every label that there can be freeze whole batches.
+    let row = |label: &str| format!("{{ label = \"{label}\", region = \"module\", update = 0 }}");
+    let table = ["forget", "retain", "unlabelled"].map(row).join(", ");
+    assert_eq!(refusal(&mixed, &arm("routes", &format!("{freeze}\ntable = [{table}]"))), "");
+    // In [train] it acts on those that it can act on, if there are any.
+    let train = |arms: &str| {
+        let text = recipe(ONE_CLASS, arms).text().replace("batch = 4", "batch = 4\nmasked = \"freeze\"");
+        let (r, _) = resolve(&Written::from_str("feed.toml", &text).unwrap()).unwrap();
+        Experiment::open(&r).err().map_or_else(String::new, |e| e.to_string())
+    };
+    let two = arm("gradient-routing", "[arms.b]\nmethod = \"sgtm\"\nregion = \"module\"");
+    assert_eq!(train(&two), "");
+    assert!(
+        train(&arm("gradient-routing", "")).contains("train.masked"),
+        "{}",
+        train(&arm("gradient-routing", ""))
+    );
+}
+
+#[test]
+fn labels_that_whole_steps_cannot_have_are_refused_before_training() {
+    let plain = "[arms.plain]\nmethod = \"none\"";
+    let of = |forget: &str, more: &str| {
+        let data = format!(
+            "batches = \"one-class\"\n{more}\nforget = {{ language = \"es\"{forget} }}\nretain = {{ language = \"en\", recall = 0.5 }}"
+        );
+        refusal(&data, plain)
+    };
+    assert_eq!(of(", precision = 0.9", ""), "");
+    let said = of(", precision = 0.9", "class_weights = [0.5, 0.5]");
+    assert!(said.contains("arms.plain.labels") && said.contains("class_weights"), "{said}");
+    let said = of(", precision = 0.9, confused_with = \"en\"", "");
+    assert!(said.contains("confused_with"), "{said}");
+}
+
 const MIXED: &str = r#"
 retain = { language = "en" }"#;
 const FILTERS: &str = r#"

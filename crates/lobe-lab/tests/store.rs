@@ -289,8 +289,19 @@ fn finished_work_of_another_key_is_kept_and_comes_back() {
     assert!(member.settle(&b).unwrap());
     assert_eq!(model(), "second");
     assert_eq!(names(&run.path().join("kept/train")), [format!("sgtm.3.{}", "a".repeat(16))]);
-    // What was not finished is not kept.
+    // What a checkpoint can go on with is kept, too.
     member.set_status(&status(&b, State::Running)).unwrap();
+    member.save_checkpoint(1, b"half").unwrap();
+    assert!(member.settle(&a).unwrap());
+    assert_eq!(model(), "first");
+    assert!(member.settle(&b).unwrap());
+    assert_eq!(member.load_checkpoint(1).unwrap().unwrap().payload, b"half");
+    // What nothing can go on with is not kept, and does not stay to be shown.
+    member.clear_checkpoints().unwrap();
+    member.metrics().unwrap().append(&lobe_lab::store::Metric::new("forget", "loss", 1.0, "nat")).unwrap();
+    let c = "c".repeat(64);
+    assert!(!member.settle(&c).unwrap());
+    assert_eq!((member.status().unwrap(), member.read_metrics().unwrap().len()), (None, 0));
     assert!(!member.settle(&a).unwrap());
     assert_eq!(model(), "first");
     // A status that somebody else wrote leads nowhere.

@@ -308,7 +308,10 @@ impl RunData {
     pub fn changed(&self, arm: &str, metric: &str) -> bool {
         let last = self.before_after(arm, metric).map(|(_, last)| (arm, last));
         let treated = self.arm(arm).is_some_and(|a| a.region.is_some() || a.from.is_some());
-        let differs = |l: &String| self.before(arm, metric, l) != self.after(arm, metric, l);
+        let differs = |l: &String| {
+            let by = stats::paired(&self.before(arm, metric, l), &self.after(arm, metric, l));
+            by.iter().any(|d| *d != 0.0)
+        };
         last.is_some()
             && last != self.origin(arm, metric)
             && (treated || self.manifest.labels.iter().any(differs))

@@ -5,7 +5,7 @@
 
 use crate::RunData;
 use crate::data::summary;
-use crate::starts::starts;
+use crate::starts::{Start, starts};
 use crate::stats::{self, Summary, mean};
 
 /// An arm pays with its retain loss when that is worse than the control's by more than this share
@@ -53,9 +53,8 @@ pub(crate) struct Attack {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) recovery: Summary,
-    /// The recovery by seed from the one start that brings back most on average: what is held against
-    /// an arm that has a single start.
-    by_seed: Vec<(u64, f64)>,
+    /// The recovery from each start by itself: what is held against an arm that has a single start.
+    starts: Vec<Start>,
     /// The first seed that has it.
     pub(crate) seed: u64,
     /// Stage that holds that member's directory.
@@ -82,23 +81,37 @@ pub(crate) struct Worst<'a> {
     pub(crate) cell: &'a Cell,
 }
 
+impl Cell {
+    /// The start that brings back most on average.
+    fn best(&self) -> Option<(f64, &Start)> {
+        let average = |s: &Start| mean(&s.values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
+        let by_mean = self.starts.iter().filter_map(|s| Some((average(s)?, s)));
+        by_mean.max_by(|x, y| x.0.total_cmp(&y.0))
+    }
+
+    /// Mean recovery from that start.
+    fn level(&self) -> f64 {
+        self.best().map_or(f64::NEG_INFINITY, |(level, _)| level)
+    }
+}
+
 impl Row {
-    fn worst_of(&self, allowed: impl Fn(usize) -> bool) -> Option<Worst<'_>> {
+    fn worst_of(&self, allowed: impl Fn(usize) -> bool, by: impl Fn(&Cell) -> f64) -> Option<Worst<'_>> {
         let cells = self.cells.iter().enumerate().filter(|(i, _)| allowed(*i));
         let worst = cells.filter_map(|(column, c)| Some(Worst { column, cell: c.as_ref()? }));
         // Of equal ones the first, so `max_by` runs backwards.
-        worst.rev().max_by(|a, b| a.cell.recovery.mean.total_cmp(&b.cell.recovery.mean))
+        worst.rev().max_by(|a, b| by(a.cell).total_cmp(&by(b.cell)))
     }
 
     /// The column with the highest mean recovery. Leaving the model alone counts: nobody has to attack.
     pub(crate) fn worst(&self) -> Option<Worst<'_>> {
-        self.attacked().then(|| self.worst_of(|_| true))?
+        self.attacked().then(|| self.worst_of(|_| true, |c| c.recovery.mean))?
     }
 
-    /// [`Row::worst`] among the columns that `other` has, too.
+    /// The worst case among the columns that `other` has, too, each taken from its best single start.
     pub(crate) fn worst_beside(&self, other: &Row) -> Option<Worst<'_>> {
         (self.attacked() && other.attacked())
-            .then(|| self.worst_of(|i| other.cells.get(i).is_some_and(Option::is_some)))?
+            .then(|| self.worst_of(|i| other.cells.get(i).is_some_and(Option::is_some), Cell::level))?
     }
 
     /// How many attacks have a number.
@@ -114,11 +127,11 @@ impl Row {
 /// How an arm's worst case compares with the control's under the same attacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Less comes back: the interval of the paired differences lies below 0.
+    /// Less comes back, whatever the start: the intervals of the paired differences lie below 0.
     Beats,
-    /// The interval holds 0.
+    /// Neither.
     Alike,
-    /// More comes back: the interval lies above 0.
+    /// More comes back from some start: an interval lies above 0.
     Worse,
 }
 
@@ -181,19 +194,34 @@ impl Matrix {
     }
 }
 
-/// What `own` recovers more than `control`, in pairs: seeds share initial weights and data.
-pub(crate) fn difference(own: &Worst<'_>, control: &Worst<'_>) -> Option<Summary> {
-    stats::difference(&own.cell.by_seed, &control.cell.by_seed)
+/// What `own` recovers more than `control` in pairs, from each of its starts: seeds share initial weights and
+/// data, and the better of two starts is better by chance alone.
+pub(crate) fn differences(own: &Worst<'_>, control: &Worst<'_>) -> Vec<(&'static str, Summary)> {
+    let Some((_, other)) = control.cell.best() else { return Vec::new() };
+    let by = |s: &Start| Some((s.name, stats::difference(&s.values, &other.values)?));
+    own.cell.starts.iter().filter_map(by).collect()
 }
 
-/// How `own` stands against `control`; `None` without intervals.
+/// How `own` stands against `control`: worse if it is from some start, better if it is from all; `None`
+/// where no two seeds have both.
 pub(crate) fn standing(own: &Worst<'_>, control: &Worst<'_>) -> Option<Standing> {
-    let (low, high) = difference(own, control)?.interval?;
+    let each: Vec<_> = differences(own, control).into_iter().map(|(_, d)| d.interval).collect();
+    if each.iter().all(Option::is_none) {
+        return None;
+    }
     Some(match () {
-        () if high < 0.0 => Standing::Beats,
-        () if low > 0.0 => Standing::Worse,
+        () if each.iter().flatten().any(|i| i.0 > 0.0) => Standing::Worse,
+        () if each.iter().all(|i| i.is_some_and(|i| i.1 < 0.0)) => Standing::Beats,
         () => Standing::Alike,
     })
+}
+
+/// Why there is no [`standing`].
+pub(crate) fn unjudged(own: &Worst<'_>, control: &Worst<'_>) -> &'static str {
+    match differences(own, control).iter().map(|(_, d)| d.n).max() {
+        None | Some(0) => "no seed has both",
+        Some(_) => "one seed",
+    }
 }
 
 /// Recovery that `losses` amount to, seed by seed.
@@ -208,27 +236,21 @@ fn recovery(run: &RunData, label: &str, losses: &[(u64, f64)]) -> Vec<(u64, f64)
     losses.iter().filter_map(share).collect()
 }
 
-/// Recovery from the start that brings back most on average.
-fn best_start(run: &RunData, a: &Attack, arm: &str) -> Option<Vec<(u64, f64)>> {
-    let average = |values: &[(u64, f64)]| mean(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
-    let starts = starts(run, &a.stage, "recovery", &a.target, arm, f64::max).into_iter();
-    let by_mean = starts.filter_map(|s| Some((average(&s.values)?, s.values)));
-    by_mean.max_by(|x, y| x.0.total_cmp(&y.0)).map(|(_, values)| values)
-}
-
 fn row(run: &RunData, arm: &crate::Arm, attacks: &[Attack], retain: Option<&str>) -> Option<Row> {
     let name = arm.name.as_str();
-    let cell = |stage: &str, values: Vec<(u64, f64)>, by_seed: Option<Vec<(u64, f64)>>| {
-        let (seed, recovery) = (values.first()?.0, summary(&values)?);
-        Some(Cell { recovery, by_seed: by_seed.unwrap_or(values), seed, stage: stage.to_owned() })
+    let cell = |stage: &str, values: &[(u64, f64)], starts: Vec<Start>| {
+        let (seed, recovery) = (values.first()?.0, summary(values)?);
+        Some(Cell { recovery, starts, seed, stage: stage.to_owned() })
     };
     let target = &attacks.first()?.target;
     let made = run.before_after(name, "loss").map(|(_, last)| last);
-    let none =
-        made.and_then(|stage| cell(stage, recovery(run, target, &run.after(name, "loss", target)), None));
+    let none = made.and_then(|stage| {
+        let values = recovery(run, target, &run.after(name, "loss", target));
+        cell(stage, &values, vec![Start::only(values.clone())])
+    });
     let under = |a: &Attack| {
         let values = run.measured(&a.stage, "recovery", &a.target)?.finals(name);
-        cell(&a.stage, values, best_start(run, a, name))
+        cell(&a.stage, &values, starts(run, &a.stage, "recovery", &a.target, name, f64::max))
     };
     let cells: Vec<Option<Cell>> = std::iter::once(none).chain(attacks.iter().map(under)).collect();
     let control = run.control().filter(|c| *c != name).zip(retain);

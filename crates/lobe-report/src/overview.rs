@@ -52,22 +52,38 @@ fn fewer(ranked: &[(&Row, Worst<'_>)], attacks: usize) -> String {
 /// Which arm is ahead of all others, if there are others and one is: under what both met, less comes back
 /// of it than of each of them.
 fn first(m: &Matrix, ranked: &[(&Row, Worst<'_>)], best: &Row, worst: &Worst<'_>) -> String {
-    let at_worst =
-        format!("({}) its recovery is {}", m.column(worst.column), share_interval(&worst.cell.recovery));
+    let arm = &best.arm;
+    let at_worst = format!(
+        "at worst ({}) its recovery is {}",
+        m.column(worst.column),
+        share_interval(&worst.cell.recovery)
+    );
     let others: Vec<&Row> =
         ranked.iter().map(|(r, _)| *r).filter(|r| !r.damaged && r.arm != best.arm).collect();
-    let ahead = |other: &&&Row| {
-        let both = best.worst_beside(other).zip(other.worst_beside(best));
-        both.is_some_and(|(a, b)| standing(&a, &b) == Some(Standing::Beats))
+    let beside = |other: &&Row| {
+        let (a, b) = best.worst_beside(other).zip(other.worst_beside(best))?;
+        standing(&a, &b)
     };
-    let behind = others.iter().filter(ahead).count();
+    let count = |s| others.iter().filter(|o| beside(o) == Some(s)).count();
+    let (behind, alike) = (count(Standing::Beats), count(Standing::Alike));
     if others.is_empty() {
-        return format!("The only one to keep its retain loss is {}: at worst {at_worst}.", best.arm);
+        let only = ranked.iter().any(|(r, _)| r.damaged);
+        return if only {
+            format!("The only one to keep its retain loss is {arm}: {at_worst}.")
+        } else {
+            format!("Of {arm} {at_worst}.")
+        };
     }
     if behind == others.len() {
-        return format!("The most robust is {}: at worst {at_worst}.", best.arm);
+        return format!("The most robust is {arm}: {at_worst}.");
     }
-    let open = others.len() - behind;
-    let them = if open == 1 { "1 other".to_owned() } else { format!("{open} others") };
-    format!("The lowest worst case is that of {}: {at_worst}; {them} cannot be told from it.", best.arm)
+    let them = |n: usize| if n == 1 { "1 other".to_owned() } else { format!("{n} others") };
+    let mut out = format!("The lowest worst case is that of {arm}: {at_worst}");
+    if alike > 0 {
+        out += &format!("; {} cannot be told from it", them(alike));
+    }
+    if behind + alike < others.len() {
+        out += &format!("; of {} this run cannot say", them(others.len() - behind - alike));
+    }
+    out + "."
 }

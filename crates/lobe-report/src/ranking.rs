@@ -3,7 +3,7 @@
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, number, share_interval};
-use crate::matrix::{Matrix, Standing, Worst, standing};
+use crate::matrix::{Matrix, Standing, Worst, standing, unjudged};
 use crate::stats::{self, Summary, mean};
 use crate::tables::{Cell, Table};
 
@@ -84,7 +84,7 @@ fn verdict(pair: &(Worst<'_>, Worst<'_>), damaged: bool, group: crate::matrix::G
         return missing();
     }
     let main = match standing(&pair.0, &pair.1) {
-        None => return Cell { main: "not judged".into(), sub: "one seed".into() },
+        None => return Cell { main: "not judged".into(), sub: unjudged(&pair.0, &pair.1).into() },
         Some(Standing::Beats) if damaged => "less comes back",
         Some(Standing::Beats) => "beats it",
         Some(Standing::Alike) => "not told apart",

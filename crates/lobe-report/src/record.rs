@@ -18,7 +18,7 @@ pub const MARK: &str = "<!-- Written by `lobe record`; do not edit. -->";
 pub enum Spread {
     /// The smallest and the largest seed.
     Range,
-    /// The 95 % bootstrap interval of the mean.
+    /// The 95 % bootstrap interval of the mean; of paired differences Student's t interval.
     Interval,
 }
 
@@ -31,7 +31,9 @@ impl Spread {
     fn words(self) -> &'static str {
         match self {
             Spread::Range => "mean [smallest, largest seed]",
-            Spread::Interval => "mean [95 % bootstrap interval over seeds]",
+            Spread::Interval => {
+                "mean [95 % bootstrap interval over seeds; of differences Student's t interval]"
+            }
         }
     }
 
@@ -46,6 +48,9 @@ impl Spread {
     }
 
     fn difference(self, a: &[(u64, f64)], b: &[(u64, f64)]) -> Option<Summary> {
+        if self == Spread::Interval {
+            return stats::difference(a, b);
+        }
         let pairs = stats::paired(a, b);
         self.of(&pairs.into_iter().zip(0..).map(|(v, i)| (i, v)).collect::<Vec<_>>())
     }

@@ -26,6 +26,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Student's t interval of the mean, from two seeds on.
+    pub fn student(&self) -> Option<(f64, f64)> {
+        let half = t_quantile(self.n.checked_sub(1)?) * self.sd? / (self.n as f64).sqrt();
+        Some((self.mean - half, self.mean + half))
+    }
+
     /// Whether the interval is known and contains `value`.
     pub fn contains(&self, value: f64) -> Option<bool> {
         self.interval.map(|(low, high)| low <= value && value <= high)
@@ -67,13 +73,6 @@ pub fn bootstrap(values: &[f64], key: Key) -> Option<(f64, f64)> {
     Some((quantile(&means, tail)?, quantile(&means, 1.0 - tail)?))
 }
 
-/// Student's t interval of the mean (two-sided); `None` below two values.
-pub fn student(values: &[f64]) -> Option<(f64, f64)> {
-    let (centre, sd) = (mean(values)?, sd(values)?);
-    let half = t_quantile(values.len() - 1) * sd / (values.len() as f64).sqrt();
-    Some((centre - half, centre + half))
-}
-
 /// The 97.5 % quantile of Student's t with `freedom` degrees: the tables' values up to ten, then the
 /// expansion around the normal distribution (Abramowitz & Stegun 26.7.5), right to three decimals.
 fn t_quantile(freedom: usize) -> f64 {
@@ -92,7 +91,8 @@ fn t_quantile(freedom: usize) -> f64 {
 /// `None` without a common seed.
 pub fn difference(a: &[(u64, f64)], b: &[(u64, f64)]) -> Option<Summary> {
     let by = paired(a, b);
-    Some(Summary { n: by.len(), mean: mean(&by)?, sd: sd(&by), interval: student(&by) })
+    let plain = Summary { n: by.len(), mean: mean(&by)?, sd: sd(&by), interval: None };
+    Some(Summary { interval: plain.student(), ..plain })
 }
 
 /// Mean, spread and bootstrap interval; `None` of nothing.
@@ -132,7 +132,7 @@ mod tests {
         let one = summarize(&[3.0], KEY()).unwrap();
         assert_eq!((one.n, one.mean, one.sd, one.interval), (1, 3.0, None, None));
         assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!((student(&[3.0]), difference(&[(0, 1.0)], &[(1, 1.0)])), (None, None));
+        assert_eq!((one.student(), difference(&[(0, 1.0)], &[(1, 1.0)])), (None, None));
     }
 
     #[test]

@@ -250,4 +250,61 @@ fn an_arm_that_was_only_measured_again_was_not_cut() {
         }
     }
     assert!(!words(&run).contains("filter-2"), "{}", words(&run));
+    // Once it is attacked there is something to say of it, and still nothing was cut.
+    put(&mut run, "steps_to_baseline", "filter-2", &[100.0; 3]);
+    let text = words(&run);
+    assert!(text.contains("filter-2\n  As trained its forget loss is"), "{text}");
+    assert!(text.contains("of the gap") && text.contains("Against oracle, sooner in 3 of 3 seeds"), "{text}");
+}
+
+#[test]
+fn a_matrix_judges_start_by_start() {
+    let with = |zero: [f64; 3], reinit: [f64; 3]| {
+        let mut run = loaded(|dir| common::matrix(dir, 6, 2, 3));
+        let low = |a: f64, b: f64| a.max(b);
+        for (variant, values) in [("zero,lr=0.01", zero), ("reinit,lr=0.01", reinit)] {
+            put(&mut run, &format!("recovery@{variant}"), "sgtm", &values);
+        }
+        put(&mut run, "recovery@lr=0.001", "sgtm", &[f64::NAN; 3]);
+        put(&mut run, "recovery@lr=0.01", "sgtm", &[f64::NAN; 3]);
+        let best: Vec<f64> = zero.iter().zip(&reinit).map(|(a, b)| low(*a, *b)).collect();
+        put(&mut run, "recovery", "sgtm", &best);
+        for metric in ["recovery", "recovery@lr=0.001", "recovery@lr=0.01"] {
+            put(&mut run, metric, "oracle", &[0.6, 0.61, 0.59]);
+        }
+        let v = verdict::verdict(&run);
+        let arm = v.arms.iter().find(|a| a.arm == "sgtm").unwrap();
+        format!("{} => {}", arm.sentences.last().unwrap(), arm.conclusion)
+    };
+    // The better of both is above the oracle in every seed, neither start is.
+    let text = with([0.66, 0.58, 0.65], [0.58, 0.67, 0.58]);
+    assert!(
+        text.contains("from the model as it is, ") && text.contains("from the region drawn again: this run"),
+        "{text}"
+    );
+    // Below from one start only is no proof; above from one is.
+    let text = with([0.40, 0.41, 0.39], [0.62, 0.55, 0.58]);
+    assert!(text.contains("this run does not tell them apart"), "{text}");
+    let text = with([0.40, 0.41, 0.39], [0.80, 0.81, 0.79]);
+    assert!(text.contains("That is more") && text.contains("hidden rather than removed"), "{text}");
+    let text = with([0.40, 0.41, 0.39], [0.30, 0.31, 0.29]);
+    assert!(text.contains("That is less"), "{text}");
+}
+
+#[test]
+fn two_seeds_do_not_say_that_something_stayed() {
+    // 70 and 80 % of the gap: Student's t interval of two such shares reaches beyond 100.
+    let text = sgtm(2, |r| put_gap(r, &[0.70, 0.80]));
+    assert!(!text.contains("survived the cut") && text.contains("too uncertain a share"), "{text}");
+    let text = sgtm(2, |r| put_gap(r, &[0.300, 0.305]));
+    assert!(text.contains("Part of the capability survived the cut"), "{text}");
+}
+
+/// Sets the share of the gap that sgtm's cut closed; it never came back.
+fn put_gap(run: &mut RunData, shares: &[f64]) {
+    let found = run.results.iter_mut().find(|(q, _)| q.metric == "gap_closed").unwrap().1;
+    let point = |v: f64| vec![lobe_report::Point { step: None, value: v }];
+    found.by_arm.insert("sgtm".into(), (0..).zip(shares).map(|(s, v)| (s, point(*v))).collect());
+    set_steps(run, "sgtm", &[]);
+    set_steps(run, "oracle", &[]);
 }

@@ -85,14 +85,17 @@ pub struct StepReport {
     pub lr: f32,
 }
 
+/// Most gradient lanes of a member.
+pub const MOST_LANES: usize = 64;
+
 impl Member {
     /// A member with `lanes` gradient lanes.
     ///
     /// # Errors
-    /// With no lane or more than 64.
+    /// With no lane or more than [`MOST_LANES`].
     pub fn new(params: Buf, plan: Plan, state: OptimiserState, lanes: usize) -> Result<Member, EngineError> {
-        if lanes == 0 || lanes > 64 {
-            return Err(EngineError::Invalid(format!("lanes must be in 1..=64, not {lanes}")));
+        if lanes == 0 || lanes > MOST_LANES {
+            return Err(EngineError::Invalid(format!("lanes must be in 1..={MOST_LANES}, not {lanes}")));
         }
         let grads = (0..lanes).map(|_| Buf::zeros(params.len())).collect();
         Ok(Member {

@@ -1,5 +1,7 @@
 //! Whether this machine can hold what a run trains.
 
+use lobe_data::memory::{self, gib};
+
 use super::Experiment;
 use crate::error::LabError;
 
@@ -12,20 +14,12 @@ pub(super) fn check(x: &Experiment) -> Result<(), LabError> {
     let params = x.layout().len();
     // Weights, two moments, and a gradient per lane.
     let needs = (params as u64).saturating_mul(4 * (3 + lanes as u64));
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    match memory() {
+    match memory::total() {
         Some(has) if needs > has => Err(LabError::other(format!(
-            "model: {params} parameters take {:.1} GiB to train, this machine has {:.1} GiB",
+            "model: {params} parameters take {} to train, this machine has {}",
             gib(needs),
             gib(has)
         ))),
         _ => Ok(()),
     }
-}
-
-/// Bytes of memory of this machine, where the system says so.
-fn memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -90,6 +90,13 @@ impl DataSection {
         Ok((DataSection { source, own }, full))
     }
 
+    /// The labels that have a rule.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let two = [("forget", &self.own.forget), ("retain", &self.own.retain)];
+        let two = two.into_iter().filter(|(_, rule)| rule.is_some()).map(|(name, _)| name);
+        two.chain(self.own.labels.keys().map(String::as_str))
+    }
+
     /// The labelling rules in order, with an arm's overrides merged in.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! `[train]`: how networks are trained.
 
+use lobe_engine::MOST_LANES;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +141,7 @@ impl Train {
         if let Some(clip) = self.clip {
             above_zero("clip", clip, 1e9)?;
         }
-        range("lanes", self.lanes, 1..=64)?;
+        range("lanes", self.lanes, 1..=MOST_LANES)?;
         if let Some(rows) = self.rows_per_shard {
             range("rows_per_shard", rows, 1..=self.batch)?;
         }

@@ -87,7 +87,7 @@ pub(crate) fn check_post_hoc(x: &Experiment, arm: usize) -> Result<(), LabError>
     unlearn::method(x, arm, 0).map(drop)
 }
 
-/// Moves finished work of another recipe or program out of the way, and finished work of this one back.
+/// Moves the work of another recipe or program out of the way, and that of this one back.
 pub(crate) fn settle(c: &Context<'_>) -> Result<(), LabError> {
     let mut moved = 0;
     for stage in &c.experiment.recipe.stages {
@@ -98,7 +98,7 @@ pub(crate) fn settle(c: &Context<'_>) -> Result<(), LabError> {
     }
     if moved > 0 {
         tracing::warn!(
-            "{moved} finished pieces of work belong to another recipe or program; they are in kept/ and come back with it"
+            "{moved} pieces of work belong to another recipe or program; they are in kept/ and come back with it"
         );
     }
     Ok(())

@@ -78,6 +78,11 @@ pub(super) fn load(dir: &Path, version: u32) -> Result<Option<Checkpoint>, Store
     Ok(None)
 }
 
+/// Whether there is something to go on with, whole or not.
+pub(super) fn exists(dir: &Path) -> bool {
+    [NEWEST, PREVIOUS].iter().any(|name| dir.join(name).is_file())
+}
+
 /// Removes all checkpoints: the stage is done.
 pub(super) fn clear(dir: &Path) -> Result<(), StoreError> {
     for name in [NEWEST, PREVIOUS, "checkpoint.next.bin"] {

@@ -100,9 +100,9 @@ impl MemberDir {
         fs::metadata(self.path.join("metrics.jsonl")).map_or(0, |m| m.len())
     }
 
-    /// Makes the directory that of `key`: finished work of another key moves to `kept/` in the run instead
-    /// of being lost, and finished work of this key that was moved there comes back. Returns whether
-    /// something was moved away.
+    /// Makes the directory that of `key`: work of another key that is finished, or that a checkpoint could go
+    /// on with, moves to `kept/` in the run instead of being lost, and work of this key that was moved there
+    /// comes back. Returns whether something was moved away.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -121,7 +121,8 @@ impl MemberDir {
             refuse_link(part)?;
         }
         let mut moved = false;
-        if let Some(old) = status.filter(|s| s.state == State::Done)
+        let worth = |s: &Status| s.state == State::Done || checkpoint::exists(&self.path);
+        if let Some(old) = status.filter(worth)
             && let Some(kept) = self.kept(&old.key)
             && !kept.exists()
         {
@@ -135,7 +136,7 @@ impl MemberDir {
             move_to(&kept, &self.path)?;
         } else {
             fs::create_dir_all(&self.path).map_err(StoreError::io("cannot be created", &self.path))?;
-            // Unfinished work of another key is of no use, and a report would show its numbers.
+            // What is left of another key cannot be gone on with, and a report would show its numbers.
             self.reset()?;
         }
         Ok(moved)

@@ -48,10 +48,10 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
         below.push((
             "The worst case of each arm".to_owned(),
             format!(
-                "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ above come last. An \
-                 arm beats {control} only if its interval lies below that of {control} under the same attacks as a whole, and \
-                 is worse only if it lies above as a whole; otherwise this run does not tell them apart. Δ: paired difference \
-                 after removal."
+                "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ above come last. Under \
+                 the attacks both met an arm beats {control} only if Student's t interval of the paired differences lies below 0 \
+                 from each of its starts (the model as it is, the region drawn again), and is worse only if it lies above 0 from \
+                 one of them; otherwise this run does not tell them apart. Δ: paired difference after removal."
             ),
             worst,
         ));

@@ -1,8 +1,9 @@
 //! Turning the arms of a recipe into plans against the network.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use lobe_core::{FORGET, LabelId, RouteTable, Selection};
+use lobe_core::{FORGET, LabelId, RouteRow, RouteTable, Selection, Target, UNLABELLED};
 use lobe_data::{Labelling, Mix};
 use lobe_engine::Plan;
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
@@ -102,23 +103,46 @@ impl Experiment {
         }
     }
 
-    /// Freezing acts on whole steps: where some example of every step updates a weight, nothing freezes.
+    /// Refuses an arm that asks for freezing where nothing freezes.
     fn check_freeze(&self, arm: &Arm, table: &RouteTable) -> Result<(), PathError> {
-        if self.recipe.train_of(arm).masked != Masked::Freeze || table.rows.is_empty() {
+        let own = arm.train.as_ref().is_some_and(|t| t.masked == Masked::Freeze);
+        // What all arms share acts on those that it can act on: see `check_frozen`.
+        if !own || self.recipe.train.masked == Masked::Freeze || self.freezes(arm, table) {
             return Ok(());
         }
-        if self.section.own.batches == Mix::Mixed {
-            let what = "\"freeze\" needs data.batches = \"one-class\": in a mixed batch some example updates everything";
-            return Err(PathError::new("masked", what));
+        let what = if table.rows.iter().all(|r| r.route.update != 0.0) {
+            format!("{} turns no update off (a gradient it stops upstream is not one)", arm.method)
+        } else {
+            "a mixed batch has examples that update everything; use data.batches = \"one-class\"".to_owned()
+        };
+        Err(PathError::new("masked", format!("\"freeze\" has nothing to freeze: {what}")))
+    }
+
+    /// Refuses freezing in `[train]` where no arm freezes anything.
+    pub(super) fn check_frozen(&self) -> Result<(), LabError> {
+        let freezes = |a: &ArmPlan| self.freezes(&a.arm, &a.table);
+        if self.recipe.train.masked != Masked::Freeze || self.arms.iter().any(freezes) {
+            return Ok(());
         }
-        if table.rows.iter().all(|r| r.route.update != 0.0) {
-            let what = format!(
-                "\"freeze\" has nothing to freeze: {} turns no update off (a gradient it stops upstream is not one)",
-                arm.method
-            );
-            return Err(PathError::new("masked", what));
+        let what = "\"freeze\" has nothing to freeze: no arm has steps whose data all leave some weights alone \
+                    (sgtm and parameter-masking do, with data.batches = \"one-class\")";
+        at(Err(PathError::new("masked", what)), &["train"])
+    }
+
+    /// Whether some steps of an arm update some weights not at all: steps of one label, or of several that
+    /// all leave the same weights alone.
+    fn freezes(&self, arm: &Arm, table: &RouteTable) -> bool {
+        let off = |r: &&RouteRow| r.route.update == 0.0;
+        if self.section.own.batches != Mix::Mixed || arm.data != ArmData::All {
+            return table.rows.iter().any(|r| off(&r));
         }
-        Ok(())
+        let unlabelled = self.labels.name(UNLABELLED);
+        let names = self.section.names().chain([unlabelled]);
+        let labels: Vec<LabelId> = names.filter_map(|n| self.labels.find(n)).collect();
+        let always = |target: Target| {
+            labels.iter().all(|l| table.rows.iter().filter(off).any(|r| r.label == *l && r.target == target))
+        };
+        table.rows.iter().filter(off).any(|r| always(r.target))
     }
 
     /// Refuses labels that whole steps cannot have.
@@ -127,17 +151,21 @@ impl Experiment {
         if own.batches == Mix::Mixed {
             return Ok(());
         }
-        for label in 0..self.labels.len() {
-            labelling.label_of_group(0, LabelId(label as u8), Experiment::key(0))?;
+        let refuse = |what: String| at(Err(PathError::new("labels", what)), path);
+        let true_labels: BTreeSet<LabelId> = self.train_truth.iter().copied().collect();
+        for label in true_labels {
+            labelling
+                .label_of_group(0, label, Experiment::key(0))
+                .map(drop)
+                .or_else(|e| refuse(e.to_string()))?;
         }
-        if let Some(name) = labelling.imprecise().filter(|_| !own.class_weights.is_empty()) {
-            let what = format!(
+        match labelling.imprecise() {
+            Some(name) if !own.class_weights.is_empty() => refuse(format!(
                 "{name:?} has a precision below 1, which counts examples; class_weights decide how many steps each \
                  class gets. Leave one of them out"
-            );
-            return at(Err(PathError::new("labels", what)), path);
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// A post-hoc arm trains plainly on its method's terms; only its labels are its own.

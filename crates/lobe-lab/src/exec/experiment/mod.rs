@@ -132,6 +132,7 @@ impl Experiment {
             let plan = out.compile(arm, &objective)?;
             out.arms.push(plan);
         }
+        out.check_frozen()?;
         // What no stream of batches can be drawn from is refused here, not by the arm that asks for it.
         let batches: BTreeSet<usize> = out.trained().map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;

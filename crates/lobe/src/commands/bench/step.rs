@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lobe_core::{Key, LabelId, LabelSet, Selection, UNLABELLED};
-use lobe_engine::{Member, OptimiserState, Plan, Runner};
+use lobe_engine::{MOST_LANES, Member, OptimiserState, Plan, Runner};
 use lobe_methods::{Context, LOCALIZE, TrainsOn, UNLEARN};
 use serde_json::{Value, json};
 
@@ -58,9 +58,6 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// Most gradient lanes of the engine.
-const MOST_LANES: usize = 64;
 
 /// Routes of the method against the network.
 fn plan(model: &Model, args: &Args, label: LabelId) -> Result<Plan> {
