@@ -14,7 +14,7 @@ use crate::out;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  lobe record runs/quickstart --out records/2026-11-20-quickstart/tables.md
+  lobe record runs/quickstart --out records/2026-11-22-quickstart/tables.md
   lobe record runs/mnist-split --targets recipes/mnist-split.targets.csv --out tables.md
   lobe record runs/quickstart --spread interval
 
