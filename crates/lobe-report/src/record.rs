@@ -31,9 +31,7 @@ impl Spread {
     fn words(self) -> &'static str {
         match self {
             Spread::Range => "mean [smallest, largest seed]",
-            Spread::Interval => {
-                "mean [95 % bootstrap interval over seeds; of differences Student's t interval]"
-            }
+            Spread::Interval => "mean [95 % bootstrap interval over seeds; of differences Student's t]",
         }
     }
 
@@ -51,8 +49,7 @@ impl Spread {
         if self == Spread::Interval {
             return stats::difference(a, b);
         }
-        let pairs = stats::paired(a, b);
-        self.of(&pairs.into_iter().zip(0..).map(|(v, i)| (i, v)).collect::<Vec<_>>())
+        self.of(&(0..).zip(stats::paired(a, b)).collect::<Vec<_>>())
     }
 }
 
