@@ -20,6 +20,7 @@ mod format;
 pub mod html;
 mod load;
 mod manifest;
+mod markdown;
 mod matrix;
 mod overview;
 mod palette;

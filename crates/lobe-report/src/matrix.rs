@@ -5,7 +5,7 @@
 
 use crate::RunData;
 use crate::data::summary;
-use crate::starts::{Start, starts};
+use crate::starts::{ALL, Start, starts};
 use crate::stats::{self, Summary, mean};
 
 /// An arm pays with its retain loss when that is worse than the control's by more than this share
@@ -219,8 +219,8 @@ pub(crate) fn standing(own: &Worst<'_>, control: &Worst<'_>) -> Option<Standing>
 /// Why there is no [`standing`].
 pub(crate) fn unjudged(own: &Worst<'_>, control: &Worst<'_>) -> &'static str {
     match differences(own, control).iter().map(|(_, d)| d.n).max() {
-        None | Some(0) => "no seed has both",
-        Some(_) => "one seed",
+        None | Some(0) => "No seed has both",
+        Some(_) => "One seed",
     }
 }
 
@@ -246,7 +246,7 @@ fn row(run: &RunData, arm: &crate::Arm, attacks: &[Attack], retain: Option<&str>
     let made = run.before_after(name, "loss").map(|(_, last)| last);
     let none = made.and_then(|stage| {
         let values = recovery(run, target, &run.after(name, "loss", target));
-        cell(stage, &values, vec![Start::only(values.clone())])
+        cell(stage, &values, vec![Start { name: ALL, values: values.clone() }])
     });
     let under = |a: &Attack| {
         let values = run.measured(&a.stage, "recovery", &a.target)?.finals(name);

@@ -84,7 +84,7 @@ fn verdict(pair: &(Worst<'_>, Worst<'_>), damaged: bool, group: crate::matrix::G
         return missing();
     }
     let main = match standing(&pair.0, &pair.1) {
-        None => return Cell { main: "not judged".into(), sub: unjudged(&pair.0, &pair.1).into() },
+        None => return Cell { main: "not judged".into(), sub: unjudged(&pair.0, &pair.1).to_lowercase() },
         Some(Standing::Beats) if damaged => "less comes back",
         Some(Standing::Beats) => "beats it",
         Some(Standing::Alike) => "not told apart",

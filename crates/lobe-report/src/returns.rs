@@ -3,7 +3,7 @@
 use crate::RunData;
 use crate::data::{Measured, summary};
 use crate::format::{difference, interval, number};
-use crate::starts::{Start, starts};
+use crate::starts::{ALL, Start, starts};
 use crate::stats;
 
 /// How long an attack took to bring the baseline's loss back.
@@ -75,7 +75,7 @@ pub(crate) enum Against {
 fn by_start(run: &RunData, stage: &str, arm: &str, whole: &Return) -> Vec<(&'static str, Return)> {
     let told = run.results.keys().any(|q| q.stage == stage && q.metric.starts_with("steps_to_baseline@"));
     let Some(label) = run.target(stage, "steps_target").filter(|_| told) else {
-        return vec![(Start::only(Vec::new()).name, whole.clone())];
+        return vec![(ALL, whole.clone())];
     };
     // A start from which nothing came back has no steps, but it has a loss.
     let steps = starts(run, stage, "steps_to_baseline", label, arm, f64::min);

@@ -21,12 +21,8 @@ pub(crate) struct Start {
     pub(crate) values: Vec<(u64, f64)>,
 }
 
-impl Start {
-    /// Where there is one start, or none is told apart.
-    pub(crate) fn only(values: Vec<(u64, f64)>) -> Start {
-        Start { name: "all starts", values }
-    }
-}
+/// The name where there is one start, or none is told apart.
+pub(crate) const ALL: &str = "all starts";
 
 /// `metric` of an attack on `arm`, start by start, the best variant of each by `better`. One start where
 /// the run does not tell variants apart.
@@ -57,5 +53,5 @@ pub(crate) fn starts(
         return found;
     }
     let whole = run.measured(stage, metric, label).map_or_else(Vec::new, |m| m.finals(arm));
-    if whole.is_empty() { Vec::new() } else { vec![Start::only(whole)] }
+    if whole.is_empty() { Vec::new() } else { vec![Start { name: ALL, values: whole }] }
 }

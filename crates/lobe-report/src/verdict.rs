@@ -177,10 +177,7 @@ fn worst_attack(run: &RunData, name: &str) -> Option<(String, Option<Standing>)>
     };
     let by = each.iter().map(of).collect::<Vec<_>>().join(", ");
     let tail = match judged {
-        None => match matrix::unjudged(&own, &other) {
-            "one seed" => "One seed: this is not judged.".to_owned(),
-            _ => "No seed has both: this is not judged.".to_owned(),
-        },
+        None => format!("{}: this is not judged.", matrix::unjudged(&own, &other)),
         Some(Standing::Beats) => format!("That is less: paired difference {by}."),
         Some(Standing::Worse) => format!("That is more: paired difference {by}."),
         Some(Standing::Alike) => format!("Paired difference {by}: this run does not tell them apart."),

@@ -187,8 +187,7 @@ fn put_starts(run: &mut RunData, zero: &[f64; 3], reinit: &[f64; 3], oracle: &[f
         put(run, &format!("steps_to_baseline@{variant}"), arm, steps);
         put(run, &format!("attack_best@{variant}"), arm, &[1.0; 3]);
     }
-    let lower = |a: f64, b: f64| a.min(b);
-    let best: Vec<f64> = zero.iter().zip(reinit).map(|(a, b)| lower(*a, *b)).collect();
+    let best: Vec<f64> = zero.iter().zip(reinit).map(|(a, b)| a.min(*b)).collect();
     put(run, "steps_to_baseline", "sgtm", &best);
     put(run, "steps_to_baseline", "oracle", oracle);
 }
@@ -261,13 +260,12 @@ fn an_arm_that_was_only_measured_again_was_not_cut() {
 fn a_matrix_judges_start_by_start() {
     let with = |zero: [f64; 3], reinit: [f64; 3]| {
         let mut run = loaded(|dir| common::matrix(dir, 6, 2, 3));
-        let low = |a: f64, b: f64| a.max(b);
         for (variant, values) in [("zero,lr=0.01", zero), ("reinit,lr=0.01", reinit)] {
             put(&mut run, &format!("recovery@{variant}"), "sgtm", &values);
         }
         put(&mut run, "recovery@lr=0.001", "sgtm", &[f64::NAN; 3]);
         put(&mut run, "recovery@lr=0.01", "sgtm", &[f64::NAN; 3]);
-        let best: Vec<f64> = zero.iter().zip(&reinit).map(|(a, b)| low(*a, *b)).collect();
+        let best: Vec<f64> = zero.iter().zip(&reinit).map(|(a, b)| a.max(*b)).collect();
         put(&mut run, "recovery", "sgtm", &best);
         for metric in ["recovery", "recovery@lr=0.001", "recovery@lr=0.01"] {
             put(&mut run, metric, "oracle", &[0.6, 0.61, 0.59]);

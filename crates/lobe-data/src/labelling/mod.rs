@@ -162,8 +162,8 @@ impl Labelling {
     /// # Errors
     /// If a rule restricts its false positives to some classes, which such steps mix.
     pub fn label_of_group(&self, step: u64, truth: LabelId, key: Key) -> Result<LabelId> {
-        if let Some(name) = self.confuses() {
-            return refuse(format!("\"confused_with\" of {name:?} needs steps of one class each"));
+        if let Some(rule) = self.rules.iter().find(|r| !r.confused_with.is_empty()) {
+            return refuse(format!("\"confused_with\" of {:?} needs steps of one class each", rule.name));
         }
         let u = key.child("step").index(step).uniform();
         decide(&self.rules, u, |r| r.label == truth, 0)
@@ -174,12 +174,6 @@ impl Labelling {
     /// steps is another one.
     pub fn imprecise(&self) -> Option<&str> {
         self.rules.iter().find(|r| r.false_rate > 0.0).map(|r| r.name.as_str())
-    }
-
-    /// The first rule that takes its false positives from some classes only (`confused_with`), which
-    /// [`Labelling::label_of_group`] refuses.
-    pub fn confuses(&self) -> Option<&str> {
-        self.rules.iter().find(|r| !r.confused_with.is_empty()).map(|r| r.name.as_str())
     }
 
     /// The label a perfect labeller gives to each of `examples` (of either split): the first

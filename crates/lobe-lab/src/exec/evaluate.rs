@@ -212,7 +212,7 @@ pub fn hidden_states(
     params: &[f32],
     batch: &TokenBatch,
 ) -> Result<(Vec<f32>, Vec<u32>, Vec<LabelId>), LabError> {
-    let parts = by_shard(x, runner, params, batch, |hs, ts, ls| (hs.to_vec(), ts.to_vec(), ls.to_vec()))?;
+    let parts = by_shard(x, runner, params, batch, |hs, ts, ls| (hs, ts, ls))?;
     let (mut hs, mut ts, mut ls) = (Vec::new(), Vec::new(), Vec::new());
     for (h, t, l) in parts {
         hs.extend(h);
@@ -222,8 +222,8 @@ pub fn hidden_states(
     Ok((hs, ts, ls))
 }
 
-/// What `then` makes of the final hidden states, targets and labels of each shard's counted rows, in shard
-/// order: for sets whose hidden states would fill the memory.
+/// What `then` makes of the final hidden states `[rows, width]`, targets and labels of each shard's counted
+/// rows, in shard order: for sets whose hidden states would fill the memory.
 ///
 /// # Errors
 /// If shapes do not fit.
@@ -232,7 +232,7 @@ pub(crate) fn by_shard<T: Send>(
     runner: &Runner,
     params: &[f32],
     batch: &TokenBatch,
-    then: impl Fn(&[f32], &[u32], &[LabelId]) -> T + Sync,
+    then: impl Fn(Vec<f32>, Vec<u32>, Vec<LabelId>) -> T + Sync,
 ) -> Result<Vec<T>, LabError> {
     let plan = Plan::plain(x.layout());
     let Some(net) = x.net.gpt() else {
@@ -250,7 +250,7 @@ pub(crate) fn by_shard<T: Send>(
             ts.push(*t);
             ls.push(batch.row_label(*s, row));
         }
-        Ok(then(&hs, &ts, &ls))
+        Ok(then(hs, ts, ls))
     });
     parts.into_iter().collect()
 }
