@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use lobe_core::Key;
 use serde::Deserialize;
 
 use crate::manifest::{Arm, Manifest, text, texts};
@@ -37,6 +36,8 @@ pub struct Measured {
     pub unit: String,
     /// Series by arm and seed, steps ascending, numbers without a step last.
     pub by_arm: BTreeMap<String, BTreeMap<u64, Vec<Point>>>,
+    /// Numbers of which only a lower bound is known, by arm and seed. They are part of no mean.
+    pub bounds: BTreeMap<String, BTreeMap<u64, f64>>,
 }
 
 impl Measured {
@@ -44,6 +45,11 @@ impl Measured {
     pub fn finals(&self, arm: &str) -> Vec<(u64, f64)> {
         let seeds = self.by_arm.get(arm).into_iter().flatten();
         seeds.filter_map(|(&seed, points)| Some((seed, points.last()?.value))).collect()
+    }
+
+    /// The lower bound of each seed that has no number.
+    pub fn bounds(&self, arm: &str) -> Vec<(u64, f64)> {
+        self.bounds.get(arm).into_iter().flatten().map(|(seed, bound)| (*seed, *bound)).collect()
     }
 
     /// Mean and interval of [`Measured::finals`].
@@ -66,13 +72,10 @@ impl Measured {
     }
 }
 
-/// One key for every interval: equal numbers then get equal intervals wherever they appear.
-const KEY: fn() -> Key = || Key::root(0).child("report");
-
 /// Mean and interval over seeds.
 pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
     let values: Vec<f64> = finals.iter().map(|(_, v)| *v).collect();
-    stats::summarize(&values, KEY())
+    stats::summarize(&values)
 }
 
 /// A row of `timings.csv`.
@@ -136,7 +139,7 @@ pub struct RunData {
 }
 
 /// Stages whose own losses are no attack's.
-const NO_ATTACKS: [&str; 7] = ["train", "load", "ablate", "unlearn", "distill", "cohere", "measure"];
+const NO_ATTACKS: [&str; 6] = ["train", "load", "ablate", "unlearn", "cohere", "measure"];
 
 /// What is asked again and again, worked out at the first question.
 #[derive(Debug, Clone, Default)]

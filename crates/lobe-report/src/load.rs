@@ -269,6 +269,19 @@ impl Rows<'_> {
             return Err(ReportError::content(file, line, message));
         }
         let measured = self.run.results.entry(quantity).or_default();
+        // `> steps`: it took more than this.
+        if let Some(unit) = unit.strip_prefix("> ") {
+            if measured.unit.is_empty() {
+                measured.unit = clean(unit);
+            }
+            let bounds = measured.bounds.entry(arm.to_owned()).or_default();
+            bounds.insert(seed, point.value);
+            return if bounds.len() > MOST_SEEDS {
+                Err(ReportError::content(file, line, format!("more than {MOST_SEEDS} seeds")))
+            } else {
+                Ok(())
+            };
+        }
         if measured.unit.is_empty() {
             measured.unit = clean(unit);
         }

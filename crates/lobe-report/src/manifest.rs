@@ -67,6 +67,9 @@ pub struct Arm {
     /// `training-time`, `post-hoc` or `control`.
     #[serde(default, deserialize_with = "maybe_text")]
     pub kind: Option<String>,
+    /// Labels whose capability it is to be without; empty for the label that attacks bring back.
+    #[serde(default, deserialize_with = "texts")]
+    pub removes: Vec<String>,
 }
 
 /// One step of the experiment.

@@ -5,12 +5,10 @@
 
 use crate::RunData;
 use crate::data::summary;
-use crate::starts::{ALL, Start, starts};
-use crate::stats::{self, Summary, mean};
-
-/// An arm pays with its retain loss when that is worse than the control's by more than this share
-/// of the control's own.
-pub(crate) const RETAIN_TOLERANCE: f64 = 0.05;
+use crate::judge::rule::Kept;
+use crate::judge::shares;
+use crate::judge::{retain, retain_label};
+use crate::stats::{self, Summary};
 
 /// Which arms are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,8 +51,6 @@ pub(crate) struct Attack {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) recovery: Summary,
-    /// The recovery from each start by itself: what is held against an arm that has a single start.
-    starts: Vec<Start>,
     /// The first seed that has it.
     pub(crate) seed: u64,
     /// Stage that holds that member's directory.
@@ -70,7 +66,7 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Option<Cell>>,
     /// Retain loss after removal, less the control's.
     pub(crate) retain: Option<Summary>,
-    /// Whether that is more than [`RETAIN_TOLERANCE`] allows.
+    /// Whether the judgement calls the model damaged.
     pub(crate) damaged: bool,
 }
 
@@ -81,37 +77,23 @@ pub(crate) struct Worst<'a> {
     pub(crate) cell: &'a Cell,
 }
 
-impl Cell {
-    /// The start that brings back most on average.
-    fn best(&self) -> Option<(f64, &Start)> {
-        let average = |s: &Start| mean(&s.values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
-        let by_mean = self.starts.iter().filter_map(|s| Some((average(s)?, s)));
-        by_mean.max_by(|x, y| x.0.total_cmp(&y.0))
-    }
-
-    /// Mean recovery from that start.
-    fn level(&self) -> f64 {
-        self.best().map_or(f64::NEG_INFINITY, |(level, _)| level)
-    }
-}
-
 impl Row {
-    fn worst_of(&self, allowed: impl Fn(usize) -> bool, by: impl Fn(&Cell) -> f64) -> Option<Worst<'_>> {
+    fn worst_of(&self, allowed: impl Fn(usize) -> bool) -> Option<Worst<'_>> {
         let cells = self.cells.iter().enumerate().filter(|(i, _)| allowed(*i));
         let worst = cells.filter_map(|(column, c)| Some(Worst { column, cell: c.as_ref()? }));
         // Of equal ones the first, so `max_by` runs backwards.
-        worst.rev().max_by(|a, b| by(a.cell).total_cmp(&by(b.cell)))
+        worst.rev().max_by(|a, b| a.cell.recovery.mean.total_cmp(&b.cell.recovery.mean))
     }
 
     /// The column with the highest mean recovery. Leaving the model alone counts: nobody has to attack.
     pub(crate) fn worst(&self) -> Option<Worst<'_>> {
-        self.attacked().then(|| self.worst_of(|_| true, |c| c.recovery.mean))?
+        self.attacked().then(|| self.worst_of(|_| true))?
     }
 
-    /// The worst case among the columns that `other` has, too, each taken from its best single start.
+    /// The worst case among the columns that `other` has as well.
     pub(crate) fn worst_beside(&self, other: &Row) -> Option<Worst<'_>> {
         (self.attacked() && other.attacked())
-            .then(|| self.worst_of(|i| other.cells.get(i).is_some_and(Option::is_some), Cell::level))?
+            .then(|| self.worst_of(|i| other.cells.get(i).is_some_and(Option::is_some)))?
     }
 
     /// How many attacks have a number.
@@ -122,17 +104,6 @@ impl Row {
     fn attacked(&self) -> bool {
         self.attacks() > 0
     }
-}
-
-/// How an arm's worst case compares with the control's under the same attacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Less comes back, whatever the start: the intervals of the paired differences lie below 0.
-    Beats,
-    /// Neither.
-    Alike,
-    /// More comes back from some start: an interval lies above 0.
-    Worse,
 }
 
 /// Every arm under every attack.
@@ -156,12 +127,8 @@ impl Matrix {
         };
         let attacks: Vec<Attack> = run.attack_stages().into_iter().filter_map(attack).collect();
         let target = attacks.first()?.target.clone();
-        let labels = &run.manifest.labels;
-        let near = |l: &str| l.starts_with("adjacent");
-        let other =
-            |l: &&String| **l != target && !near(l) && !matches!(l.as_str(), "" | "all" | "unlabelled");
-        let retain = labels.iter().find(|l| *l == "retain").or_else(|| labels.iter().find(other)).cloned();
-        let adjacent = labels.iter().find(|l| near(l)).cloned();
+        let retain = retain_label(run, &target).map(str::to_owned);
+        let adjacent = run.manifest.labels.iter().find(|l| l.starts_with("adjacent")).cloned();
         let mut rows: Vec<Row> =
             run.arms().iter().filter_map(|a| row(run, a, &attacks, retain.as_deref())).collect();
         rows.sort_by_key(|r| r.group);
@@ -194,77 +161,33 @@ impl Matrix {
     }
 }
 
-/// What `own` recovers more than `control` in pairs, from each of its starts: seeds share initial weights and
-/// data, and the better of two starts is better by chance alone.
-pub(crate) fn differences(own: &Worst<'_>, control: &Worst<'_>) -> Vec<(&'static str, Summary)> {
-    let Some((_, other)) = control.cell.best() else { return Vec::new() };
-    let by = |s: &Start| Some((s.name, stats::difference(&s.values, &other.values)?));
-    own.cell.starts.iter().filter_map(by).collect()
-}
-
-/// How `own` stands against `control`: worse if it is from some start, better if it is from all; `None`
-/// where no two seeds have both.
-pub(crate) fn standing(own: &Worst<'_>, control: &Worst<'_>) -> Option<Standing> {
-    let each: Vec<_> = differences(own, control).into_iter().map(|(_, d)| d.interval).collect();
-    if each.iter().all(Option::is_none) {
-        return None;
-    }
-    Some(match () {
-        () if each.iter().flatten().any(|i| i.0 > 0.0) => Standing::Worse,
-        () if each.iter().all(|i| i.is_some_and(|i| i.1 < 0.0)) => Standing::Beats,
-        () => Standing::Alike,
-    })
-}
-
-/// Why there is no [`standing`].
-pub(crate) fn unjudged(own: &Worst<'_>, control: &Worst<'_>) -> &'static str {
-    match differences(own, control).iter().map(|(_, d)| d.n).max() {
-        None | Some(0) => "No seed has both",
-        Some(_) => "One seed",
-    }
-}
-
-/// Recovery that `losses` amount to, seed by seed.
-fn recovery(run: &RunData, label: &str, losses: &[(u64, f64)]) -> Vec<(u64, f64)> {
-    let (Some(baseline), Some(control)) = (run.baseline(), run.control()) else { return Vec::new() };
-    let [low, high] = [baseline, control].map(|a| run.before(a, "loss", label));
-    let at = |list: &[(u64, f64)], seed| list.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v);
-    let share = |&(seed, v): &(u64, f64)| {
-        let (low, high) = (at(&low, seed)?, at(&high, seed)?);
-        (high > low).then(|| (seed, (high - v) / (high - low)))
-    };
-    losses.iter().filter_map(share).collect()
-}
-
-fn row(run: &RunData, arm: &crate::Arm, attacks: &[Attack], retain: Option<&str>) -> Option<Row> {
+fn row(run: &RunData, arm: &crate::Arm, attacks: &[Attack], retained: Option<&str>) -> Option<Row> {
     let name = arm.name.as_str();
-    let cell = |stage: &str, values: &[(u64, f64)], starts: Vec<Start>| {
+    let cell = |stage: &str, values: &[(u64, f64)]| {
         let (seed, recovery) = (values.first()?.0, summary(values)?);
-        Some(Cell { recovery, starts, seed, stage: stage.to_owned() })
+        Some(Cell { recovery, seed, stage: stage.to_owned() })
     };
     let target = &attacks.first()?.target;
     let made = run.before_after(name, "loss").map(|(_, last)| last);
     let none = made.and_then(|stage| {
-        let values = recovery(run, target, &run.after(name, "loss", target));
-        cell(stage, &values, vec![Start { name: ALL, values: values.clone() }])
+        cell(stage, &shares::of_losses(run, target, &run.after(name, "loss", target)))
     });
     let under = |a: &Attack| {
         let values = run.measured(&a.stage, "recovery", &a.target)?.finals(name);
-        cell(&a.stage, &values, starts(run, &a.stage, "recovery", &a.target, name, f64::max))
+        cell(&a.stage, &values)
     };
     let cells: Vec<Option<Cell>> = std::iter::once(none).chain(attacks.iter().map(under)).collect();
-    let control = run.control().filter(|c| *c != name).zip(retain);
-    let retain = control.and_then(|(c, label)| {
-        let (own, other) = (run.after(name, "loss", label), run.after(c, "loss", label));
-        Some((stats::difference(&own, &other)?, summary(&other)?.mean.abs()))
+    let control = run.control().filter(|c| *c != name).zip(retained);
+    let beside = control.and_then(|(c, label)| {
+        stats::difference(&run.after(name, "loss", label), &run.after(c, "loss", label))
     });
     let group = Group::of(run, arm);
-    let pays = |(d, level): &(Summary, f64)| d.mean > RETAIN_TOLERANCE * level;
+    let pays = || retain(run, name, target).is_some_and(|r| r.kept == Kept::No);
     cells.iter().any(Option::is_some).then(|| Row {
         arm: name.to_owned(),
         group,
         cells,
-        damaged: group != Group::Reference && retain.as_ref().is_some_and(pays),
-        retain: retain.map(|r| r.0),
+        damaged: group != Group::Reference && pays(),
+        retain: beside,
     })
 }

@@ -3,7 +3,9 @@
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, number, share_interval};
-use crate::matrix::{Matrix, Standing, Worst, standing, unjudged};
+use crate::judge::scale::compact;
+use crate::judge::{Judged, Role, judge};
+use crate::matrix::{Matrix, Worst};
 use crate::stats::{self, Summary, mean};
 use crate::tables::{Cell, Table};
 
@@ -21,6 +23,7 @@ fn missing() -> Cell {
 
 /// The worst case of every arm, the most robust first.
 pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
+    let judged = judge(run).arms;
     let control = run.control().unwrap_or_default();
     let fresh = run.fresh().unwrap_or_default();
     let retain = m.retain.as_deref().unwrap_or_default();
@@ -54,7 +57,7 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
             m.column(worst.column).to_owned().into(),
             beside(pair.map(|p| p.1)),
             beside(m.row(fresh).filter(|r| r.arm != arm).and_then(|r| r.worst_beside(row))),
-            pair.map_or_else(missing, |p| verdict(&p, row.damaged, row.group)),
+            word(&judged, arm),
             against(arm, retain),
             if adjacent.is_empty() { missing() } else { against(arm, adjacent) },
             removal(run, arm),
@@ -68,7 +71,7 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
             "by".into(),
             format!("{control}, same attacks"),
             format!("{fresh}, same attacks"),
-            format!("against {control}"),
+            "judgement".into(),
             loss(retain),
             loss(adjacent),
             "removal took".into(),
@@ -79,19 +82,10 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
     .known()
 }
 
-fn verdict(pair: &(Worst<'_>, Worst<'_>), damaged: bool, group: crate::matrix::Group) -> Cell {
-    if group == crate::matrix::Group::Reference {
-        return missing();
-    }
-    let main = match standing(&pair.0, &pair.1) {
-        None => return Cell { main: "not judged".into(), sub: unjudged(&pair.0, &pair.1).to_lowercase() },
-        Some(Standing::Beats) if damaged => "less comes back",
-        Some(Standing::Beats) => "beats it",
-        Some(Standing::Alike) => "not told apart",
-        Some(Standing::Worse) => "worse",
-    };
-    let sub = if damaged { "but retains worse".to_owned() } else { String::new() };
-    Cell { main: main.to_owned(), sub }
+/// The word of the judgement.
+fn word(judged: &[Judged], arm: &str) -> Cell {
+    let own = judged.iter().find(|j| j.arm == arm && j.role == Role::Judged);
+    own.map_or_else(missing, |j| j.word.text().to_owned().into())
 }
 
 /// Means over seeds of what the winning variant spent, arm by arm.
@@ -103,16 +97,6 @@ fn spent(run: &RunData, stage: &str, label: &str) -> Vec<Option<Vec<f64>>> {
         (!means.is_empty()).then_some(means)
     };
     BUDGETS.iter().map(|(metric, _)| of(metric)).collect()
-}
-
-/// A count in few characters.
-fn compact(v: f64) -> String {
-    match v.abs() {
-        s if s >= 1e9 => number(v),
-        s if s >= 1e6 => format!("{} M", number((v / 1e4).round() / 1e2)),
-        s if s >= 1e4 => format!("{} k", number((v / 1e2).round() / 1e1)),
-        _ => number((v * 10.0).round() / 10.0),
-    }
 }
 
 /// What each attack's winning variant cost, means over arms and seeds.

@@ -1,14 +1,12 @@
 //! Statistics over seeds: small pure functions on slices.
 //!
-//! Intervals of a mean are 95 % percentile bootstrap intervals (Efron 1979). With the three to five
-//! seeds of a small experiment they are close to the range of the values and too narrow; the report
-//! says so, and decides nothing by them: what two arms differ by has Student's t interval of the
-//! paired differences, which allows for few seeds. Missing values are `None`, never zero.
+//! There is one kind of interval: Student's t (Gosset 1908), of a mean over seeds and of the mean of
+//! paired differences alike. It assumes that seeds are independent and their numbers roughly normal, and
+//! it stays honest with few of them: two seeds give an interval some 18 times as wide as their distance.
+//! Missing values are `None`, never zero.
 
-use lobe_core::Key;
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-/// Resamples behind every interval.
-pub const RESAMPLES: usize = 2000;
 /// Coverage of every interval.
 pub const LEVEL: f64 = 0.95;
 
@@ -21,21 +19,48 @@ pub struct Summary {
     pub mean: f64,
     /// Their standard deviation (n − 1), from two seeds on.
     pub sd: Option<f64>,
-    /// Interval of the mean, from two seeds on.
+    /// Student's t interval of the mean, from two seeds on.
     pub interval: Option<(f64, f64)>,
 }
 
 impl Summary {
-    /// Student's t interval of the mean, from two seeds on.
-    pub fn student(&self) -> Option<(f64, f64)> {
-        let half = t_quantile(self.n.checked_sub(1)?) * self.sd? / (self.n as f64).sqrt();
-        Some((self.mean - half, self.mean + half))
-    }
-
     /// Whether the interval is known and contains `value`.
     pub fn contains(&self, value: f64) -> Option<bool> {
         self.interval.map(|(low, high)| low <= value && value <= high)
     }
+
+    /// Whether the whole interval lies above `limit` (`Some(true)`), below it (`Some(false)`), or holds it;
+    /// `None` where there is no interval.
+    pub fn beyond(&self, limit: f64) -> Option<Side> {
+        let (low, high) = self.interval?;
+        Some(match () {
+            () if low > limit => Side::Above,
+            () if high < limit => Side::Below,
+            () => Side::Either,
+        })
+    }
+
+    /// The same statistics of `scale · x` instead of `x`.
+    pub fn scaled(&self, scale: f64) -> Summary {
+        let ends = self.interval.map(|(low, high)| (scale * low, scale * high));
+        Summary {
+            n: self.n,
+            mean: scale * self.mean,
+            sd: self.sd.map(|sd| sd * scale.abs()),
+            interval: ends.map(|(a, b)| (a.min(b), a.max(b))),
+        }
+    }
+}
+
+/// Where an interval lies beside a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// All of it above.
+    Above,
+    /// All of it below.
+    Below,
+    /// The limit lies inside, so the seeds do not decide.
+    Either,
 }
 
 /// Arithmetic mean; `None` of nothing.
@@ -59,46 +84,29 @@ pub fn quantile(ascending: &[f64], q: f64) -> Option<f64> {
     Some(ascending[below] + (ascending[above] - ascending[below]) * (at - below as f64))
 }
 
-/// Percentile bootstrap interval of the mean; `None` below two values.
-pub fn bootstrap(values: &[f64], key: Key) -> Option<(f64, f64)> {
-    if values.len() < 2 {
-        return None;
-    }
-    let mut rng = key.child("bootstrap").rng();
-    let n = values.len();
-    let mut means: Vec<f64> =
-        (0..RESAMPLES).map(|_| (0..n).map(|_| values[rng.below(n)]).sum::<f64>() / n as f64).collect();
-    means.sort_by(f64::total_cmp);
-    let tail = (1.0 - LEVEL) / 2.0;
-    Some((quantile(&means, tail)?, quantile(&means, 1.0 - tail)?))
+/// Quantile of Student's t that a two-sided interval of [`LEVEL`] needs; `None` without a degree of freedom.
+fn t_quantile(freedom: usize) -> Option<f64> {
+    let t = StudentsT::new(0.0, 1.0, freedom as f64).ok()?;
+    (freedom > 0).then(|| t.inverse_cdf(1.0 - (1.0 - LEVEL) / 2.0))
 }
 
-/// The 97.5 % quantile of Student's t with `freedom` degrees: the tables' values up to ten, then the
-/// expansion around the normal distribution (Abramowitz & Stegun 26.7.5), right to three decimals.
-fn t_quantile(freedom: usize) -> f64 {
-    const FEW: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-    if let Some(t) = freedom.checked_sub(1).and_then(|i| FEW.get(i)) {
-        return *t;
-    }
-    let (z, v) = (1.959_964_f64, freedom as f64);
-    let first = (z.powi(3) + z) / (4.0 * v);
-    let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * v * v);
-    let third = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / (384.0 * v * v * v);
-    z + first + second + third
+/// The smallest paired difference that `seeds` seeds can tell from chance, in standard deviations of the
+/// differences between seeds: t(n − 1) / √n. `None` below two seeds, which decide nothing.
+pub fn detectable(seeds: usize) -> Option<f64> {
+    Some(t_quantile(seeds.checked_sub(1)?)? / (seeds as f64).sqrt())
 }
 
-/// What two arms differ by: mean and spread of a − b on the seeds both have, with Student's t interval;
-/// `None` without a common seed.
+/// What two arms differ by: mean, spread and interval of a − b on the seeds both have; `None` without a
+/// common seed.
 pub fn difference(a: &[(u64, f64)], b: &[(u64, f64)]) -> Option<Summary> {
-    let by = paired(a, b);
-    let plain = Summary { n: by.len(), mean: mean(&by)?, sd: sd(&by), interval: None };
-    Some(Summary { interval: plain.student(), ..plain })
+    summarize(&paired(a, b))
 }
 
-/// Mean, spread and bootstrap interval; `None` of nothing.
-pub fn summarize(values: &[f64], key: Key) -> Option<Summary> {
-    let mean = mean(values)?;
-    Some(Summary { n: values.len(), mean, sd: sd(values), interval: bootstrap(values, key) })
+/// Mean, spread and interval; `None` of nothing.
+pub fn summarize(values: &[f64]) -> Option<Summary> {
+    let (n, mean, sd) = (values.len(), mean(values)?, sd(values));
+    let half = || Some(t_quantile(n.checked_sub(1)?)? * sd? / (n as f64).sqrt());
+    Some(Summary { n, mean, sd, interval: half().map(|half| (mean - half, mean + half)) })
 }
 
 /// Differences a − b on the seeds that both have, in the order of `a`.
@@ -111,13 +119,15 @@ pub fn paired(a: &[(u64, f64)], b: &[(u64, f64)]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    const KEY: fn() -> Key = || Key::root(0);
-
     #[test]
     fn hand_computed() {
-        // mean 4, squares 4 + 0 + 4 = 8, sd sqrt(8 / 2) = 2
-        let s = summarize(&[2.0, 4.0, 6.0], KEY()).unwrap();
+        // mean 4, squares 4 + 0 + 4 = 8, sd sqrt(8 / 2) = 2, half width 4.3027 · 2 / sqrt 3 = 4.968.
+        let s = summarize(&[2.0, 4.0, 6.0]).unwrap();
         assert_eq!((s.n, s.mean, s.sd), (3, 4.0, Some(2.0)));
+        let (low, high) = s.interval.unwrap();
+        assert!((low + 0.968).abs() < 1e-3 && (high - 8.968).abs() < 1e-3, "{low} {high}");
+        let twice = s.scaled(-2.0);
+        assert_eq!((twice.mean, twice.sd, twice.interval), (-8.0, Some(4.0), Some((-2.0 * high, -2.0 * low))));
         // quartiles of 1..5 with linear interpolation
         let five = [1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!(
@@ -128,47 +138,42 @@ mod tests {
 
     #[test]
     fn missing_stays_missing() {
-        assert_eq!(summarize(&[], KEY()), None);
-        let one = summarize(&[3.0], KEY()).unwrap();
+        assert_eq!(summarize(&[]), None);
+        let one = summarize(&[3.0]).unwrap();
         assert_eq!((one.n, one.mean, one.sd, one.interval), (1, 3.0, None, None));
+        assert_eq!((one.beyond(0.0), detectable(1), detectable(0)), (None, None, None));
         assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!((one.student(), difference(&[(0, 1.0)], &[(1, 1.0)])), (None, None));
+        assert_eq!(difference(&[(0, 1.0)], &[(1, 1.0)]), None);
     }
 
     #[test]
-    fn two_values_have_an_exact_interval() {
-        // Resampled means are 0, 1/2, 1 with chances 1/4, 1/2, 1/4, so the 2.5 % quantile is 0.
-        assert_eq!(bootstrap(&[0.0, 1.0], KEY()), Some((0.0, 1.0)));
-        assert_eq!(bootstrap(&[5.0, 5.0, 5.0], KEY()), Some((5.0, 5.0)));
+    fn equal_seeds_have_an_interval_without_width() {
+        assert_eq!(summarize(&[5.0, 5.0, 5.0]).unwrap().interval, Some((5.0, 5.0)));
     }
 
     #[test]
-    fn interval_is_close_to_normal_theory_for_many_values() {
-        let mut rng = KEY().rng();
-        let values: Vec<f64> = (0..400).map(|_| 10.0 + 2.0 * rng.normal()).collect();
-        let s = summarize(&values, KEY()).unwrap();
-        let half = 1.96 * s.sd.unwrap() / 20.0;
-        let (low, high) = s.interval.unwrap();
-        assert!((low - (s.mean - half)).abs() < 0.03 && (high - (s.mean + half)).abs() < 0.03);
-        assert_eq!(bootstrap(&values, KEY()), bootstrap(&values, KEY()));
+    fn quantiles_are_those_of_the_tables() {
+        for (freedom, t) in [(1, 12.706), (2, 4.303), (4, 2.776), (11, 2.201), (30, 2.042), (100, 1.984)] {
+            assert!((t_quantile(freedom).unwrap() - t).abs() < 6e-4, "{freedom}: {:?}", t_quantile(freedom));
+        }
+        // 12.706 / sqrt 2, 4.303 / sqrt 3, 2.776 / sqrt 5.
+        for (seeds, sds) in [(2, 8.985), (3, 2.484), (5, 1.242)] {
+            assert!((detectable(seeds).unwrap() - sds).abs() < 1e-3, "{seeds}");
+        }
     }
 
     #[test]
-    fn a_difference_has_the_interval_of_student() {
+    fn differences_are_paired() {
         // Differences 1, 2, 3: mean 2, sd 1, half width 4.303 / sqrt 3 = 2.4843.
         let a = [(0, 2.0), (1, 4.0), (2, 6.0), (9, 7.0)];
         let d = difference(&a, &[(0, 1.0), (1, 2.0), (2, 3.0)]).unwrap();
         let (low, high) = d.interval.unwrap();
         assert_eq!((d.n, d.mean, d.sd), (3, 2.0, Some(1.0)));
         assert!((low + 0.4843).abs() < 1e-3 && (high - 4.4843).abs() < 1e-3);
-        // Tables: 2.201 of 11 degrees, 2.042 of 30, 1.984 of 100.
-        for (freedom, t) in [(11, 2.201), (30, 2.042), (100, 1.984)] {
-            assert!((t_quantile(freedom) - t).abs() < 6e-4, "{freedom}: {}", t_quantile(freedom));
-        }
-    }
-
-    #[test]
-    fn pairs_only_common_seeds() {
+        assert_eq!(
+            [-1.0, 0.0, 5.0].map(|limit| d.beyond(limit).unwrap()),
+            [Side::Above, Side::Either, Side::Below]
+        );
         assert_eq!(paired(&[(0, 3.0), (1, 5.0), (7, 1.0)], &[(1, 4.0), (0, 1.0), (2, 9.0)]), [2.0, 1.0]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::RunData;
 use crate::data::{Measured, Quantity, summary};
 use crate::format::{MISSING, difference, interval, number};
-use crate::returns::Return;
+use crate::judge::steps::Steps;
 use crate::stats;
 
 /// Most rows of one table; nobody reads further, and `results.csv` has them all.
@@ -54,12 +54,11 @@ impl Table {
 /// Steps until the baseline's loss is back, of one attack stage.
 pub(crate) fn steps(run: &RunData, stage: &str) -> Table {
     let row = |arm: &crate::Arm| {
-        let back = Return::of(run, stage, &arm.name)?;
-        let steps = summary(&back.reached).map_or_else(|| MISSING.to_owned(), |s| interval(&s));
+        let back = Steps::of(run, stage, &arm.name)?;
         let of = format!("{} of {}", back.reached.len(), back.attacked.len());
         let budget = back.budget.filter(|_| back.reached.len() < back.attacked.len());
         let sub = budget.map_or_else(String::new, |b| format!("budget {}", number(b)));
-        Some(vec![arm.name.clone().into(), steps.into(), Cell { main: of, sub }])
+        Some(vec![arm.name.clone().into(), back.short().into(), Cell { main: of, sub }])
     };
     Table {
         header: ["arm", "steps to baseline", "seeds back"].map(String::from).to_vec(),
@@ -92,6 +91,10 @@ fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
     let sub = if measured.unit == quantity.metric { String::new() } else { measured.unit.clone() };
     let mut out = vec![Cell { main: metric, sub }, quantity.label.clone().into()];
     for arm in run.arms() {
+        if let Some(bounded) = bounded(measured, &arm.name) {
+            out.push(bounded.into());
+            continue;
+        }
         let Some(s) = measured.summary(&arm.name) else {
             out.push(MISSING.to_owned().into());
             continue;
@@ -113,6 +116,17 @@ fn row(run: &RunData, quantity: &Quantity, measured: &Measured) -> Vec<Cell> {
         out.push(Cell { main, sub: sub.map_or_else(String::new, |d| format!("Δ {}", difference(&d))) });
     }
     out
+}
+
+/// The seeds one by one where some have a lower bound instead of a number: a mean would leave those out.
+pub(crate) fn bounded(measured: &Measured, arm: &str) -> Option<String> {
+    let bounds = measured.bounds(arm);
+    let reached = measured.finals(arm).into_iter().map(|(seed, v)| (seed, number(v)));
+    let mut each: Vec<(u64, String)> =
+        reached.chain(bounds.iter().map(|(seed, v)| (*seed, format!("> {}", number(*v))))).collect();
+    each.sort_by_key(|(seed, _)| *seed);
+    let text = each.into_iter().map(|(_, v)| v).collect::<Vec<_>>().join(", ");
+    (!bounds.is_empty()).then_some(text)
 }
 
 /// Wall time and throughput per stage and arm, means over seeds.

@@ -5,7 +5,9 @@
 mod common;
 
 use common::{loaded, words};
-use lobe_report::{RunData, html, terminal, verdict};
+use lobe_report::judge::judge;
+use lobe_report::judge::rule::Kept;
+use lobe_report::{RunData, html, terminal};
 
 fn bilingual(seeds: u64) -> RunData {
     loaded(|dir| common::bilingual(dir, seeds))
@@ -171,8 +173,8 @@ fn one_attack_is_no_matrix_and_one_seed_is_not_judged() {
     assert!(!page.contains("id=\"matrix\"") && page.contains("id=\"relearning-1\""));
     let run = matrix(6, 4, 1);
     let text = words(&run);
-    assert!(text.contains("One seed: this is not judged.") && !text.contains('['), "{text}");
-    assert!(!text.contains("beat") && !text.contains("overlap"), "{text}");
+    assert!(text.contains("not judged: one seed") && !text.contains('['), "{text}");
+    assert!(!text.contains("lets least come back") && !text.contains("removed"), "{text}");
     let page = html::render(&run);
     assert!(page.contains("not judged") && !page.contains("class=\"bounds\""));
 }
@@ -188,11 +190,11 @@ fn a_large_matrix_names_a_few_arms_and_stays_small() {
 
 #[test]
 fn a_broken_model_does_not_win() {
-    let v = verdict::verdict(&matrix(6, 5, 3));
-    let last = v.arms.last().unwrap();
-    assert_eq!(last.arm, "ascent", "it resists most, and comes last");
-    assert!(last.conclusion.contains("may be a broken model"), "{}", last.conclusion);
-    assert!(v.summary[0].contains("is sgtm"), "{:?}", v.summary);
+    let judgement = judge(&matrix(6, 5, 3));
+    let ascent = judgement.arms.iter().find(|j| j.arm == "ascent").unwrap();
+    assert_eq!(ascent.retain.as_ref().unwrap().kept, Kept::No, "it resists most");
+    let leader = judgement.overview.last().unwrap();
+    assert!(leader.contains("sgtm lets least come back"), "{leader}");
 }
 
 #[test]
@@ -204,4 +206,29 @@ fn a_run_without_control_is_drawn_and_not_judged() {
     let text = words(&run);
     assert!(!text.contains("Against") && text.contains("no control arm"), "{text}");
     html::render(&run);
+}
+
+#[test]
+fn the_answer_fits_a_screen() {
+    for (run, name) in [(matrix(28, 18, 3), "matrix"), (bilingual(3), "few"), (bilingual(1), "one seed")] {
+        for width in [60, 80, 100, 200] {
+            for style in [terminal::Style::Unicode, terminal::Style::Ascii] {
+                let text = terminal::answer(&run, width, style);
+                assert!(text.lines().count() <= 25, "{name} at {width}:\n{text}");
+                let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
+                assert!(widest <= width, "{name} at {width}: {widest}\n{text}");
+                assert!(style == terminal::Style::Unicode || text.is_ascii(), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_answer_says_how_arms_stand_beside_filter_and_control() {
+    let text = terminal::answer(&bilingual(3), 140, terminal::Style::Unicode);
+    for words in ["vs filter", "vs oracle", "gap closed", "retain loss − filter", "Scale: "] {
+        assert!(text.contains(words), "{words:?} is missing in\n{text}");
+    }
+    insta::assert_snapshot!("answer_wide", text);
+    insta::assert_snapshot!("answer_narrow", terminal::answer(&bilingual(3), 80, terminal::Style::Unicode));
 }

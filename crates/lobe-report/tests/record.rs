@@ -58,7 +58,7 @@ fn every_part_of_a_finished_run_is_there() {
         assert!(!text.contains(apart), "{apart:?} has no place in a record");
     }
     assert_eq!(text, render(&run, Spread::Range, None), "the same run gives the same text");
-    assert!(render(&run, Spread::Interval, None).contains("bootstrap"));
+    assert!(render(&run, Spread::Interval, None).contains("Student's t"));
 }
 
 #[test]

@@ -66,25 +66,40 @@ pub(super) fn compare(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> 
             let mine: Vec<&ResultRow> =
                 numbers.rows(&stage.name, arm, seed).iter().filter(|r| r.label == label).copied().collect();
             // The axis of a curve is steps only where something was trained.
-            let trained = here("steps_budget").is_some();
+            let budget = here("steps_budget");
+            let trained = budget.is_some();
             let back_after = |metric: &str| low.and_then(|b| steps_to(&curve(&mine, metric), b));
             let losses = format!("{}_loss", stage.does);
             if trained {
                 add("steps_target", low, "nat");
-                add("steps_to_baseline", back_after(&losses), "steps");
+                if low.is_some() {
+                    let (steps, unit) = or_more(back_after(&losses), budget);
+                    add("steps_to_baseline", steps, unit);
+                }
             }
             let back = |best: f64| low.zip(high).and_then(|(low, high)| recovery(best, low, high));
             add("recovery", here("attack_best").and_then(back), "fraction");
             for r in &mine {
                 if let Some(variant) = r.metric.strip_prefix("attack_best@") {
                     add(&format!("recovery@{variant}"), back(r.value), "fraction");
-                    let own = trained.then(|| back_after(&format!("{losses}@{variant}"))).flatten();
-                    add(&format!("steps_to_baseline@{variant}"), own, "steps");
+                    if trained && low.is_some() {
+                        let (steps, unit) = or_more(back_after(&format!("{losses}@{variant}")), budget);
+                        add(&format!("steps_to_baseline@{variant}"), steps, unit);
+                    }
                 }
             }
         }
     }
     out
+}
+
+/// Steps until the baseline's loss is back, or the attack's budget as a bound: the unit then says that it
+/// took more. Left out, a seed that never came back would drop from every mean that somebody takes.
+fn or_more(steps: Option<f64>, budget: Option<f64>) -> (Option<f64>, &'static str) {
+    match steps {
+        Some(steps) => (Some(steps), "steps"),
+        None => (budget, "> steps"),
+    }
 }
 
 /// The label a stage is about: the one an attack brings back.

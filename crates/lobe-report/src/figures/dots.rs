@@ -72,7 +72,7 @@ fn figure(ink: &Ink<'_>, metric: &str) -> Option<Figure> {
         panels,
         caption: format!(
             "Held-out {words} of the finished model of each arm, one panel per label, all on one scale. Small markers are \
-             seeds, large ones their mean with a 95 % bootstrap interval ({n}); hollow markers are the same arm before the \
+             seeds, large ones their mean with a 95 % interval ({n}); hollow markers are the same arm before the \
              cut.{}",
             if chance { " Dashed: chance." } else { "" }
         ),

@@ -70,7 +70,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Vec<Figure> {
         caption: format!(
             "Recovery of the best model among those that differ from the attacked one in at most so many parameters; 0 is as \
              ignorant as the control (dotted), 1 as able as the baseline. A curve that rises early means that the capability \
-             hangs on a few parameters. Lines are means, bands 95 % bootstrap intervals ({}).{}",
+             hangs on a few parameters. Lines are means, bands 95 % intervals ({}).{}",
             seeds(counts.into_iter()),
             ink.crowd_words()
         ),

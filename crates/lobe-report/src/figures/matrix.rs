@@ -2,7 +2,8 @@
 
 use super::{Figure, Ink, Panel, Size, seeds};
 use crate::format::{difference, share, share_interval};
-use crate::matrix::{Cell, Group, Matrix, RETAIN_TOLERANCE, Row};
+use crate::judge::rule::RETAIN_TOLERANCE;
+use crate::matrix::{Cell, Group, Matrix, Row};
 use crate::ranking;
 use crate::svg::{Anchor, Marker, Svg, fit, member_href, text_width};
 
@@ -34,8 +35,8 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
     let cut = if cut { " Only the first rows and columns are drawn." } else { "" };
     let pays = if m.rows.iter().any(|r| r.damaged) {
         format!(
-            " ▲: after removal the {} loss is more than {:.0} % above that of {control}, so that low recovery may be a broken \
-             model rather than a forgotten capability.",
+            " ▲: after removal the {} loss is more than {:.0} % above that of every reference, so low recovery may mean a \
+             damaged model rather than a removed capability.",
             m.retain.as_deref().unwrap_or_default(),
             RETAIN_TOLERANCE * 100.0
         )
@@ -48,10 +49,8 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
         below.push((
             "The worst case of each arm".to_owned(),
             format!(
-                "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ above come last. Under \
-                 the attacks both met an arm beats {control} only if Student's t interval of the paired differences lies below 0 \
-                 from each of its starts (the model as it is, the region drawn again), and is worse only if it lies above 0 from \
-                 one of them; otherwise this run does not tell them apart. Δ: paired difference after removal."
+                "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ come last. The \
+                 judgement is that at the top of the page. Δ {control}: paired difference after removal."
             ),
             worst,
         ));
@@ -72,7 +71,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
         panels: vec![Panel { svg: draw(ink, m), size: Size::Wide }],
         caption: format!(
             "Recovery of {target}: 0 is as ignorant as {control}, which never saw it and was not attacked; 1 is as able as \
-             {baseline}. Each cell is the worst case over the attack's own sweep, mean over seeds ({n}), its 95 % bootstrap \
+             {baseline}. Each cell is the worst case over the attack's own sweep, mean over seeds ({n}), its 95 % \
              interval in the cell or on pointing at it; a cell leads to the numbers of its first seed. Hatched: not measured. \
              Read every row against that of {control}: what an attack teaches a network that never knew is no \
              return.{pays}{cut}"

@@ -89,7 +89,7 @@ fn single(ink: &Ink<'_>, a: &Attack<'_>, many: bool) -> Option<Figure> {
         panels: vec![Panel { svg, size: Size::Plain }],
         caption: format!(
             "Loss while the attack trains on what was forgotten, the worst case over the attack's own sweep at each \
-             step. A curve that falls early means the capability was still there. Lines are means, bands 95 % bootstrap \
+             step. A curve that falls early means the capability was still there. Lines are means, bands 95 % \
              intervals ({n}).{caption_level}{}",
             ink.crowd_words()
         ),
@@ -135,7 +135,7 @@ fn multiples(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> Option<Figure> {
         panels,
         caption: format!(
             "Loss while each attack goes on, the worst case over its own sweep at each step of its axis; one plot per attack \
-             with more than one step, each on its own scale. Lines are means, bands 95 % bootstrap intervals \
+             with more than one step, each on its own scale. Lines are means, bands 95 % intervals \
              ({n}).{baseline}{}",
             ink.crowd_words()
         ),

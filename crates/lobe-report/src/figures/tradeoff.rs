@@ -144,7 +144,7 @@ fn caption(ink: &Ink<'_>, spots: &[Spot<'_>], cut: bool) -> String {
     };
     format!(
         "Held-out loss{when}. Further right is more forgotten, further down is more retained: a good method \
-         stands low at the right. Small markers are seeds, large ones their mean with 95 % bootstrap intervals ({n}).\
+         stands low at the right. Small markers are seeds, large ones their mean with 95 % intervals ({n}).\
          {ghosts}{lines}{as_trained}{rest}"
     )
 }

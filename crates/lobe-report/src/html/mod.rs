@@ -6,7 +6,7 @@ use crate::RunData;
 use crate::figures::{self, Figure, NotShown, Size};
 use crate::format::MISSING;
 use crate::tables::{self, Table};
-use crate::verdict::{ArmVerdict, verdict};
+use crate::judge::{Judged, Role, judge};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -47,10 +47,11 @@ pub fn render(run: &RunData) -> String {
 
 fn heading(run: &RunData) -> Markup {
     let m = &run.manifest;
-    let verdict = verdict(run);
+    let judgement = judge(run);
+    let arms: Vec<&Judged> = judgement.arms.iter().filter(|j| j.role == Role::Judged).collect();
     let n = m.seeds.len();
     // The matrix says it all at once, and should not be far down.
-    let spoken_at_once = if verdict.summary.is_empty() { SPOKEN } else { SPOKEN / 2 };
+    let spoken_at_once = if judgement.overview.is_empty() { SPOKEN } else { SPOKEN / 2 };
     html! {
         header {
             p.kicker { (MARK) }
@@ -63,26 +64,26 @@ fn heading(run: &RunData) -> Markup {
             }
         }
         section.verdict aria-label="Verdict" {
-            @for s in &verdict.summary { p { (s) } }
-            @for arm in verdict.arms.iter().take(spoken_at_once) { (spoken(arm)) }
-            @if verdict.arms.len() > spoken_at_once {
+            @for s in &judgement.overview { p { (s) } }
+            @for arm in arms.iter().take(spoken_at_once) { (spoken(arm)) }
+            @if arms.len() > spoken_at_once {
                 details {
-                    summary { (verdict.arms.len() - spoken_at_once) " more arms" }
-                    @for arm in verdict.arms.iter().skip(spoken_at_once) { (spoken(arm)) }
+                    summary { (arms.len() - spoken_at_once) " more arms" }
+                    @for arm in arms.iter().skip(spoken_at_once) { (spoken(arm)) }
                 }
             }
-            @for c in &verdict.caveats { p.caveat { (c) } }
+            @if let Some(scale) = &judgement.scale { p { (scale) } }
+            @for c in &judgement.caveats { p.caveat { (c) } }
             @for w in run.warnings.iter().take(20) { p.caveat { "While reading: " (w) "." } }
         }
     }
 }
 
-fn spoken(arm: &ArmVerdict) -> Markup {
+fn spoken(judged: &Judged) -> Markup {
     html! {
         p {
-            strong { (arm.arm) } ". "
-            @for s in &arm.sentences { (s) " " }
-            @if !arm.conclusion.is_empty() { em { (arm.conclusion) } }
+            strong { (judged.word.symbol()) " " (judged.arm) } ". "
+            @for s in &judged.sentences { (s) " " }
         }
     }
 }
@@ -164,9 +165,9 @@ fn numbers(run: &RunData) -> Markup {
             section {
                 h2 { "Numbers" }
                 p.note {
-                    "Last value of each metric: mean over seeds with its 95 % bootstrap interval, n = " (n)
+                    "Last value of each metric: mean over seeds with its 95 % interval, n = " (n)
                     " unless stated; " (MISSING) " was not measured or not reached."
-                    @if let Some(b) = baseline { " Δ: paired difference from " (b) " (as trained, where it has no number of that stage) on the same seeds, with Student's t interval." }
+                    @if let Some(b) = baseline { " Δ: paired difference from " (b) " (as trained, where it has no number of that stage) on the same seeds." }
                 }
                 @for (stage, (main, rest)) in stages {
                     @if main.rows.is_empty() {}

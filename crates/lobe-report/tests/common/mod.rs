@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use lobe_report::{RunData, verdict};
+use lobe_report::RunData;
+use lobe_report::judge::{Role, judge};
 use serde_json::{Value, json};
 
 pub(crate) const ARMS: [&str; 5] = ["baseline", "filter", "routing", "sgtm", "oracle"];
@@ -17,13 +18,13 @@ pub(crate) fn loaded(write: impl FnOnce(&Path)) -> RunData {
     RunData::load(dir.path()).unwrap()
 }
 
-/// The whole verdict.
+/// The whole judgement of the arms that are judged.
 pub(crate) fn words(run: &RunData) -> String {
-    let v = verdict::verdict(run);
-    let arms =
-        v.arms.iter().map(|a| format!("{}\n  {}\n  => {}\n", a.arm, a.sentences.join("\n  "), a.conclusion));
-    let summary = v.summary.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>();
-    summary + &arms.collect::<String>() + &v.caveats.join("\n")
+    let j = judge(run);
+    let arms = j.arms.iter().filter(|a| a.role == Role::Judged);
+    let arms = arms.map(|a| format!("{} {}: {}\n  {}\n", a.word.symbol(), a.arm, a.word.text(), a.sentences.join("\n  ")));
+    let lines = |list: &[String]| list.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>();
+    lines(&j.overview) + &arms.collect::<String>() + &j.scale.map_or_else(String::new, |s| s + "\n") + &j.caveats.join("\n")
 }
 
 /// A number in (−1, 1) that looks random and never changes.
@@ -389,4 +390,36 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
     fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
     fs::write(dir.join("results.csv"), csv).unwrap();
     fs::write(dir.join("timings.csv"), timings).unwrap();
+}
+
+/// A model from outside and a control under one attack, (start, best) by seed, and perhaps the original's loss.
+pub(crate) fn outside(dir: &Path, model: &[(f64, f64)], control: &[(f64, f64)], original: Option<f64>) {
+    let mut csv = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    let mut row = |stage: &str, arm: &str, seed: usize, metric: &str, v: f64| {
+        writeln!(csv, "{stage},{arm},{seed},forget,{metric},,{v},nat").unwrap();
+    };
+    for (seed, ((start, best), (c, learnt))) in model.iter().zip(control).enumerate() {
+        for (arm, start, best) in [("model", *start, *best), ("oracle", *c, *learnt)] {
+            row("load", arm, seed, "loss", start);
+            row("relearn", arm, seed, "attack_start", start);
+            row("relearn", arm, seed, "attack_best", best);
+            row("relearn", arm, seed, "control_start", *c);
+            if let Some(original) = original {
+                row("relearn", arm, seed, "baseline_start", original);
+                row("relearn", arm, seed, "recovery", (c - best) / (c - original));
+            }
+        }
+        if let Some(original) = original {
+            row("load", "baseline", seed, "loss", original);
+        }
+    }
+    let names: Vec<&str> = ["model", "oracle"].into_iter().chain(original.map(|_| "baseline")).collect();
+    let arms: Vec<Value> = names.iter().map(|n| json!({"name": n, "method": "none", "control": *n == "oracle"})).collect();
+    let manifest = json!({
+        "name": "synthetic attack", "state": "done", "seeds": (0..model.len()).collect::<Vec<_>>(), "arms": arms,
+        "labels": ["forget", "retain"], "stages": [{"name": "load", "do": "load"}, {"name": "relearn", "do": "relearn"}],
+        "reference": {"baseline": original.map(|_| "baseline"), "control": "oracle", "filter": null}
+    });
+    fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
+    fs::write(dir.join("results.csv"), csv).unwrap();
 }

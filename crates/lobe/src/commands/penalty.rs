@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lobe_core::Key;
 use lobe_methods::measure::compute_penalty::PowerLaw;
 use lobe_report::RunData;
 use lobe_report::stats::{Summary, summarize};
@@ -71,9 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ));
         for (run, arm, of) in grouped(&others) {
             let of_each = |f: &dyn Fn(&Model) -> f64| of.iter().map(|m| f(m)).collect::<Vec<_>>();
-            let key = || Key::root(0).child("penalty");
-            let loss = summarize(&of_each(&|m| m.loss), key());
-            let penalty = summarize(&of_each(&|m| law.penalty(m.loss, m.compute)), key());
+            let loss = summarize(&of_each(&|m| m.loss));
+            let penalty = summarize(&of_each(&|m| law.penalty(m.loss, m.compute)));
             let outside = of.iter().filter(|m| m.loss < range.0 || m.loss > range.1).count();
             let (Some(loss), Some(penalty)) = (loss, penalty) else { continue };
             let name = args.runs[run].display().to_string();

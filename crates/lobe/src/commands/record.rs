@@ -41,7 +41,7 @@ pub(crate) struct Args {
 enum Brackets {
     /// Smallest and largest seed
     Range,
-    /// 95 % bootstrap interval of the mean
+    /// Student's t interval at 95 %
     Interval,
 }
 

@@ -6,7 +6,8 @@ use anyhow::Result;
 use lobe_lab::store::write_atomic;
 use lobe_report::stats::Summary;
 use lobe_report::terminal::{self, Style};
-use lobe_report::{RunData, html, verdict};
+use lobe_report::judge::{Judged, Measure, judge};
+use lobe_report::{RunData, html};
 use serde_json::{Value, json};
 
 use crate::failure::refuse;
@@ -19,7 +20,7 @@ const FILE: &str = "report.html";
 #[command(after_help = "Examples:
   lobe report runs/first-tiny
   lobe report runs/first-tiny --text
-  lobe report runs/first-tiny --json | jq '.arms[] | {arm, conclusion}'
+  lobe report runs/first-tiny --json | jq '.judgement[] | {arm, word}'
   lobe report runs/first-tiny --out /srv/www/first.html
 
 Works while the run is going on.")]
@@ -74,7 +75,13 @@ pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
     if quiet {
         return Ok(());
     }
-    Ok(out::print(&format!("{}\nReport: {}\n", text(&run), path.display()))?)
+    Ok(out::print(&format!("{}\nReport: {}\n", answer(&run), path.display()))?)
+}
+
+/// The answer, in a screen.
+pub(super) fn answer(run: &RunData) -> String {
+    let style = if out::is_terminal() { Style::Unicode } else { Style::Ascii };
+    terminal::answer(run, out::width(), style)
 }
 
 /// The report's text twin.
@@ -87,27 +94,55 @@ fn summary(s: Option<Summary>) -> Value {
     s.map_or(Value::Null, |s| json!({ "n": s.n, "mean": s.mean, "sd": s.sd, "interval": s.interval }))
 }
 
+/// One arm's judgement.
+pub(super) fn judged(j: &Judged) -> Value {
+    let attacks = j.attacks.iter().map(|a| {
+        json!({ "attack": a.stage, "reached": summary(a.reached), "returned": summary(a.returned), "steps": a.steps })
+    });
+    let versus = j.versus.iter().map(|v| {
+        let measure = if v.measure == Measure::Steps { "steps" } else { "share of the gap" };
+        json!({ "attack": v.stage, "other": v.other, "measure": measure, "resists_better_by": summary(Some(v.by)),
+            "at_least": v.bounded })
+    });
+    let retain = j.retain.as_ref().map(|r| {
+        json!({ "against": r.against, "difference": summary(Some(r.by)), "kept": format!("{:?}", r.kept).to_lowercase() })
+    });
+    json!({ "arm": j.arm, "label": j.label, "role": format!("{:?}", j.role).to_lowercase(), "word": j.word.text(),
+        "still_there": j.present.map(|p| format!("{p:?}").to_lowercase()),
+        "more_comes_back": j.returns.map(|r| format!("{r:?}").to_lowercase()),
+        "gap_closed": summary(j.closed), "retain": retain, "attacks": attacks.collect::<Vec<_>>(),
+        "worst": j.worst.and_then(|w| j.attacks.get(w)).map(|a| &a.stage), "versus": versus.collect::<Vec<_>>(),
+        "beyond_control": summary(j.beyond), "undone": summary(j.undone), "sentences": j.sentences })
+}
+
 /// Verdicts and the final numbers of every arm; what is missing is null or absent, never zero.
 fn numbers(dir: &Path, run: &RunData) -> Value {
     let m = &run.manifest;
-    let words = verdict::verdict(run);
+    let judgement = judge(run);
     let arms = run.arms().iter().map(|a| {
         let finals = run.ordered().into_iter().filter(|(_, measured)| measured.by_arm.contains_key(&a.name));
         let finals = finals.map(|(q, measured)| {
             let mut value =
                 json!({ "stage": q.stage, "metric": q.metric, "label": q.label, "unit": measured.unit });
-            value["over_seeds"] = summary(measured.summary(&a.name));
+            // A mean over the seeds that came back would leave out the others.
+            let bounds = measured.bounds(&a.name);
+            if bounds.is_empty() {
+                value["over_seeds"] = summary(measured.summary(&a.name));
+            } else {
+                let each = |(seed, v): &(u64, f64)| json!({ "seed": seed, "value": v });
+                value["by_seed"] = measured.finals(&a.name).iter().map(each).collect();
+                value["at_least"] = bounds.iter().map(each).collect();
+            }
             if let Some(b) = run.baseline().filter(|b| *b != a.name) {
                 value["minus_baseline"] = summary(measured.difference(&a.name, b));
             }
             value
         });
-        let words = words.arms.iter().find(|v| v.arm == a.name);
         json!({ "arm": a.name, "method": a.method, "control": a.control,
-            "conclusion": words.map(|w| &w.conclusion), "sentences": words.map(|w| &w.sentences),
             "finals": finals.collect::<Vec<_>>() })
     });
     json!({ "run": dir.display().to_string(), "name": m.name, "state": m.state, "recipe_hash": m.recipe_hash,
         "build": m.build, "seeds": m.seeds, "baseline": run.baseline(), "control": run.control(),
-        "filter": run.filter(), "arms": arms.collect::<Vec<_>>(), "caveats": words.caveats, "warnings": run.warnings })
+        "filter": run.filter(), "arms": arms.collect::<Vec<_>>(), "judgement": judgement.arms.iter().map(judged).collect::<Vec<_>>(),
+        "overview": judgement.overview, "scale": judgement.scale, "caveats": judgement.caveats, "warnings": run.warnings })
 }

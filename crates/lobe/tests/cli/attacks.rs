@@ -67,10 +67,10 @@ fn a_hugging_face_model_is_attacked_without_a_control_and_nothing_is_claimed() {
     let more = ["--tokenizer", "run/tokenizer.json", "--out", "a"];
     let said = place.lobe(&attack("hf", &more)).ends(0);
     for words in [
-        "Verdict on hf: 2 attacks, 1 seed",
+        "hf: not judged (2 attacks, 1 seed)",
         "best attack",
         "its budget",
-        "cannot be judged",
+        "Not judged: without a control arm",
         "random weights",
     ] {
         // Lines are wrapped.
@@ -105,8 +105,8 @@ fn a_control_and_the_original_give_the_loss_a_scale() {
     let more = ["--control", ORACLE, "--original", BASELINE, "--seeds", "2", "--out", "a", "--json"];
     let value = place.lobe(&attack(ORACLE, &more)).ends(0).json();
     // The control under the same attacks is the same model.
-    assert_eq!(value["control_minus_model"]["mean"], 0.0);
-    assert_eq!(value["standing"], "like the control");
+    assert_eq!(value["judgement"]["beyond_control"]["mean"], 0.0);
+    assert_ne!(value["judgement"]["word"], "not removed");
     assert_eq!(value["attacks"].as_array().unwrap().len(), 2);
     let best = &value["best"];
     assert_eq!((best["attack"].as_str(), best["budget"]["steps"].as_f64()), (Some("relearn"), Some(4.0)));
@@ -119,7 +119,7 @@ fn a_control_and_the_original_give_the_loss_a_scale() {
         ["attack", ORACLE, "--forget", "es.txt", "--retain", "en.txt", "--seq", "24", "--attacks", "patch"];
     place.lobe(&[&args[..], &["--out", "b"]].concat()).refuses(&["patch", "--original"]);
     let said = place.lobe(&[&args[..], &["--original", BASELINE, "--out", "b", "--quiet"]].concat()).ends(0);
-    assert!(said.out.starts_with("Verdict on "), "{}", said.out);
+    assert!(said.out.contains("not judged"), "{}", said.out);
 }
 
 #[test]

@@ -142,9 +142,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         return Ok(out::json(&found.json(&dir, args))?);
     }
-    if !args.quiet {
-        out::print(&format!("{}\n", report::text(&data)))?;
-    }
     Ok(out::print(&format!("{}\nReport: {}\n", found.text(args, out::width()), page.display()))?)
 }
 

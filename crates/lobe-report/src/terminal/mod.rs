@@ -1,16 +1,22 @@
-//! The report's text twin, for a terminal or a log.
+//! The report's text twin, for a terminal or a log: [`answer`] in a screen, [`render`] with every number.
+
+mod answer;
 
 use comfy_table::{ContentArrangement, LineStyle, TableStyle};
 
 use crate::RunData;
 use crate::figures;
 use crate::format::{MISSING, number, share, shorten};
-use crate::matrix::{Matrix, RETAIN_TOLERANCE};
+use crate::judge::rule::RETAIN_TOLERANCE;
+use crate::judge::steps::forgotten;
+use crate::judge::table::resists;
+use crate::judge::{Judged, Role, judge};
+use crate::matrix::Matrix;
 use crate::ranking;
-use crate::returns::forgotten;
 use crate::stats::mean;
 use crate::tables::{self, Table};
-use crate::verdict::verdict;
+
+pub use answer::answer;
 
 /// What the output may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,38 +27,23 @@ pub enum Style {
     Ascii,
 }
 
-/// Arms with a verdict in words where a matrix shows all of them.
-const SPOKEN: usize = 6;
-
-/// The report as text, at most `width` characters wide where words allow it.
+/// All of it as text: the answer, a paragraph an arm, and every table; at most `width` characters wide where words allow it.
 pub fn render(run: &RunData, width: usize, style: Style) -> String {
     let width = width.clamp(40, 400);
-    let m = &run.manifest;
-    let mut out = format!("{}\n{} arms, {} seeds, {}\n\n", m.name, m.arms.len(), m.seeds.len(), m.state);
-    let verdict = verdict(run);
-    let matrix = run.matrix().filter(|m| m.attacks.len() > 1);
-    let spoken = if matrix.is_some() { SPOKEN } else { verdict.arms.len() };
-    if !verdict.summary.is_empty() {
-        out.push_str(&wrap(&verdict.summary.join(" "), width));
+    let mut out = answer(run, width, style);
+    let judgement = judge(run);
+    for judged in judgement.arms.iter().filter(|j| j.role == Role::Judged) {
         out.push('\n');
+        out.push_str(&wrap(&format!("{}: {}", judged.arm, judged.sentences.join(" ")), width));
     }
-    for arm in verdict.arms.iter().take(spoken) {
-        let text = format!("{}: {} {}", arm.arm, arm.sentences.join(" "), arm.conclusion);
-        out.push_str(&wrap(text.trim_end(), width));
-        out.push('\n');
-    }
-    for line in verdict.caveats.iter().chain(&run.warnings) {
+    for line in &run.warnings {
         out.push_str(&wrap(line, width));
     }
     // With a matrix the numbers of single attacks are left to the page.
     let attacks = run.attack_stages();
+    let matrix = run.matrix().filter(|m| m.attacks.len() > 1);
+    against(&mut out, &judgement.arms, width, style);
     if let Some(m) = matrix {
-        if verdict.arms.len() > spoken {
-            out.push_str(&wrap(
-                &format!("Words about {} more arms are in the page.", verdict.arms.len() - spoken),
-                width,
-            ));
-        }
         recoveries(&mut out, m, width, style);
         ranked(&mut out, run, m, width, style);
     } else {
@@ -86,6 +77,18 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
     }
 }
 
+/// Every attack on every arm, held against filter and control.
+fn against(out: &mut String, judged: &[Judged], width: usize, style: Style) {
+    let rows: Vec<Vec<tables::Cell>> = (judged.iter())
+        .flat_map(|j| j.versus.iter().map(move |v| (j, v)))
+        .map(|(j, v)| [j.arm.as_str(), &v.stage, &v.other].map(|s| s.to_owned().into()).into_iter().chain([resists(v).into()]).collect())
+        .collect();
+    if !rows.is_empty() {
+        let header = ["arm", "attack", "against", "resists better by"].map(String::from).to_vec();
+        section(out, "Resistance beside filter and control, paired by seed", &Table { header, heads: 3, rows }, width, style);
+    }
+}
+
 /// Arms × attacks, as many attacks at a time as fit.
 fn recoveries(out: &mut String, m: &Matrix, width: usize, style: Style) {
     const COLUMN: usize = 11;
@@ -114,7 +117,7 @@ fn recoveries(out: &mut String, m: &Matrix, width: usize, style: Style) {
     }
     if m.rows.iter().any(|r| r.damaged) {
         let text = format!(
-            "!: retain loss more than {:.0} % above the control's, so low recovery may be a broken model.",
+            "!: retain loss more than {:.0} % above that of every reference, so low recovery may mean a damaged model.",
             RETAIN_TOLERANCE * 100.0
         );
         out.push_str(&wrap(&text, width));
@@ -197,6 +200,11 @@ fn columns(table: &Table, width: usize) -> Vec<Table> {
 }
 
 fn section(out: &mut String, title: &str, table: &Table, width: usize, style: Style) {
+    out.push_str(&format!("\n{title}\n{}", section_table(table, width, style)));
+}
+
+/// A table, no wider than `width`.
+fn section_table(table: &Table, width: usize, style: Style) -> String {
     let rule = if style == Style::Unicode { '─' } else { '-' };
     let mut drawn = comfy_table::Table::new();
     drawn
@@ -212,7 +220,7 @@ fn section(out: &mut String, title: &str, table: &Table, width: usize, style: St
         };
         drawn.add_row(row.iter().enumerate().map(show).collect::<Vec<_>>());
     }
-    out.push_str(&format!("\n{title}\n{}\n", drawn.trim_fmt()));
+    format!("{}\n", drawn.trim_fmt())
 }
 
 /// Breaks at spaces; a word longer than the line stays whole.
@@ -248,6 +256,12 @@ fn ascii(text: &str) -> String {
             '³' => out.push('3'),
             '⁴'..='⁹' => out.push(char::from(b'4' + (c as u32 - '⁴' as u32) as u8)),
             'Δ' => out.push('d'),
+            '✗' => out.push('x'),
+            '✓' => out.push('+'),
+            '◐' => out.push('o'),
+            '▲' => out.push('!'),
+            '–' => out.push('-'),
+            '≥' => out.push_str(">="),
             '…' => out.push('~'),
             '×' => out.push('x'),
             '→' => out.push_str("->"),
