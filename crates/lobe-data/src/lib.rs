@@ -54,4 +54,4 @@ pub use stream::{Batch, Last, Mix, Stream, StreamConfig};
 pub use text::{Format, TextConfig, TextSource, TokenizerConfig, WordClass};
 #[cfg(feature = "bpe")]
 pub use tokenizer::Bpe;
-pub use tokenizer::{Tokenizer, Words};
+pub use tokenizer::{Mark, Marks, Tokenizer, Words};

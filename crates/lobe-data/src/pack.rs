@@ -15,24 +15,23 @@ pub enum Packing {
     Pack,
 }
 
-/// Appends the rows of `documents` to `ids`; returns how many. `marks` are (start, end); where
-/// they are equal, packing puts one mark between two documents, not two.
+/// Appends the rows of `documents` to `ids`; returns how many. `marks` are (begin, end), if there are
+/// any; where they are equal, packing puts one mark between two documents, not two.
 pub(crate) fn rows(
     documents: impl Iterator<Item = Vec<u32>>,
     seq: usize,
     packing: Packing,
-    marks: (u32, u32),
+    marks: impl Into<Option<(u32, u32)>>,
     ids: &mut Vec<u32>,
 ) -> usize {
+    let (begin, end) = marks.into().unzip();
     let before = ids.len();
     let pad =
         |ids: &mut Vec<u32>| ids.resize(before + (ids.len() - before).div_ceil(seq + 1) * (seq + 1), PAD);
     match packing {
         Packing::Document => {
             for doc in documents {
-                ids.push(marks.0);
-                let body = doc.into_iter().chain([marks.1]).take(seq);
-                ids.extend(body);
+                ids.extend(begin.into_iter().chain(doc).chain(end).take(seq + 1));
                 pad(ids);
             }
         }
@@ -46,10 +45,8 @@ pub(crate) fn rows(
                 ids.push(id);
             };
             for (i, doc) in documents.enumerate() {
-                if i == 0 || marks.0 != marks.1 {
-                    push(marks.0, ids);
-                }
-                doc.into_iter().chain([marks.1]).for_each(|id| push(id, ids));
+                let before = begin.filter(|_| i == 0 || begin != end);
+                before.into_iter().chain(doc).chain(end).for_each(|id| push(id, ids));
             }
             pad(ids);
         }
@@ -76,6 +73,18 @@ mod tests {
             &[&[5, 6], &[5, 6, 7, 8, 9], &[]],
             &[&[0, 5, 6, 1, PAD], &[0, 5, 6, 7, 8], &[0, 1, PAD, PAD, PAD]],
         );
+    }
+
+    #[test]
+    fn documents_without_marks_stand_as_they_are() {
+        let bare = |packing, expected: &[&[u32]]| {
+            let docs: [&[u32]; 3] = [&[5, 6], &[1, 2, 3, 4, 9, 9], &[]];
+            let mut ids = Vec::new();
+            let n = rows(docs.iter().map(|d| d.to_vec()), 4, packing, None, &mut ids);
+            assert_eq!((n, ids.chunks(5).collect::<Vec<_>>()), (expected.len(), expected.to_vec()));
+        };
+        bare(Packing::Document, &[&[5, 6, PAD, PAD, PAD], &[1, 2, 3, 4, 9]]);
+        bare(Packing::Pack, &[&[5, 6, 1, 2, 3], &[3, 4, 9, 9, PAD]]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use lobe_core::Key;
 use lobe_data::{Bpe, Tokenizer, Words};
+use tokenizers::Tokenizer as Hub;
 
 const TEXT: &str = "The old dog lived in a small house. El perro viejo vivía en una casa pequeña. ¿Sí? 🐕";
 
@@ -25,7 +26,7 @@ fn check_saved(t: &Tokenizer, text: &str) {
     assert_eq!(again.encode(text).unwrap(), ids);
     assert_eq!((again.vocab_size(), again.bos(), again.eos()), (t.vocab_size(), t.bos(), t.eos()));
     assert_eq!(again.to_json(), json, "saving is stable");
-    assert!((t.eos() as usize) < t.vocab_size() && (t.bos() as usize) < t.vocab_size());
+    assert!([t.eos(), t.bos()].iter().all(|id| (id.unwrap() as usize) < t.vocab_size()));
 }
 
 #[test]
@@ -34,6 +35,109 @@ fn texts_and_files_round_trip() {
     check_saved(&trained(), TEXT);
     let words = ["The", "dog", "ran", ".", ",", "«", "»", "'s", "¿", "?", "Ana"].map(String::from);
     check_saved(&Tokenizer::Words(Words::new(words)), "The dog, Ana's dog ran. «¿Ana?»");
+}
+
+/// What every tool with the `tokenizers` library makes of a saved file: the begin mark, then Lobe's ids.
+fn opens_elsewhere(t: &Tokenizer, text: &str) {
+    let hub: Hub = String::from_utf8(t.to_json()).unwrap().parse().unwrap();
+    let ids = hub.encode(text, true).unwrap().get_ids().to_vec();
+    assert_eq!(ids[0], t.bos().unwrap(), "{text}");
+    assert_eq!(ids[1..], t.encode(text).unwrap(), "{text}");
+    assert_eq!(hub.get_vocab_size(true), t.vocab_size());
+    let config: serde_json::Value = serde_json::from_slice(&t.config_json()).unwrap();
+    assert_eq!(hub.token_to_id(config["bos_token"].as_str().unwrap()), t.bos());
+    assert_eq!(hub.token_to_id(config["eos_token"].as_str().unwrap()), t.eos());
+    assert_eq!(hub.decode(&ids, true).unwrap(), t.decode(&ids), "{text}");
+}
+
+#[test]
+fn saved_tokenizers_open_in_other_tools() {
+    for t in [Tokenizer::Byte, trained()] {
+        opens_elsewhere(&t, TEXT);
+        opens_elsewhere(&t, "tab\tline\n\u{0}\u{7f}\u{ad} end");
+    }
+    let words = ["The", "dog", "ran", ".", ",", "«", "»", "'s", "¿", "?", "¡", "!", "Ana", "“", "”"];
+    let words = Tokenizer::Words(Words::new(words.map(String::from)));
+    for text in ["The dog, Ana's dog ran. «¿Ana?»", "¿¡The!? “«Ana's.»”", "'s", "a¿b The .dog", ".¿.", ""] {
+        opens_elsewhere(&words, text);
+    }
+    // Read again, they are what they were and not merely alike.
+    let again = |t: &Tokenizer| Tokenizer::from_json(&t.to_json(), "saved").unwrap();
+    assert!(matches!(again(&Tokenizer::Byte), Tokenizer::Byte));
+    assert!(matches!(again(&words), Tokenizer::Words(_)));
+    // And so are the kinds of earlier versions.
+    let old = |text: &str| Tokenizer::from_json(text.as_bytes(), "old").unwrap();
+    assert!(matches!(old(r#"{"lobe": "byte"}"#), Tokenizer::Byte));
+    let list = r#"{"lobe": "words", "words": ["<|endoftext|>", "<|unknown|>", "dog"]}"#;
+    assert_eq!(old(list).encode("dog cat").unwrap(), [2, 1]);
+}
+
+/// A tokenizer of somebody's: letters, and special tokens under names of their own.
+fn foreign(special: &[(&str, u32)], processor: &str) -> String {
+    let added: Vec<String> = special
+        .iter()
+        .map(|(text, id)| {
+            format!(
+                r#"{{"id": {id}, "content": "{text}", "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true}}"#
+            )
+        })
+        .collect();
+    let vocab: Vec<String> = special.iter().map(|(t, id)| format!(r#""{t}": {id}"#)).collect();
+    format!(
+        r#"{{"version": "1.0", "added_tokens": [{}], "post_processor": {processor},
+        "model": {{"type": "BPE", "vocab": {{{}, "a": 10, "b": 11}}, "merges": []}}}}"#,
+        added.join(", "),
+        vocab.join(", ")
+    )
+}
+
+#[test]
+fn marks_are_those_the_files_name_and_nothing_is_added() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let open = |name: &str| {
+        let t = Tokenizer::open(&dir.path().join(name)).unwrap();
+        assert_eq!(t.vocab_size(), 12, "nothing is added");
+        t.marks().map(|m| (m.begin.id, m.begin.from, m.end.id, m.end.from))
+    };
+    let names = [("<start>", 0), ("<stop>", 1), ("<pad>", 2)];
+    put("tokenizer.json", &foreign(&names, "null"));
+    assert_eq!(open("tokenizer.json"), None, "no file names one, and no name is usual");
+    assert_eq!(Tokenizer::open(&dir.path().join("tokenizer.json")).unwrap().encode("ab").unwrap(), [10, 11]);
+    // By id in the model's configuration, if it is a special token there.
+    put("generation_config.json", r#"{"bos_token_id": 0, "eos_token_id": [7000, 1]}"#);
+    assert_eq!(open("tokenizer.json"), Some((0, "generation_config.json", 1, "generation_config.json")));
+    put("config.json", r#"{"bos_token_id": 10, "eos_token_id": 2}"#);
+    assert_eq!(open("tokenizer.json"), Some((0, "generation_config.json", 2, "config.json")));
+    // By name in the tokenizer's own, as text or as a table.
+    let own = r#"{"bos_token": {"content": "<start>", "lstrip": false}, "eos_token": "<stop>"}"#;
+    put("tokenizer_config.json", own);
+    let both = Some((0, "tokenizer_config.json", 1, "tokenizer_config.json"));
+    assert_eq!(open("tokenizer.json"), both);
+    let said = Tokenizer::open(&dir.path().join("tokenizer.json")).unwrap().marks().unwrap().to_string();
+    let want = "texts begin with \"<start>\" (id 0, tokenizer_config.json) and end with \"<stop>\" (id 1, \
+        tokenizer_config.json)";
+    assert_eq!(said, want);
+    // What is damaged or unknown says nothing; a mark that is missing is the other one.
+    put("tokenizer_config.json", r#"{"bos_token": "<nowhere>", "eos_token": null}"#);
+    put("config.json", "[[[");
+    put("generation_config.json", r#"{"eos_token_id": 1}"#);
+    assert_eq!(open("tokenizer.json"), Some((1, "generation_config.json", 1, "generation_config.json")));
+    // A file of another name is not one of this model.
+    put("mine.json", &foreign(&names, "null"));
+    put("tokenizer_config.json", own);
+    assert_eq!(open("mine.json"), None);
+    // The template that the tokenizer itself puts around a text.
+    let template = r#"{"type": "Sequence", "processors": [{"type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<stop>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<stop>": {"id": "<stop>", "ids": [1], "tokens": ["<stop>"]}}}]}"#;
+    put("mine.json", &foreign(&names, template));
+    assert_eq!(open("mine.json"), Some((1, "tokenizer.json", 1, "tokenizer.json")));
+    // And last a name that many have.
+    put("mine.json", &foreign(&[("</s>", 3), ("<s>", 4)], "null"));
+    assert_eq!(open("mine.json"), Some((4, "by its name", 3, "by its name")));
 }
 
 #[test]
@@ -53,7 +157,7 @@ fn training_is_deterministic_and_of_the_wanted_size() {
 fn padding_marks_and_unknown_ids_decode_to_nothing() {
     for t in [Tokenizer::Byte, trained()] {
         let mut ids = t.encode("dog").unwrap();
-        ids.extend([u32::MAX, 1 << 21, t.eos()]);
+        ids.extend([u32::MAX, 1 << 21, t.eos().unwrap()]);
         assert_eq!(t.decode(&ids), "dog");
     }
     let w = Tokenizer::Words(Words::new(["dog".to_owned()]));

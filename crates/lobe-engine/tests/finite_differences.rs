@@ -5,7 +5,7 @@ mod common;
 
 use common::{Batch, HEADS, MLP, Net, SEQ, Shape, dot, normals, pass};
 use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Selection, Target};
-use lobe_engine::ops::attention::AttentionSpec;
+use lobe_engine::ops::attention::{AttentionSpec, Rotary};
 use lobe_engine::ops::binary::Pair;
 use lobe_engine::ops::distance::Distance;
 use lobe_engine::ops::head::{HeadSpec, IGNORE, RowWeights};
@@ -110,7 +110,9 @@ fn single_operations() {
     op("linear residual", &[(3, 5), (5, 5)], |t, x, p| {
         t.linear(x, LinearSpec { residual: Some(x), ..LinearSpec::new(p[1]) })
     });
-    for (window, rotary) in [(None, None), (Some(3), None), (None, Some(50.0))] {
+    let stretched = Rotary { base: 50.0, stretch: 4.0 };
+    let turns = [None, None, Some(Rotary::plain(50.0)), Some(stretched)];
+    for (window, rotary) in [None, Some(3), None, None].into_iter().zip(turns) {
         op(&format!("attention {window:?} {rotary:?}"), &[(8, 16)], |t, x, _| {
             let spec = AttentionSpec {
                 seq: 4,

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{assert_close, plain_pass};
-use lobe_engine::ops::attention::AttentionSpec;
+use lobe_engine::ops::attention::{AttentionSpec, Rotary};
 use lobe_engine::ops::binary::Pair;
 use lobe_engine::ops::distance::Distance;
 use lobe_engine::ops::head::{HeadSpec, IGNORE, RowWeights};
@@ -234,7 +234,7 @@ impl Case {
             head_dim: self.n("head_dim"),
             scale: self.f("scale"),
             window: self.v["spec"]["window"].as_u64().map(|w| w as usize),
-            rotary: self.v["spec"]["rotary"].as_f64().map(|b| b as f32),
+            rotary: self.v["spec"]["rotary"].as_f64().map(|b| Rotary::plain(b as f32)),
             site: None,
         }
     }

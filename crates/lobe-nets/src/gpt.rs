@@ -1,7 +1,7 @@
-//! One decoder-only transformer for the GPT-2, GPT-Neo, Llama, OLMo and Qwen shapes.
+//! One decoder-only transformer for the GPT-2, GPT-Neo and Llama shapes.
 
 use lobe_core::JointKind;
-use lobe_engine::ops::attention::AttentionSpec;
+use lobe_engine::ops::attention::{AttentionSpec, Rotary};
 use lobe_engine::ops::head::HeadSpec;
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::{EngineError, Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tape, Var};
@@ -204,6 +204,7 @@ impl Gpt {
 
     fn run_block(&self, tape: &mut Tape<'_>, b: &Block, x: Var, seq: usize) -> Result<Var, EngineError> {
         let c = &self.config;
+        let rotary = Rotary { base: c.rotary_base, stretch: c.rotary_stretch };
         let a = self.norm(tape, x, b.norm1)?;
         let qkv = tape.linear(a, LinearSpec { bias: b.qkv.1, ..LinearSpec::new(b.qkv.0) })?;
         let z = tape.attention(
@@ -215,7 +216,7 @@ impl Gpt {
                 head_dim: c.head_dim,
                 scale: if c.scale_attention { 1.0 / (c.head_dim as f32).sqrt() } else { 1.0 },
                 window: b.window,
-                rotary: (c.positions == Positions::Rotary).then_some(c.rotary_base),
+                rotary: (c.positions == Positions::Rotary).then_some(rotary),
                 site: Some(b.z),
             },
         )?;

@@ -69,6 +69,8 @@ pub struct GptConfig {
     pub positions: Positions,
     /// Base of the rotary angles.
     pub rotary_base: f32,
+    /// What rotary positions are divided by: the factor of "linear" scaling for longer contexts.
+    pub rotary_stretch: f32,
     /// Whether queries, keys and values have biases.
     pub qkv_bias: bool,
     /// Whether the attention output has a bias.
@@ -109,6 +111,7 @@ impl Default for GptConfig {
             norm_eps: 1e-5,
             positions: Positions::Learned,
             rotary_base: 10_000.0,
+            rotary_stretch: 1.0,
             qkv_bias: true,
             out_bias: true,
             mlp_bias: true,
@@ -154,6 +157,7 @@ impl GptConfig {
         let numbers = [
             ("norm_eps", self.norm_eps, self.norm_eps >= 0.0),
             ("rotary_base", self.rotary_base, self.rotary_base > 0.0),
+            ("rotary_stretch", self.rotary_stretch, self.rotary_stretch > 0.0),
             ("logit_scale", self.logit_scale, true),
             ("init_std", self.init_std, self.init_std >= 0.0),
         ];

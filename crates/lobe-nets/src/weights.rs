@@ -26,6 +26,11 @@ pub(crate) fn refuse<T>(file: &Path, what: impl Into<String>) -> Result<T, NetEr
     Err(NetError::Weights { file: file.display().to_string(), what })
 }
 
+/// Whether a header's free-form metadata is that of a file that [`save`] wrote.
+pub(crate) fn is_ours(info: &HashMap<String, String>) -> bool {
+    info.contains_key(CONFIG)
+}
+
 /// One tensor on its way into a file.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,

@@ -75,7 +75,9 @@ pub enum TokenizerConfig {
         /// Number of ids.
         vocab: usize,
     },
-    /// A `tokenizer.json` (gzipped or not).
+    /// A `tokenizer.json` (gzipped or not). Marks at the begin and end of texts are those that
+    /// `tokenizer_config.json`, `config.json` or `generation_config.json` beside it name, if it has that
+    /// name; nothing is added to its vocabulary.
     File {
         /// Where it is.
         path: String,
@@ -178,7 +180,7 @@ impl TextConfig {
                 encoded.into_iter(),
                 self.seq,
                 self.packing,
-                (tokenizer.bos(), tokenizer.eos()),
+                tokenizer.marks().map(|m| (m.begin.id, m.end.id)),
                 &mut ids,
             );
             class.resize(class.len() + added, c);
@@ -200,9 +202,7 @@ impl TokenizerConfig {
     fn build(&self, dir: &Path, train: &[Document], limit: u64) -> Result<Tokenizer> {
         match self {
             TokenizerConfig::Byte => Ok(Tokenizer::Byte),
-            TokenizerConfig::File { path } => {
-                Tokenizer::from_json(&crate::file::read(dir, path, "tokenizer", limit)?, path)
-            }
+            TokenizerConfig::File { path } => Tokenizer::open_in(dir, path, limit),
             #[cfg(feature = "bpe")]
             TokenizerConfig::Bpe { vocab } => {
                 let texts = train.iter().map(|d| d.text.as_str());

@@ -9,8 +9,10 @@ use serde_json::Value;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer as Hub};
+use tokenizers::{AddedToken, PostProcessorWrapper, Tokenizer as Hub};
 
+use super::format::begins_with;
+use super::marks::{self, Marks, Vocabulary};
 use super::words::END;
 use crate::error::{DataError, Result, one_line};
 
@@ -24,8 +26,7 @@ const PIECE: usize = 1 << 16;
 pub struct Bpe {
     hub: Arc<Hub>,
     vocab: usize,
-    bos: u32,
-    eos: u32,
+    marks: Option<Marks>,
 }
 
 fn fail<T>(what: impl Into<String>, path: &str) -> Result<T> {
@@ -53,7 +54,11 @@ impl Bpe {
         let owned: Vec<String> = texts.into_iter().flat_map(pieces).map(str::to_owned).collect();
         hub.train(&mut TrainerWrapper::from(trainer), owned.into_iter())
             .map_err(|e| DataError::Tokenizer { what: one_line(&e), path: PATH.into() })?;
-        Bpe::finish(hub, PATH)
+        // Training puts the mark before every text, and so does whoever opens the saved file.
+        let template: Option<PostProcessorWrapper> =
+            hub.token_to_id(END).and_then(|id| serde_json::from_value(begins_with(id)).ok());
+        hub.with_post_processor(template);
+        Ok(Bpe::finish(hub, &Value::Null, &[]))
     }
 
     /// From GPT-2's `encoder.json` (or `vocab.json`) and `vocab.bpe` (or `merges.txt`).
@@ -76,15 +81,15 @@ impl Bpe {
             value["added_tokens"] = serde_json::json!([{"id": id, "content": END, "single_word": false,
                 "lstrip": false, "rstrip": false, "normalized": false, "special": true}]);
         }
-        Bpe::load(value, path)
+        Bpe::from_value(value, path, &[])
     }
 
-    /// From the content of a `tokenizer.json`.
-    pub(crate) fn from_value(value: Value, path: &str) -> Result<Bpe> {
-        Bpe::load(value, path)
-    }
-
-    fn load(mut value: Value, path: &str) -> Result<Bpe> {
+    /// From the content of a `tokenizer.json` and of the files beside it.
+    pub(crate) fn from_value(
+        mut value: Value,
+        path: &str,
+        beside: &[(&'static str, Value)],
+    ) -> Result<Bpe> {
         check(&value, path)?;
         // These would make encoding random or cut texts silently.
         value["truncation"] = Value::Null;
@@ -93,22 +98,15 @@ impl Bpe {
         let text = value.to_string();
         match guard(|| text.parse::<Hub>()) {
             Err(DataError::Tokenizer { what, .. }) => fail(what, path),
-            hub => Bpe::finish(hub?, path),
+            hub => Ok(Bpe::finish(hub?, &value, beside)),
         }
     }
 
-    fn finish(mut hub: Hub, path: &str) -> Result<Bpe> {
-        let find = |names: &[&str], hub: &Hub| names.iter().find_map(|n| hub.token_to_id(n));
-        let ends = [END, "</s>", "<|end_of_text|>", "<eos>", "<|eos|>", "[EOS]"];
-        if find(&ends, &hub).is_none() {
-            hub.add_special_tokens([AddedToken::from(END, true)])
-                .map_err(|e| DataError::Tokenizer { what: one_line(&e), path: path.into() })?;
-        }
-        let Some(eos) = find(&ends, &hub) else { return fail("no end mark", path) };
-        let bos = find(&["<s>", "<|begin_of_text|>", "<bos>", "<|bos|>", "[BOS]"], &hub).unwrap_or(eos);
+    fn finish(hub: Hub, own: &Value, beside: &[(&'static str, Value)]) -> Bpe {
+        let marks = marks::find(&hub, own, beside);
         // Ids may have gaps, so the count of tokens is not the size of the embedding.
         let vocab = hub.get_vocab(true).values().max().map_or(0, |&m| m as usize + 1);
-        Ok(Bpe { hub: Arc::new(hub), vocab, bos, eos })
+        Bpe { hub: Arc::new(hub), vocab, marks }
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>> {
@@ -131,17 +129,23 @@ impl Bpe {
         self.vocab
     }
 
-    pub(crate) fn bos(&self) -> u32 {
-        self.bos
-    }
-
-    pub(crate) fn eos(&self) -> u32 {
-        self.eos
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        self.marks.as_ref()
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
         // The library orders its maps by id, so the text is the same each time.
         self.hub.to_string(false).unwrap_or_default().into_bytes()
+    }
+}
+
+impl Vocabulary for Hub {
+    fn id(&self, text: &str) -> Option<u32> {
+        self.token_to_id(text)
+    }
+
+    fn special(&self, id: u32) -> Option<String> {
+        self.get_added_tokens_decoder().get(&id).filter(|t| t.special).map(|t| t.content.clone())
     }
 }
 

@@ -2,18 +2,27 @@
 
 #[cfg(feature = "bpe")]
 mod bpe;
+mod format;
+mod marks;
 mod words;
 
-use serde_json::{Value, json};
+use std::path::Path;
+
+use serde_json::Value;
 
 use crate::error::{DataError, Result, one_line};
+use crate::file;
 
 #[cfg(feature = "bpe")]
 pub use bpe::Bpe;
+pub use marks::{Mark, Marks};
 pub use words::Words;
+use words::END;
 
 /// Longest accepted tokenizer file, in bytes.
 const MAX_FILE: usize = 256 << 20;
+/// Longest file beside it that is looked at.
+const MAX_BESIDE: u64 = 16 << 20;
 
 /// A tokenizer. [`Tokenizer::to_json`] keeps it beside a model.
 #[derive(Debug, Clone)]
@@ -62,7 +71,7 @@ impl Tokenizer {
                 String::from_utf8_lossy(&bytes).into_owned()
             }
             Tokenizer::Words(w) => {
-                let text: Vec<u32> = ids.iter().copied().filter(|&i| i != self.eos()).collect();
+                let text: Vec<u32> = ids.iter().copied().filter(|&i| Some(i) != self.eos()).collect();
                 w.decode(&text)
             }
             #[cfg(feature = "bpe")]
@@ -80,35 +89,68 @@ impl Tokenizer {
         }
     }
 
-    /// The id that starts a text. Often the same as [`Tokenizer::eos`].
-    pub fn bos(&self) -> u32 {
+    /// The tokens that begin and end a text; `None` where the vocabulary has none.
+    pub fn marks(&self) -> Option<Marks> {
         match self {
-            Tokenizer::Byte => 256,
-            Tokenizer::Words(_) => 0,
+            Tokenizer::Byte => Some(Marks::one(format::BYTE_MARK, END, "after the bytes")),
+            Tokenizer::Words(_) => Some(Marks::one(0, END, "before the words")),
             #[cfg(feature = "bpe")]
-            Tokenizer::Bpe(b) => b.bos(),
+            Tokenizer::Bpe(b) => b.marks().cloned(),
         }
+    }
+
+    /// The id that begins a text. Often the same as [`Tokenizer::eos`].
+    pub fn bos(&self) -> Option<u32> {
+        self.marks().map(|m| m.begin.id)
     }
 
     /// The id that ends a text.
-    pub fn eos(&self) -> u32 {
-        match self {
-            Tokenizer::Byte => 256,
-            Tokenizer::Words(_) => 0,
-            #[cfg(feature = "bpe")]
-            Tokenizer::Bpe(b) => b.eos(),
-        }
+    pub fn eos(&self) -> Option<u32> {
+        self.marks().map(|m| m.end.id)
     }
 
-    /// The tokenizer as a file: the `tokenizers` format for byte-pair encoding, a small one of
-    /// our own for the others.
+    /// The tokenizer as a `tokenizer.json`, which `tokenizers` and `transformers` open.
     pub fn to_json(&self) -> Vec<u8> {
         match self {
-            Tokenizer::Byte => json!({ "lobe": "byte" }).to_string().into_bytes(),
-            Tokenizer::Words(w) => json!({ "lobe": "words", "words": w.list() }).to_string().into_bytes(),
+            Tokenizer::Byte => format::bytes().to_string().into_bytes(),
+            Tokenizer::Words(w) => format::words(w.list()).to_string().into_bytes(),
             #[cfg(feature = "bpe")]
             Tokenizer::Bpe(b) => b.to_json(),
         }
+    }
+
+    /// The `tokenizer_config.json` beside it, which names the marks.
+    pub fn config_json(&self) -> Vec<u8> {
+        let words = if let Tokenizer::Words(w) = self { Some(w) } else { None };
+        let marks = self.marks();
+        let marks = marks.as_ref().map(|m| (m.begin.text.as_str(), m.end.text.as_str()));
+        format::config(marks, words)
+    }
+
+    /// Opens a file, gzipped or not. What `tokenizer_config.json`, `config.json` and
+    /// `generation_config.json` say about marks counts if the file is called `tokenizer.json` and they
+    /// lie beside it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_json`], or if the file cannot be read.
+    pub fn open(path: &Path) -> Result<Tokenizer> {
+        Tokenizer::open_in(Path::new(""), &path.display().to_string(), MAX_FILE as u64)
+    }
+
+    /// [`Tokenizer::open`] of `given`, resolved against `dir`.
+    pub(crate) fn open_in(dir: &Path, given: &str, limit: u64) -> Result<Tokenizer> {
+        let bytes = file::read(dir, given, "tokenizer", limit)?;
+        let path = dir.join(given);
+        let named = path.file_name().is_some_and(|n| n == "tokenizer.json" || n == "tokenizer.json.gz");
+        let mut beside = Vec::new();
+        for name in marks::BESIDE.into_iter().filter(|_| named) {
+            let file = path.with_file_name(name);
+            // A file that is damaged says nothing about marks; who needs it for more will refuse it.
+            let value = file.is_file().then(|| file::read(Path::new(""), &file.display().to_string(), name, MAX_BESIDE));
+            let value = value.and_then(Result::ok).and_then(|b| serde_json::from_slice(&b).ok());
+            beside.extend(value.map(|v| (name, v)));
+        }
+        Tokenizer::parse(&bytes, given, &beside)
     }
 
     /// Reads what [`Tokenizer::to_json`] wrote, or a `tokenizer.json` with a BPE model. `path`
@@ -117,6 +159,10 @@ impl Tokenizer {
     /// # Errors
     /// If it is not such a file. Hostile content is an error, never a panic.
     pub fn from_json(bytes: &[u8], path: &str) -> Result<Tokenizer> {
+        Tokenizer::parse(bytes, path, &[])
+    }
+
+    fn parse(bytes: &[u8], path: &str, beside: &[(&'static str, Value)]) -> Result<Tokenizer> {
         let fail = |what: String| Err(DataError::Tokenizer { what, path: path.into() });
         if bytes.len() > MAX_FILE {
             return fail(format!("longer than {MAX_FILE} bytes"));
@@ -125,6 +171,13 @@ impl Tokenizer {
             Ok(v) => v,
             Err(e) => return fail(format!("not JSON: {}", one_line(&e))),
         };
+        if format::is_bytes(&value) {
+            return Ok(Tokenizer::Byte);
+        }
+        if let Some(words) = format::listed(&value) {
+            return Ok(Tokenizer::Words(Words::from_list(words, path)?));
+        }
+        // The kinds that runs of earlier versions hold.
         match value.get("lobe").and_then(Value::as_str) {
             Some("byte") => Ok(Tokenizer::Byte),
             Some("words") => match value.get("words").map(|w| serde_json::from_value(w.clone())) {
@@ -133,7 +186,7 @@ impl Tokenizer {
             },
             Some(other) => fail(format!("unknown kind {other:?}")),
             #[cfg(feature = "bpe")]
-            None => Ok(Tokenizer::Bpe(Bpe::from_value(value, path)?)),
+            None => Ok(Tokenizer::Bpe(Bpe::from_value(value, path, beside)?)),
             #[cfg(not(feature = "bpe"))]
             None => fail("this build has no byte-pair encoding".into()),
         }

@@ -18,8 +18,8 @@ pub struct Words {
     ids: BTreeMap<String, u32>,
 }
 
-const CLOSING: [&str; 9] = [".", ",", "!", "?", ":", ";", "”", "»", "'s"];
-const OPENING: [&str; 4] = ["¿", "¡", "“", "«"];
+pub(super) const CLOSING: [&str; 9] = [".", ",", "!", "?", ":", ";", "”", "»", "'s"];
+pub(super) const OPENING: [&str; 4] = ["¿", "¡", "“", "«"];
 
 impl Words {
     /// A vocabulary of the two marks and `words`, sorted, each once.

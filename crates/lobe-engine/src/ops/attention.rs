@@ -14,6 +14,24 @@ use crate::tape::{Tape, Var};
 /// Queries per block.
 const BLOCK: usize = 64;
 
+/// Rotary positions. Pairs are (i, i + head_dim/2); pair i turns by
+/// `position / stretch · base^(-2i/head_dim)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rotary {
+    /// Base of the angles (10,000 in Llama).
+    pub base: f32,
+    /// What positions are divided by: 1, or the factor of "linear" scaling for longer contexts
+    /// (Chen et al. 2023, arXiv:2306.15595).
+    pub stretch: f32,
+}
+
+impl Rotary {
+    /// Positions as they are.
+    pub fn plain(base: f32) -> Rotary {
+        Rotary { base, stretch: 1.0 }
+    }
+}
+
 /// Shape and options. The input row is `[q heads | k heads | v heads]`, each `head_dim` wide.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionSpec {
@@ -29,8 +47,8 @@ pub struct AttentionSpec {
     pub scale: f32,
     /// How many positions back a query sees, itself included; `None` is all.
     pub window: Option<usize>,
-    /// Rotary base (10,000 in Llama); `None` for no rotation. Pairs are (i, i + head_dim/2).
-    pub rotary: Option<f32>,
+    /// Rotation of queries and keys; `None` for none.
+    pub rotary: Option<Rotary>,
     /// The site at the context vectors; its units are heads.
     pub site: Option<SiteId>,
 }
@@ -85,9 +103,9 @@ impl Tape<'_> {
                 right: (spec.seq, width),
             });
         }
-        if let Some(base) = spec.rotary {
+        if let Some(rotary) = spec.rotary {
             let mut v = std::mem::take(&mut self.ws.vars[qkv.0].value);
-            rotate(&mut v, &spec, base, false);
+            rotate(&mut v, &spec, rotary, false);
             self.ws.vars[qkv.0].value = v;
         }
         let n = spec.heads * spec.head_dim;
@@ -135,12 +153,12 @@ impl Tape<'_> {
 }
 
 /// Rotates pairs (i, i + half) of every query and key head by position; `back` is the inverse.
-fn rotate(x: &mut [f32], spec: &AttentionSpec, base: f32, back: bool) {
+fn rotate(x: &mut [f32], spec: &AttentionSpec, rotary: Rotary, back: bool) {
     let (hd, half) = (spec.head_dim, spec.head_dim / 2);
     for (r, row) in x.chunks_exact_mut(spec.width()).enumerate() {
-        let pos = (r % spec.seq) as f32;
+        let pos = (r % spec.seq) as f32 / rotary.stretch;
         for i in 0..half {
-            let angle = pos * base.powf(-2.0 * i as f32 / hd as f32);
+            let angle = pos * rotary.base.powf(-2.0 * i as f32 / hd as f32);
             let (sin, cos) = angle.sin_cos();
             let sin = if back { -sin } else { sin };
             for h in 0..spec.heads + spec.kv_heads {
@@ -218,8 +236,8 @@ impl Attention {
                 self.head_backward(t, &dout, &mut d, &mut scratch, h, rows);
             }
         }
-        if let Some(base) = spec.rotary {
-            rotate(&mut d, &spec, base, true);
+        if let Some(rotary) = spec.rotary {
+            rotate(&mut d, &spec, rotary, true);
         }
         for s in scratch {
             t.release(s);

@@ -4,7 +4,7 @@
 pub(crate) mod steps;
 
 use lobe_core::{FORGET, JointKind, Key, LabelId, LabelSet, RETAIN, Route, RouteTable, Selection, Target};
-use lobe_engine::ops::attention::AttentionSpec;
+use lobe_engine::ops::attention::{AttentionSpec, Rotary};
 use lobe_engine::ops::head::{HeadSpec, RowWeights};
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::{
@@ -237,7 +237,7 @@ impl Net {
             head_dim: HEAD,
             scale: 0.7,
             window: self.shape.window,
-            rotary: self.shape.rotary,
+            rotary: self.shape.rotary.map(Rotary::plain),
             site: at(self.z),
         };
         let h = t.attention(h, spec)?;

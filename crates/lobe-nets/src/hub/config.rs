@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Format;
+use super::{Format, Marks};
 use crate::gpt_config::{Activation, GptConfig, NormKind, Positions};
 use crate::net::NetError;
 
@@ -45,6 +45,28 @@ pub(super) fn misfits(format: Format, c: &GptConfig) -> Vec<Misfit> {
     out
 }
 
+/// What `transformers` refuses to open although the mathematics would allow it.
+fn unopened(format: Format, c: &GptConfig) -> Vec<Misfit> {
+    let mut out: Vec<Misfit> = Vec::new();
+    if format == Format::Llama {
+        // Even where head_dim is given.
+        if !c.width.is_multiple_of(c.heads) {
+            out.push(("width", format!("must be a multiple of heads = {}", c.heads)));
+        }
+        if c.init_std > 1.0 {
+            out.push(("init_std", "must be at most 1".to_owned()));
+        }
+    }
+    out
+}
+
+/// Everything in the way of writing `c` so that `transformers` opens it.
+pub(super) fn obstacles(format: Format, c: &GptConfig) -> Vec<Misfit> {
+    let mut out = misfits(format, c);
+    out.extend(unopened(format, c));
+    out
+}
+
 /// `Ok` without misfits; otherwise the first, and how many more there are.
 pub(super) fn refuse_misfits(format: Format, misfits: &[Misfit]) -> Result<(), NetError> {
     let Some((key, what)) = misfits.first() else { return Ok(()) };
@@ -74,10 +96,26 @@ fn attention_types(c: &GptConfig) -> Value {
     }
 }
 
+/// Rotary positions, under the names of `transformers`.
+fn rope(c: &GptConfig) -> Value {
+    match c.rotary_stretch {
+        1.0 => json!({"rope_type": "default", "rope_theta": c.rotary_base}),
+        stretch => json!({"rope_type": "linear", "factor": stretch, "rope_theta": c.rotary_base}),
+    }
+}
+
+/// The text of `generation_config.json`; nothing without marks.
+pub(super) fn generation(marks: Marks) -> Option<String> {
+    let named = [("bos_token_id", marks.begin), ("eos_token_id", marks.end)];
+    let named: Map<String, Value> =
+        named.into_iter().filter_map(|(key, id)| Some((key.to_owned(), json!(id?)))).collect();
+    (!named.is_empty()).then(|| format!("{:#}\n", Value::Object(named)))
+}
+
 /// The text of `config.json`.
-pub(super) fn write(format: Format, c: &GptConfig) -> String {
+pub(super) fn write(format: Format, c: &GptConfig, marks: Marks) -> String {
     let act = activation_name(c.activation);
-    // Dropout is off and no token is special: Lobe knows neither.
+    // Lobe knows no dropout.
     let mut out = match format {
         Format::Gpt2 => json!({
             "architectures": ["GPT2LMHeadModel"],
@@ -114,7 +152,7 @@ pub(super) fn write(format: Format, c: &GptConfig) -> String {
             "hidden_act": act,
             "rms_norm_eps": c.norm_eps,
             "rope_theta": c.rotary_base,
-            "rope_parameters": {"rope_type": "default", "rope_theta": c.rotary_base},
+            "rope_parameters": rope(c),
             "attention_bias": c.qkv_bias, "mlp_bias": c.mlp_bias,
             "attention_dropout": 0.0,
         }),
@@ -125,185 +163,16 @@ pub(super) fn write(format: Format, c: &GptConfig) -> String {
             "vocab_size": c.vocab,
             "tie_word_embeddings": c.tied,
             "initializer_range": c.init_std,
-            "bos_token_id": null, "eos_token_id": null, "pad_token_id": null,
+            "bos_token_id": marks.begin, "eos_token_id": marks.end, "pad_token_id": null,
             "torch_dtype": "float32",
         });
         map.extend(common.as_object().cloned().unwrap_or_default());
+        if format == Format::Llama && c.rotary_stretch != 1.0 {
+            // Versions before 5 read it from here.
+            map.insert("rope_scaling".into(), rope(c));
+        }
     }
     let mut text = serde_json::to_string_pretty(&out).unwrap_or_default();
     text.push('\n');
     text
-}
-
-/// Reads one `config.json`, key by key.
-struct Reader<'a>(&'a Map<String, Value>);
-
-impl Reader<'_> {
-    fn find(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).filter(|v| !v.is_null())
-    }
-    fn size(&self, key: &str, default: Option<usize>) -> Result<usize, String> {
-        match (self.find(key), default) {
-            (Some(v), _) => {
-                let n = v.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-                n.ok_or_else(|| format!("{key} is {v}, must be a positive integer"))
-            }
-            (None, Some(n)) => Ok(n),
-            (None, None) => Err(format!("lacks {key}")),
-        }
-    }
-    fn number(&self, key: &str, default: f64) -> Result<f32, String> {
-        let value = self.find(key).map_or(Some(default), Value::as_f64);
-        value.map(|x| x as f32).ok_or_else(|| format!("{key} is no number"))
-    }
-    fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
-        let value = self.find(key).map_or(Some(default), Value::as_bool);
-        value.ok_or_else(|| format!("{key} is neither true nor false"))
-    }
-    fn text<'b>(&'b self, key: &str, default: &'b str) -> Result<&'b str, String> {
-        let value = self.find(key).map_or(Some(default), Value::as_str);
-        value.ok_or_else(|| format!("{key} is no text"))
-    }
-    fn activation(&self) -> Result<Activation, String> {
-        match self.text("activation_function", "gelu_new")? {
-            "relu" => Ok(Activation::Relu),
-            "gelu" => Ok(Activation::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
-            other => Err(format!("activation_function {other:?} is not supported")),
-        }
-    }
-    /// Refuses a key that changes the mathematics in a way Lobe does not have.
-    fn off(&self, key: &str) -> Result<(), String> {
-        if self.flag(key, false)? { Err(format!("{key} is not supported")) } else { Ok(()) }
-    }
-}
-
-/// The format and shape that a `config.json` describes; sizes are not resolved yet.
-pub(super) fn read(text: &str) -> Result<(Format, GptConfig), String> {
-    let value: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
-    let Value::Object(map) = value else { return Err("is not a JSON object".into()) };
-    let r = Reader(&map);
-    let kind = r.text("model_type", "")?;
-    let Some(format) = Format::ALL.into_iter().find(|f| f.name() == kind) else {
-        return Err(format!("model_type {kind:?} is not supported; valid: gpt2, gpt_neo, llama"));
-    };
-    let shared = GptConfig {
-        vocab: r.size("vocab_size", None)?,
-        init_std: r.number("initializer_range", 0.02)?,
-        ..GptConfig::default()
-    };
-    let c = match format {
-        Format::Gpt2 => {
-            r.off("scale_attn_by_inverse_layer_idx")?;
-            r.off("add_cross_attention")?;
-            let width = r.size("n_embd", None)?;
-            GptConfig {
-                context: r.size("n_positions", None)?,
-                layers: r.size("n_layer", None)?,
-                width,
-                heads: r.size("n_head", None)?,
-                mlp: r.size("n_inner", Some(width.saturating_mul(4)))?,
-                activation: r.activation()?,
-                norm_eps: r.number("layer_norm_epsilon", 1e-5)?,
-                scale_attention: r.flag("scale_attn_weights", true)?,
-                tied: r.flag("tie_word_embeddings", true)?,
-                ..shared
-            }
-        }
-        Format::GptNeo => {
-            let width = r.size("hidden_size", None)?;
-            let layers = r.size("num_layers", None)?;
-            let (window, window_odd_blocks) = local_blocks(&r, layers)?;
-            GptConfig {
-                context: r.size("max_position_embeddings", None)?,
-                layers,
-                width,
-                heads: r.size("num_heads", None)?,
-                mlp: r.size("intermediate_size", Some(width.saturating_mul(4)))?,
-                activation: r.activation()?,
-                norm_eps: r.number("layer_norm_epsilon", 1e-5)?,
-                qkv_bias: false,
-                scale_attention: false,
-                window,
-                window_odd_blocks,
-                tied: r.flag("tie_word_embeddings", true)?,
-                ..shared
-            }
-        }
-        Format::Llama => llama(&r, &shared)?,
-    };
-    Ok((format, c))
-}
-
-/// More blocks than any configuration may have.
-const MAX_LAYERS: usize = 1024;
-
-/// Window of local attention, and whether only odd blocks have it.
-fn local_blocks(r: &Reader<'_>, layers: usize) -> Result<(usize, bool), String> {
-    if layers > MAX_LAYERS {
-        // Refused with the other sizes; until then nothing may be made of such a number.
-        return Ok((0, false));
-    }
-    let mut kinds: Vec<&str> = Vec::new();
-    let wrong = || "attention_types is not a list of [[kinds], repeats]".to_owned();
-    let default = json!([[["global", "local"], layers.div_ceil(2)]]);
-    let types = r.find("attention_types").unwrap_or(&default).as_array().ok_or_else(wrong)?;
-    for item in types {
-        let names = item.get(0).and_then(Value::as_array).ok_or_else(wrong)?;
-        let repeats = item.get(1).and_then(Value::as_u64).ok_or_else(wrong)?;
-        for _ in 0..repeats.min(layers as u64) {
-            let room = layers.saturating_sub(kinds.len());
-            kinds.extend(names.iter().filter_map(Value::as_str).take(room));
-        }
-    }
-    if kinds.len() != layers {
-        return Err(format!("attention_types names {} blocks of {layers}", kinds.len()));
-    }
-    let window = r.size("window_size", Some(256))?;
-    let is = |want: &dyn Fn(usize) -> bool| kinds.iter().enumerate().all(|(i, k)| (*k == "local") == want(i));
-    match () {
-        () if kinds.iter().any(|k| *k != "local" && *k != "global") => Err(wrong()),
-        () if is(&|_| false) => Ok((0, false)),
-        () if is(&|_| true) => Ok((window, false)),
-        () if is(&|i| i % 2 == 1) => Ok((window, true)),
-        () => Err("attention_types is neither all global, all local nor alternating".into()),
-    }
-}
-
-fn llama(r: &Reader<'_>, shared: &GptConfig) -> Result<GptConfig, String> {
-    if !matches!(r.text("hidden_act", "silu")?, "silu" | "swish") {
-        return Err("hidden_act must be \"silu\"".into());
-    }
-    let empty = Map::new();
-    let rope =
-        r.find("rope_parameters").or(r.find("rope_scaling")).and_then(Value::as_object).unwrap_or(&empty);
-    let kind = rope.get("rope_type").or(rope.get("type")).and_then(Value::as_str).unwrap_or("default");
-    if kind != "default" {
-        return Err(format!("rotary positions of type {kind:?} are not supported"));
-    }
-    let base = match rope.get("rope_theta").and_then(Value::as_f64) {
-        Some(base) => base as f32,
-        None => r.number("rope_theta", 10_000.0)?,
-    };
-    let (width, heads) = (r.size("hidden_size", None)?, r.size("num_attention_heads", None)?);
-    let bias = r.flag("attention_bias", false)?;
-    Ok(GptConfig {
-        context: r.size("max_position_embeddings", Some(2048))?,
-        layers: r.size("num_hidden_layers", None)?,
-        width,
-        heads,
-        kv_heads: r.size("num_key_value_heads", Some(heads))?,
-        head_dim: r.size("head_dim", Some((width / heads).max(1)))?,
-        mlp: r.size("intermediate_size", None)?,
-        activation: Activation::Swiglu,
-        norm: NormKind::Rms,
-        norm_eps: r.number("rms_norm_eps", 1e-6)?,
-        positions: Positions::Rotary,
-        rotary_base: base,
-        qkv_bias: bias,
-        out_bias: bias,
-        mlp_bias: r.flag("mlp_bias", false)?,
-        tied: r.flag("tie_word_embeddings", false)?,
-        ..shared.clone()
-    })
 }

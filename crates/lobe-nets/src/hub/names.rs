@@ -94,6 +94,17 @@ impl Names<'_> {
     }
 }
 
+/// The head of an untied network, in every format.
+pub(super) const HEAD: &str = "lm_head.weight";
+
+/// The token embedding, in files of the whole and of the bare model.
+pub(super) fn embedding(format: Format) -> (&'static str, &'static str) {
+    match format {
+        Format::Llama => ("model.embed_tokens.weight", "embed_tokens.weight"),
+        Format::Gpt2 | Format::GptNeo => ("transformer.wte.weight", "wte.weight"),
+    }
+}
+
 /// Every tensor of the exported file, in order.
 pub(super) fn pieces(format: Format, net: &Gpt) -> Vec<Piece> {
     let c = &net.config;
@@ -104,10 +115,8 @@ pub(super) fn pieces(format: Format, net: &Gpt) -> Vec<Piece> {
     let llama = format == Format::Llama;
     debug_assert!(llama == (c.norm == NormKind::Rms) && llama == (c.activation == Activation::Swiglu));
     let base = if llama { "model" } else { "transformer" };
-    if llama {
-        n.add(all("model.embed_tokens.weight"), all("embed.tokens"), None, false);
-    } else {
-        n.add(all("transformer.wte.weight"), all("embed.tokens"), None, false);
+    n.add(all(embedding(format).0), all("embed.tokens"), None, false);
+    if !llama {
         n.add(all("transformer.wpe.weight"), all("embed.positions"), None, false);
     }
     for i in 0..c.layers {
@@ -145,7 +154,7 @@ pub(super) fn pieces(format: Format, net: &Gpt) -> Vec<Piece> {
     }
     n.norm(if llama { "model.norm" } else { "transformer.ln_f" }, "final");
     if !c.tied {
-        n.add(all("lm_head.weight"), all("head.weight"), None, true);
+        n.add(all(HEAD), all("head.weight"), None, true);
     }
     n.pieces
 }

@@ -3,9 +3,11 @@
 //!
 //! A configuration has one MLP width, one number of heads and one number of key/value groups for all
 //! blocks. Every block therefore comes down to the size of the one that keeps most; where it keeps
-//! fewer, some of its cut units stay, as zeros. Heads go only when the file can say that heads × head
-//! width differs from the width (Llama and Lobe's own files can, GPT-2 and GPT-Neo cannot);
-//! otherwise they all stay as zeros. A network also keeps at least one neuron and one head a block.
+//! fewer, some of its cut units stay, as zeros. Heads go only as far as the tool opens the file that
+//! it is written for: `transformers` wants heads × head width to be the width in GPT-2 and GPT-Neo
+//! files, where all heads stay, and a number of heads that divides the width in Llama files. The
+//! rest stay as zeros. Lobe's own files can lose any. A network keeps at least one neuron and one
+//! head a block.
 
 use std::ops::Range;
 
@@ -30,6 +32,8 @@ pub struct Narrowed {
     pub zeroed: usize,
     /// The blocks that hold them, ascending.
     pub zeroed_in: Vec<usize>,
+    /// Heads of each block that could go but for the format.
+    pub held_by_format: usize,
 }
 
 /// What is left of one block.
@@ -76,8 +80,12 @@ pub fn narrow(
     for k in &mut kept {
         k.neurons = filled(&k.neurons, 0..c.mlp, mlp);
     }
-    let (heads, kv_heads) =
-        if matches!(format, None | Some(Format::Llama)) { groups(c, &kept) } else { (c.heads, c.kv_heads) };
+    let least = groups(c, &kept);
+    let (heads, kv_heads) = match format {
+        None => least,
+        Some(Format::Llama) => dividing(c, least),
+        Some(_) => (c.heads, c.kv_heads),
+    };
     for k in &mut kept {
         fill_groups(c, k, kv_heads, heads / kv_heads);
     }
@@ -97,7 +105,8 @@ pub fn narrow(
     let zeroed_in = (0..c.layers).filter(|i| cut_in[*i] > each).collect();
     let removed = c.layers * each;
     let zeroed = cut.count().saturating_sub(removed);
-    Ok(Narrowed { net: small, params: out, removed, zeroed, zeroed_in })
+    let held_by_format = heads - least.0;
+    Ok(Narrowed { net: small, params: out, removed, zeroed, zeroed_in, held_by_format })
 }
 
 /// `kept` and the first others of `all`, `n` in total, ascending.
@@ -122,6 +131,15 @@ fn groups(c: &GptConfig, kept: &[Kept]) -> (usize, usize) {
     let count = sizes.iter().map(|s| s.iter().filter(|n| **n > 0).count()).max().unwrap_or(0).max(1);
     let each = sizes.iter().flatten().copied().max().unwrap_or(0).max(1);
     (count * each, count)
+}
+
+/// The fewest heads and groups, not below `least`, of which the heads divide the width; all of them
+/// where no smaller number does.
+fn dividing(c: &GptConfig, least: (usize, usize)) -> (usize, usize) {
+    let (groups, each) = (least.1, least.0 / least.1);
+    let all = (groups..=c.kv_heads).flat_map(|n| (each..=c.heads / c.kv_heads).map(move |e| (n * e, n)));
+    let fits = all.filter(|(heads, _)| c.width.is_multiple_of(*heads));
+    fits.min_by_key(|(heads, n)| heads + 2 * n).unwrap_or((c.heads, c.kv_heads))
 }
 
 /// Fills a block up to `count` groups of `each` heads.

@@ -8,7 +8,7 @@ use std::path::Path;
 use lobe_engine::Buf;
 use safetensors::tensor::{Dtype, Metadata};
 
-use super::{config, names};
+use super::{Format, config, foreign, names, shape};
 use crate::gpt::Gpt;
 use crate::net::{Net, NetError};
 use crate::weights::{read_header, refuse};
@@ -16,56 +16,101 @@ use crate::weights::{read_header, refuse};
 /// Longest accepted `config.json`.
 const MAX_CONFIG: u64 = 1 << 20;
 
+/// A model from a Hugging Face directory.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The network.
+    pub net: Net,
+    /// Its parameters.
+    pub params: Buf,
+    /// What is not as `config.json` says, a sentence each.
+    pub notes: Vec<String>,
+}
+
 /// Loads a GPT-2, GPT-Neo or Llama model from a directory that holds `config.json` and
-/// `model.safetensors` (32-bit or 16-bit floats).
+/// `model.safetensors` (32-bit or 16-bit floats). A stored head that differs from the embedding makes
+/// the network untied, whatever `config.json` says.
 ///
 /// # Errors
 /// If a file is missing or damaged, or the model has something that Lobe does not.
-pub fn import(dir: &Path) -> Result<(Net, Buf), NetError> {
+pub fn import(dir: &Path) -> Result<Imported, NetError> {
     let (settings, weights) = (dir.join("config.json"), dir.join("model.safetensors"));
-    let text = match File::open(&settings) {
-        Ok(file) => {
-            let mut text = String::new();
-            match file.take(MAX_CONFIG + 1).read_to_string(&mut text) {
-                Ok(n) if n as u64 > MAX_CONFIG => return refuse(&settings, "is too long"),
-                Ok(_) => text,
-                Err(e) => return refuse(&settings, format!("cannot be read: {e}")),
-            }
-        }
-        Err(e) => return refuse(&settings, format!("cannot be opened: {e}")),
-    };
-    let (format, shape) = match config::read(&text) {
-        Ok(found) => found,
+    let text = text(&settings)?;
+    let (format, mut config) = match shape::read(&text).map(|(f, c)| (f, c.resolve(0, 0))) {
+        Ok((format, Ok(config))) => (format, config),
+        Ok((_, Err(e))) => return refuse(&settings, e.to_string()),
         Err(what) => return refuse(&settings, what),
     };
-    let shape = match shape.resolve(0, 0) {
-        Ok(shape) => shape,
-        Err(e) => return refuse(&settings, e.to_string()),
-    };
-    if let Some((key, what)) = config::misfits(format, &shape).first() {
+    if let Some((key, what)) = config::misfits(format, &config).first() {
         return refuse(&settings, format!("{key} {what}"));
     }
-    let net = Gpt::new(shape);
-    if !weights.exists() && dir.join("model.safetensors.index.json").exists() {
-        return refuse(&weights, "is split into several files, which is not supported; save it as one");
+    if !weights.exists()
+        && let Some(what) = foreign::instead_of_weights(dir)
+    {
+        return refuse(&weights, what);
     }
-    let (metadata, start, _) = read_header(&weights)?;
+    let mut stored = Stored::open(&weights)?;
+    let mut notes = Vec::new();
+    if config.tied && stored.own_head(format)? {
+        config.tied = false;
+        notes.push(OWN_HEAD.to_owned());
+    }
+    let net = Gpt::new(config);
     let pieces = names::pieces(format, &net);
-    let places = match places(&metadata, &pieces, net.config.tied) {
+    let places = match places(&stored.metadata, &pieces, net.config.tied) {
         Ok(places) => places,
         Err(what) => return refuse(&weights, what),
     };
     let mut params = Buf::zeros(net.layout.len());
-    let mut file = match File::open(&weights) {
-        Ok(f) => f,
-        Err(e) => return refuse(&weights, format!("cannot be opened: {e}")),
-    };
-    let (mut bytes, mut values) = (Vec::new(), Vec::new());
-    for (piece, (dtype, (from, to))) in pieces.iter().zip(places) {
+    for (piece, place) in pieces.iter().zip(places) {
+        let values = stored.values(&piece.name, place)?;
+        piece.scatter(&net, values, &mut params);
+    }
+    Ok(Imported { net: Net::Gpt(net), params, notes })
+}
+
+/// Said of a model whose file and flag disagree.
+const OWN_HEAD: &str = "config.json ties the head to the embedding, but lm_head.weight differs from it: \
+    read as a head of its own";
+
+/// A `config.json` of moderate size.
+pub(super) fn text(path: &Path) -> Result<String, NetError> {
+    let mut text = String::new();
+    match File::open(path).map(|file| file.take(MAX_CONFIG + 1).read_to_string(&mut text)) {
+        Err(e) => refuse(path, format!("cannot be opened: {e}")),
+        Ok(Err(e)) => refuse(path, format!("cannot be read: {e}")),
+        Ok(Ok(n)) if n as u64 > MAX_CONFIG => refuse(path, "is too long"),
+        Ok(Ok(_)) => Ok(text),
+    }
+}
+
+/// An open weight file.
+struct Stored<'a> {
+    path: &'a Path,
+    file: File,
+    metadata: Metadata,
+    /// Where tensors begin.
+    start: u64,
+    bytes: Vec<u8>,
+    values: Vec<f32>,
+}
+
+impl Stored<'_> {
+    fn open(path: &Path) -> Result<Stored<'_>, NetError> {
+        let (metadata, start, _) = read_header(path)?;
+        match File::open(path) {
+            Ok(file) => Ok(Stored { path, file, metadata, start, bytes: Vec::new(), values: Vec::new() }),
+            Err(e) => refuse(path, format!("cannot be opened: {e}")),
+        }
+    }
+
+    /// The numbers of one tensor.
+    fn values(&mut self, name: &str, (dtype, (from, to)): Place) -> Result<&[f32], NetError> {
+        let (bytes, values) = (&mut self.bytes, &mut self.values);
         bytes.resize(to - from, 0);
-        let at = SeekFrom::Start(start + from as u64);
-        if file.seek(at).and_then(|_| file.read_exact(&mut bytes)).is_err() {
-            return refuse(&weights, format!("ends inside tensor {:?}", piece.name));
+        let at = SeekFrom::Start(self.start + from as u64);
+        if self.file.seek(at).and_then(|_| self.file.read_exact(bytes)).is_err() {
+            return refuse(self.path, format!("ends inside tensor {name:?}"));
         }
         values.clear();
         match dtype {
@@ -77,9 +122,23 @@ pub fn import(dir: &Path) -> Result<(Net, Buf), NetError> {
             }
             _ => values.extend(bytes.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]])))),
         }
-        piece.scatter(&net, &values, &mut params);
+        Ok(values)
     }
-    Ok((Net::Gpt(net), params))
+
+    /// Whether the file stores a head whose numbers are not the embedding's.
+    fn own_head(&mut self, format: Format) -> Result<bool, NetError> {
+        let (full, short) = names::embedding(format);
+        let info = |name: &str| self.metadata.info(name).map(|i| (i.dtype, i.shape.clone(), i.data_offsets));
+        let (head, embedding) = (info(names::HEAD), info(full).or_else(|| info(short)));
+        let (Some(head), Some(embedding)) = (head, embedding) else { return Ok(false) };
+        let known = |d: Dtype| matches!(d, Dtype::F32 | Dtype::F16 | Dtype::BF16);
+        if head.1 != embedding.1 || !known(head.0) || !known(embedding.0) {
+            // Read as a head, it is refused with its shape or its kind of numbers.
+            return Ok(true);
+        }
+        let embedding = self.values(full, (embedding.0, embedding.2))?.to_vec();
+        Ok(self.values(names::HEAD, (head.0, head.2))? != embedding)
+    }
 }
 
 type Place = (Dtype, (usize, usize));
@@ -102,7 +161,7 @@ fn places(metadata: &Metadata, pieces: &[names::Piece], tied: bool) -> Result<Ve
         rest.remove(name);
         out.push((info.dtype, info.data_offsets));
     }
-    rest.retain(|name| !(is_buffer(name) || tied && name == "lm_head.weight"));
+    rest.retain(|name| !(is_buffer(name) || tied && name == names::HEAD));
     match rest.first() {
         Some(name) => Err(format!("holds the tensor {name:?}, which this network has no place for")),
         None => Ok(out),
