@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lobe_core::{Key, Region, Selection, UNLABELLED};
 use lobe_engine::{Buf, Plan, ShardRows, Tape, Workspace};
-use lobe_nets::hub::{Format, export, import, narrow};
+use lobe_nets::hub::{Format, Imported, Marks, export, exportable, import, narrow, opens};
 use lobe_nets::{Activation, Gpt, GptConfig, Net, NormKind, Positions, load, save};
 
 const SEQ: usize = 9;
@@ -73,6 +73,7 @@ fn shapes() -> Vec<(&'static str, Format, GptConfig)> {
             Format::Llama,
             GptConfig { qkv_bias: true, out_bias: true, mlp_bias: true, ..llama() },
         ),
+        ("llama-stretched", Format::Llama, GptConfig { rotary_stretch: 2.5, ..llama() }),
         ("llama-tied", Format::Llama, GptConfig { tied: true, kv_heads: 4, head_dim: 4, ..llama() }),
     ]
 }
@@ -99,7 +100,7 @@ fn logits(net: &Gpt, params: &[f32]) -> Vec<f32> {
 }
 
 fn write(dir: &Path, net: &Gpt, params: &[f32], format: Format) {
-    let files = export(net, params, format).unwrap();
+    let files = export(net, params, format, Marks { begin: Some(3), end: None }).unwrap();
     std::fs::create_dir_all(dir).unwrap();
     std::fs::write(dir.join("config.json"), files.config).unwrap();
     std::fs::write(dir.join("model.safetensors"), files.weights).unwrap();
@@ -122,7 +123,10 @@ fn there_and_back_to_the_bit() {
         assert_eq!(Format::of(&net.config).unwrap(), format, "{name}");
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &net, &params, format);
-        let (again, read) = import(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        opens(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let read = import(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(read.notes, [""; 0], "{name}");
+        let Imported { net: again, params: read, .. } = read;
         assert_eq!(again.gpt().unwrap().config, net.config, "{name}");
         assert!(params.iter().zip(read.iter()).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}");
     }
@@ -132,7 +136,7 @@ fn there_and_back_to_the_bit() {
 fn shapes_that_fit_nowhere_say_what_is_in_the_way() {
     let refused = |config: GptConfig, format: Format, why: &str| {
         let (net, params) = build(config);
-        let message = export(&net, &params, format).unwrap_err().to_string();
+        let message = export(&net, &params, format, Marks::default()).unwrap_err().to_string();
         assert_eq!(message, why);
     };
     refused(
@@ -202,7 +206,9 @@ fn a_narrow_network_is_the_cut_one() {
                 let dir = tempfile::tempdir().unwrap();
                 if let Some(format) = format {
                     write(dir.path(), &small.net, &small.params, format);
-                    let (again, read) = import(dir.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                    opens(dir.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                    let read = import(dir.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                    let Imported { net: again, params: read, .. } = read;
                     close(&what, &logits(again.gpt().unwrap(), &read), &logits(&net, &masked));
                 } else {
                     let path = dir.path().join("model.safetensors");
@@ -255,7 +261,7 @@ fn models_of_transformers() {
     let mut seen = 0;
     for dir in std::fs::read_dir(dirs).unwrap() {
         let dir = dir.unwrap().path();
-        let (net, params) = import(&dir).unwrap();
+        let Imported { net, params, .. } = import(&dir).unwrap();
         let expected = std::fs::read_to_string(dir.join("expected.json")).unwrap();
         let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
         let want: Vec<f32> = serde_json::from_value(expected["logits"].clone()).unwrap();

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 
 use lobe_core::Key;
-use lobe_engine::Buf;
-use lobe_nets::hub::{Exported, Format, export, import};
-use lobe_nets::{Gpt, GptConfig, Net};
+use lobe_nets::hub::{Exported, Format, Imported, Marks, export, import};
+use lobe_nets::{Gpt, GptConfig};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -16,10 +15,10 @@ fn files() -> Exported {
     let config =
         GptConfig { vocab: 7, context: 5, layers: 1, width: 4, heads: 2, tied: true, ..GptConfig::default() };
     let net = Gpt::new(config.resolve(0, 0).unwrap());
-    export(&net, &net.layout.init(Key::root(1)), Format::Gpt2).unwrap()
+    export(&net, &net.layout.init(Key::root(1)), Format::Gpt2, Marks::default()).unwrap()
 }
 
-fn read(config: &str, weights: &[u8]) -> Result<(Net, Buf), String> {
+fn read(config: &str, weights: &[u8]) -> Result<Imported, String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("config.json"), config).unwrap();
     std::fs::write(dir.path().join("model.safetensors"), weights).unwrap();
@@ -56,7 +55,7 @@ fn an_absurd_number_of_blocks_takes_no_memory() {
 
 #[test]
 fn configurations_that_do_not_fit_are_refused() {
-    let Exported { config, weights } = files();
+    let Exported { config, weights, .. } = files();
     assert!(read(&config, &weights).is_ok());
     let set = |key: &str, value| with(&config, key, value);
     refused("", &weights, "DIR/config.json: is not JSON");
@@ -88,7 +87,17 @@ fn configurations_that_do_not_fit_are_refused() {
     let llama = llama.to_string();
     refused(&llama, &weights, "lacks the tensor \"model.embed_tokens.weight\"");
     let scaled = serde_json::json!({"rope_type": "llama3", "factor": 8.0});
-    refused(&with(&llama, "rope_scaling", scaled), &weights, "rotary positions of type \"llama3\"");
+    refused(&with(&llama, "rope_scaling", scaled.clone()), &weights, "rotary positions of type \"llama3\"");
+    // A default beside it hides nothing.
+    let default = serde_json::json!({"rope_type": "default", "rope_theta": 500.0});
+    let beside = with(&llama, "rope_parameters", default.clone());
+    refused(&with(&beside, "rope_scaling", scaled), &weights, "rotary positions of type \"llama3\"");
+    let bare = serde_json::json!({"rope_type": "linear"});
+    refused(&with(&beside, "rope_scaling", bare), &weights, "\"linear\" have no factor");
+    let zero = serde_json::json!({"type": "linear", "factor": 0.0});
+    refused(&with(&beside, "rope_scaling", zero), &weights, "rotary_stretch: is 0");
+    refused(&with(&llama, "rope_scaling", 2.into()), &weights, "rope_scaling is no table");
+    refused(&with(&llama, "partial_rotary_factor", 0.5.into()), &weights, "partial_rotary_factor");
     refused(&with(&llama, "num_key_value_heads", 3.into()), &weights, "kv_heads");
     refused(&with(&llama, "hidden_act", "gelu".into()), &weights, "hidden_act");
     let neo = serde_json::json!({
@@ -122,7 +131,7 @@ fn pack(all: &Stored) -> Vec<u8> {
 
 #[test]
 fn weights_that_do_not_fit_are_refused() {
-    let Exported { config, weights } = files();
+    let Exported { config, weights, .. } = files();
     let whole = stored(&weights);
     let change = |f: &dyn Fn(&mut Stored)| {
         let mut copy = whole.clone();
@@ -159,8 +168,8 @@ fn weights_that_do_not_fit_are_refused() {
     let short = |w: &mut Stored| {
         *w = w.iter().map(|(n, t)| (n.replacen("transformer.", "", 1), t.clone())).collect();
     };
-    let want = read(&config, &weights).unwrap().1.to_vec();
-    assert_eq!(read(&config, &change(&short)).unwrap().1.to_vec(), want);
+    let want = read(&config, &weights).unwrap().params.to_vec();
+    assert_eq!(read(&config, &change(&short)).unwrap().params.to_vec(), want);
     let dir = tempfile::tempdir().unwrap();
     assert!(import(dir.path()).unwrap_err().to_string().contains("config.json: cannot be opened"));
     std::fs::write(dir.path().join("config.json"), &config).unwrap();
@@ -171,14 +180,14 @@ fn weights_that_do_not_fit_are_refused() {
 
 #[test]
 fn short_floats_are_read() {
-    let Exported { config, weights } = files();
-    let want = read(&config, &weights).unwrap().1.to_vec();
+    let Exported { config, weights, .. } = files();
+    let want = read(&config, &weights).unwrap().params.to_vec();
     let mut short = stored(&weights);
     for (dtype, _, bytes) in short.values_mut() {
         *dtype = Dtype::BF16;
         *bytes = bytes.chunks_exact(4).flat_map(|b| [b[2], b[3]]).collect();
     }
-    let got = read(&config, &pack(&short)).unwrap().1.to_vec();
+    let got = read(&config, &pack(&short)).unwrap().params.to_vec();
     for (got, want) in got.iter().zip(&want) {
         assert_eq!(got.to_bits(), want.to_bits() & 0xFFFF_0000);
     }
@@ -193,7 +202,7 @@ proptest! {
         in_config in any::<bool>(),
         keep in 0.0f64..1.5,
     ) {
-        let Exported { config, mut weights } = files();
+        let Exported { config, mut weights, .. } = files();
         let mut config = config.into_bytes();
         let file = if in_config { &mut config } else { &mut weights };
         for (at, bits) in flips {
@@ -203,7 +212,7 @@ proptest! {
         if keep < 1.0 {
             file.truncate((keep * file.len() as f64) as usize);
         }
-        if let Ok((net, params)) = read(&String::from_utf8_lossy(&config), &weights) {
+        if let Ok(Imported { net, params, .. }) = read(&String::from_utf8_lossy(&config), &weights) {
             prop_assert_eq!(net.layout().len(), params.len());
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use lobe_core::UNLABELLED;
 use lobe_engine::{Buf, Plan, ShardRows, Tape, Workspace};
-use lobe_nets::hub::import;
+use lobe_nets::hub::{Imported, import};
 use lobe_nets::{Gpt, GptConfig};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -87,7 +87,7 @@ fn the_sorting_model_sorts() {
             assert!(message.ends_with(why), "{message}");
         }
     }
-    let (net, params) = import(dir.path()).unwrap();
+    let Imported { net, params, .. } = import(dir.path()).unwrap();
     let net = net.gpt().unwrap();
     for case in 0..3u32.pow(6) {
         let mut tokens: Vec<u32> = (0..6).map(|i| case / 3u32.pow(i) % 3).collect();

@@ -79,6 +79,15 @@ impl Tokenizer {
         }
     }
 
+    /// The text of one id, marks included; empty for an id that is no token.
+    pub fn token(&self, id: u32) -> String {
+        match self.marks().filter(|m| id == m.begin.id || id == m.end.id) {
+            Some(marks) if id == marks.begin.id => marks.begin.text,
+            Some(marks) => marks.end.text,
+            None => self.decode(&[id]),
+        }
+    }
+
     /// Number of ids.
     pub fn vocab_size(&self) -> usize {
         match self {

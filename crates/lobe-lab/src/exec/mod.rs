@@ -149,6 +149,7 @@ pub fn run(
     run.write_manifest(&manifest)?;
     if let Some(t) = &experiment.data.tokenizer {
         run.write("tokenizer.json", |w| w.write_all(&t.to_json()))?;
+        run.write("tokenizer_config.json", |w| w.write_all(&t.config_json()))?;
     }
     let context = Context {
         experiment: &experiment,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use lobe_engine::{Buf, Tensor};
-use lobe_nets::{Net, hub, load};
+use lobe_engine::Tensor;
+use lobe_nets::hub::{self, Imported};
+use lobe_nets::{Net, load};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,63 +25,81 @@ const CHUNK: usize = 1 << 16;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
-    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model (GPT-2, GPT-Neo or Llama).
+    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model (GPT-2, GPT-Neo or Llama:
+    /// config.json and model.safetensors). docs/running.md lists what opens and how to convert the rest.
     pub path: String,
 }
 
 /// Reads a network and its weights from a file of Lobe's or a Hugging Face directory.
 ///
 /// # Errors
-/// If there is no such model, it is damaged, or a weight is not finite.
-pub fn read_weights(path: &Path) -> Result<(Net, Buf), LabError> {
-    let refuse = |what: &str| Err(LabError::other(format!("{what}: {}", path.display())));
+/// If there is no such model, it is damaged, it is of a kind that is not read (the error names the
+/// conversion), or a weight is not finite.
+pub fn read_weights(path: &Path) -> Result<Imported, LabError> {
+    let refuse = |what: &str, path: &Path| Err(LabError::other(format!("{what}: {}", path.display())));
     let file = path.join("model.safetensors");
-    let (net, params) = if !path.is_dir() {
-        let (net, params, _) = load(path)?;
-        (net, params)
+    let read = |file: &Path| -> Result<Imported, LabError> {
+        if let Some(what) = hub::foreign(file) {
+            return refuse(&what, file);
+        }
+        let (net, params, _) = load(file)?;
+        Ok(Imported { net, params, notes: Vec::new() })
+    };
+    let model = if !path.is_dir() {
+        read(path)?
     } else if path.join("config.json").exists() {
         hub::import(path)?
     } else if path.join("manifest.json").exists() {
-        return refuse("is a run; name one of its models (stages/STAGE/ARM.SEED/model.safetensors)");
+        return refuse("is a run; name one of its models (stages/STAGE/ARM.SEED/model.safetensors)", path);
     } else if file.exists() {
-        let (net, params, _) = load(&file)?;
-        (net, params)
+        read(&file)?
     } else {
-        return refuse("holds no model (config.json or model.safetensors)");
+        return refuse("holds no model (config.json and model.safetensors)", path);
     };
+    let (net, params) = (&model.net, &model.params);
     if let Some(t) = net.layout().tensors().iter().find(|t| params[t.span()].iter().any(|w| !w.is_finite())) {
-        return refuse(&format!("tensor {:?} holds a number that is not finite", t.name));
+        return refuse(&format!("tensor {:?} holds a number that is not finite", t.name), path);
     }
-    Ok((net, params))
+    Ok(model)
 }
 
 /// Reads what a `load` stage names and holds it against the recipe's network.
-fn fitting(x: &Experiment, stage: &Stage) -> Result<(Net, Buf), LabError> {
+fn fitting(x: &Experiment, stage: &Stage) -> Result<Imported, LabError> {
     let s: Load = typed(&stage.value()).map_err(|e| LabError::setting(&e.within(&[&stage.name])))?;
-    let (net, params) = read_weights(Path::new(&s.path))?;
-    match difference(&net, &x.net) {
-        Some(what) => Err(LabError::other(format!(
-            "{}: the model does not fit [model]: {what}: {}",
-            stage.name, s.path
-        ))),
-        None => Ok((net, params)),
+    let model = read_weights(Path::new(&s.path))?;
+    match difference(&model.net, &x.net) {
+        Some(what) => {
+            let notes: String = model.notes.iter().map(|n| format!(" ({n})")).collect();
+            let what = format!("{}: the model does not fit [model]: {what}{notes}: {}", stage.name, s.path);
+            Err(LabError::other(what))
+        }
+        None => Ok(model),
     }
 }
 
-/// Fingerprints of what all `load` stages read, by stage.
-pub(crate) fn fingerprints(x: &Experiment) -> Result<BTreeMap<String, String>, LabError> {
+/// A model that a `load` stage names.
+pub struct Loaded {
+    /// Hash of its settings and weights.
+    pub fingerprint: String,
+    /// What is not as its files say, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What all `load` stages read, by stage.
+pub(crate) fn loaded(x: &Experiment) -> Result<BTreeMap<String, Loaded>, LabError> {
     let mut out = BTreeMap::new();
     for stage in x.recipe.stages.iter().filter(|s| s.does == "load") {
-        let (net, params) = fitting(x, stage)?;
-        out.insert(stage.name.clone(), fingerprint(&net, &params));
+        let Imported { net, params, notes } = fitting(x, stage)?;
+        out.insert(stage.name.clone(), Loaded { fingerprint: fingerprint(&net, &params), notes });
     }
     Ok(out)
 }
 
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
     let start = Instant::now();
-    let (net, params) = fitting(c.experiment, stage)?;
-    if c.experiment.loaded.get(&stage.name) != Some(&fingerprint(&net, &params)) {
+    let Imported { net, params, .. } = fitting(c.experiment, stage)?;
+    let checked = c.experiment.loaded.get(&stage.name).map(|l| l.fingerprint.as_str());
+    if checked != Some(&fingerprint(&net, &params)) {
         return Err(LabError::other(format!(
             "{}: the model's files changed while the run was going on",
             stage.name

@@ -27,8 +27,8 @@ use serde_json::json;
 
 pub(crate) use activity::ActivityFile;
 pub use cohere::Cohere;
-pub(crate) use load::fingerprints;
-pub use load::{Load, read_weights};
+pub(crate) use load::loaded;
+pub use load::{Load, Loaded, read_weights};
 pub use measure::Measure;
 pub use train::TrainStage;
 pub use unlearn::UnlearnStage;
@@ -159,9 +159,9 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     if starts_anew(&stage.does) && x.net.gpt().is_some() && weighs {
         value["rows"] = json!(2);
     }
-    if let Some(files) = x.loaded.get(&stage.name) {
+    if let Some(loaded) = x.loaded.get(&stage.name) {
         // What the files hold counts, not where they lie.
-        value["stage"] = json!({ "fingerprint": files });
+        value["stage"] = json!({ "fingerprint": loaded.fingerprint });
     }
     blake3::hash(canonical(&value).as_bytes()).to_hex().to_string()
 }

@@ -21,6 +21,7 @@ use super::feed::Asks;
 use super::settings::{DataSection, ModelSection, Objective, in_recipe};
 use crate::error::LabError;
 use crate::recipe::{Arm, ArmData, PathError, Recipe};
+use crate::stage::Loaded;
 
 /// One arm, compiled.
 pub struct ArmPlan {
@@ -64,8 +65,8 @@ pub struct Experiment {
     pub test_truth: Vec<LabelId>,
     /// What each training example truly is.
     pub train_truth: Vec<LabelId>,
-    /// Fingerprints of what `load` stages read, by stage.
-    pub loaded: BTreeMap<String, String>,
+    /// What `load` stages read, by stage.
+    pub loaded: BTreeMap<String, Loaded>,
 }
 
 /// Beyond this only a mistake asks for a network.
@@ -137,7 +138,7 @@ impl Experiment {
         let batches: BTreeSet<usize> = out.trained().map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
         out.check_stages()?;
-        out.loaded = crate::stage::fingerprints(&out)?;
+        out.loaded = crate::stage::loaded(&out)?;
         Ok(out)
     }
 

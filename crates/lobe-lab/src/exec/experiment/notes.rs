@@ -39,6 +39,13 @@ impl Experiment {
                 ));
             }
         }
+        if let Some(tokenizer) = &self.data.tokenizer {
+            let none = || "the tokenizer has no marks: nothing stands before or between texts".to_owned();
+            out.push(tokenizer.marks().map_or_else(none, |m| m.to_string()));
+        }
+        for (stage, loaded) in &self.loaded {
+            out.extend(loaded.notes.iter().map(|note| format!("{stage}: {note}")));
+        }
         if self.test_truth.contains(&UNLABELLED) {
             out.push("some held-out data belongs to no label and is measured as \"unlabelled\"".into());
         }

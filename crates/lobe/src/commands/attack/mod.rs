@@ -10,9 +10,8 @@ use lobe_data::Tokenizer;
 use lobe_lab::exec::{self, Experiment};
 use lobe_lab::recipe::Written;
 use lobe_methods::ATTACKS;
-use lobe_nets::Net;
 
-use super::sample::source::read;
+use super::sample::source::language_model;
 use super::{report, run};
 use crate::failure::{refuse, unknown};
 use crate::out;
@@ -52,7 +51,8 @@ control is a model of the same shape that never saw the forget text: without one
 about removal, only how far the loss moved. A network of random weights is attacked beside it. The
 same command goes on where it stopped; --print-recipe shows what it runs.")]
 pub(crate) struct Args {
-    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model
+    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model: config.json and
+    /// model.safetensors of a GPT-2, GPT-Neo or Llama (docs/running.md: what opens)
     model: PathBuf,
     /// Text of what was to be forgotten: files or folders
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
@@ -113,11 +113,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(refuse(format!("--lrs {lr}: a learning rate is above 0")));
     }
     let seeds = toml_seeds(&args.seeds)?;
-    let (net, params) = lobe_lab::stage::read_weights(&args.model)?;
+    let (net, params) = language_model(&args.model)?;
     drop(params);
-    let Net::Gpt(net) = net else {
-        return Err(refuse(format!("not a language model: {}", args.model.display())));
-    };
     let name = name(&args.model);
     let tokenizer = tokenizer(args, net.config.vocab)?;
     let ask = write::Ask {
@@ -185,13 +182,19 @@ fn tokenizer(args: &Args, vocab: usize) -> Result<Option<PathBuf>> {
              give --tokenizer FILE: {shown}"
         )));
     };
-    let size = Tokenizer::from_json(&read(&file)?, &file.display().to_string())?.vocab_size();
+    let tokenizer = Tokenizer::open(&file)?;
+    let size = tokenizer.vocab_size();
     if size > vocab {
         return Err(refuse(format!("the tokenizer has {size} ids, the model {vocab}: {}", file.display())));
     }
     // Vocabularies are often padded, but not by this much.
     if size * 10 < vocab * 9 {
         out::note(&format!("warning: the tokenizer has {size} ids, the model {vocab}: {}", file.display()));
+    }
+    if let Some(marks) = tokenizer.marks() {
+        out::note(&format!("note: {marks}"));
+    } else {
+        out::note("note: the tokenizer has no marks: nothing stands before or between texts");
     }
     Ok(Some(file))
 }

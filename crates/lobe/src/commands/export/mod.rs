@@ -10,21 +10,23 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgGroup, ValueEnum};
+use lobe_data::{Marks, Tokenizer};
 use lobe_engine::Buf;
 use lobe_methods::remove::ablate;
-use lobe_nets::hub;
-use lobe_nets::{Gpt, Net};
+use lobe_nets::{Gpt, hub};
 
 use self::check::compare;
 use self::files::{Partial, read_back, write};
 use self::profile::removed;
 use self::say::{facts, text};
-use super::sample::source::{inside, locate};
+use super::sample::source::{inside, language_model, locate, tokenizer_beside};
 use crate::failure::refuse;
 use crate::out;
 
 /// Largest difference of a logit that passes, as a share of the largest logit (or of 1).
 const TOLERANCE: f32 = 1e-5;
+/// Longest file that is copied as it is.
+const MOST_BESIDE: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,11 +40,13 @@ const TOLERANCE: f32 = 1e-5;
 
 A profile says which of the recipe's regions stay: `full` is all of them, `core` none, `a+b` those
 two. A unit that a staying region has stays, whoever else has it. All blocks have the same widths in
-every format, so where one block loses more than another, cut units are left as zeros and said so;
-GPT-2 and GPT-Neo files keep cut heads as zeros, too. Afterwards the files are read back, and the
-logits of random tokens compared with those of the model whose regions are set to zero: the largest
-difference may be 1e-5 of the largest logit (of 1, if that is smaller). If it is more, nothing is
-left behind."
+every format, so where one block loses more than another, cut units are left as zeros and said so.
+transformers opens GPT-2 and GPT-Neo files only with all heads, and Llama files only if the number of
+heads divides the width: cut heads stay as zeros where they must. The folder holds the tokenizer and
+the ids of its begin and end mark, too. Afterwards it is held against what transformers asks of such
+files, it is read back, and the logits of random tokens are compared with those of the model whose
+regions are set to zero: the largest difference may be 1e-5 of the largest logit (of 1, if that is
+smaller). If it is more, nothing is left behind."
 )]
 pub(crate) struct Args {
     /// A run directory, a .safetensors file of Lobe's, or the directory of a Hugging Face model
@@ -101,20 +105,41 @@ struct Source {
     net: Gpt,
     params: Buf,
     regions: Vec<(String, String)>,
-    tokenizer: Option<PathBuf>,
+    /// Its tokenizer's file, and what is in it.
+    tokenizer: Option<(PathBuf, Tokenizer)>,
+}
+
+impl Source {
+    /// What begins and ends its texts.
+    fn marks(&self) -> Option<Marks> {
+        self.tokenizer.as_ref().and_then(|(_, t)| t.marks())
+    }
+
+    /// A small file beside its tokenizer.
+    fn beside(&self, name: &str) -> Option<Vec<u8>> {
+        let file = self.tokenizer.as_ref()?.0.with_file_name(name);
+        fs::metadata(&file).ok().filter(|m| m.is_file() && m.len() <= MOST_BESIDE)?;
+        fs::read(file).ok()
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let source = open(args)?;
-    let (net, name) = (&source.net, &source.name);
+    let net = &source.net;
     let cut = removed(args, &source)?;
     let format = match args.format {
         Some(f) => f.hub(),
-        None => hub::Format::of(&net.config).ok(),
+        None => match hub::Format::of(&net.config) {
+            Ok(f) => Some(f),
+            Err(e) => {
+                out::note(&format!("note: no Hugging Face format holds this model, so --format lobe: {e}"));
+                None
+            }
+        },
     };
     if let Some(f) = format {
         // What the format cannot hold is refused before anything is computed.
-        hub::fits(f, &net.config)?;
+        hub::exportable(f, &net.config)?;
     }
     let small = hub::narrow(net, &source.params, &cut, format)?;
     let mut masked = source.params.clone();
@@ -122,6 +147,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let place = Partial::new(&args.out)?;
     write(&place.path, &small, format, &source)?;
+    if format.is_some() {
+        hub::opens(&place.path)?;
+    }
     let (again, read) = read_back(&place.path, format)?;
     let (difference, largest) = compare(&again, &read, net, &masked)?;
     // A difference that is not a number fails, too.
@@ -137,7 +165,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         return Ok(out::json(&facts)?);
     }
-    Ok(out::print(&text(name, args, net, &cut, &small, format, (difference, largest)))?)
+    Ok(out::print(&text(&source, args, &cut, &small, format, (difference, largest)))?)
 }
 
 fn open(args: &Args) -> Result<Source> {
@@ -148,15 +176,13 @@ fn open(args: &Args) -> Result<Source> {
     }
     let (name, net, params, regions, tokenizer) = if run {
         let found = locate(path, args.arm.as_deref(), args.seed, args.stage.as_deref())?;
-        let (net, params) = lobe_lab::stage::read_weights(&found.file)?;
+        let (net, params) = language_model(&found.file)?;
         (found.name, net, params, found.regions, inside(path, "tokenizer.json").ok())
     } else {
-        let (net, params) = lobe_lab::stage::read_weights(path)?;
-        let tokenizer = Some(path.join("tokenizer.json")).filter(|t| t.is_file());
-        (path.display().to_string(), net, params, Vec::new(), tokenizer)
+        let (net, params) = language_model(path)?;
+        (path.display().to_string(), net, params, Vec::new(), tokenizer_beside(path).ok())
     };
-    let Net::Gpt(net) = net else {
-        return Err(refuse(format!("only language models can lose a region physically: {name}")));
-    };
+    let open = |file: PathBuf| Tokenizer::open(&file).map(|t| (file, t));
+    let tokenizer = tokenizer.map(open).transpose()?;
     Ok(Source { name, net, params, regions, tokenizer })
 }

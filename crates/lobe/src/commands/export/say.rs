@@ -45,18 +45,18 @@ pub(super) fn facts(
 
 /// What the terminal says.
 pub(super) fn text(
-    name_of_source: &str,
+    source: &Source,
     args: &Args,
-    net: &Gpt,
     cut: &Selection,
     small: &Narrowed,
     format: Option<hub::Format>,
     (difference, largest): (f32, f32),
 ) -> String {
+    let net = &source.net;
     let (old, new) = (&net.config, &small.net.config);
     let (before, after) = (net.layout.len(), small.net.layout.len());
     let (neurons, heads) = counts(net, cut);
-    let mut out = format!("{name_of_source}\n  → {} ({})\n\n", args.out.display(), name(format));
+    let mut out = format!("{}\n  → {} ({})\n\n", source.name, args.out.display(), name(format));
     let removed = match (neurons, heads) {
         (0, 0) => "nothing".to_owned(),
         _ => format!("{neurons} neurons and {heads} heads over {} blocks", old.layers),
@@ -73,19 +73,36 @@ pub(super) fn text(
         let blocks: Vec<String> = small.zeroed_in.iter().map(ToString::to_string).collect();
         let units = if small.zeroed == 1 { "cut unit stays as zeros" } else { "cut units stay as zeros" };
         out += &format!("zeros       {} {units}, in blocks {}\n", small.zeroed, blocks.join(", "));
-        // Without heads the format is not what is in the way.
-        let stuck = format.filter(|f| *f != hub::Format::Llama && heads > 0);
+        let stuck = format.filter(|_| small.held_by_format > 0);
         if let Some(f) = stuck {
-            out += &format!("            {} files cannot lose heads; --format lobe can\n", f.name());
+            out += &format!("            {}; --format lobe drops them\n", why_heads_stay(f, new.width));
         }
         if stuck.is_none() || small.zeroed > heads {
             out += "            all blocks have one width: that of the block that keeps most\n";
         }
     }
-    out += &format!(
-        "check       read back; on {} random tokens the logits differ from those of the masked model by at most\n            \
-         {difference:.1e} of the largest ({largest:.3}); {TOLERANCE:.0e} is allowed\n",
-        tokens(net).0.len()
-    );
+    out += &match (&source.tokenizer, source.marks()) {
+        (None, _) => "tokenizer   none lies beside the model, so none is written\n".to_owned(),
+        (Some(_), None) => "tokenizer   written; it has no marks for the beginning and end of a text\n".to_owned(),
+        (Some(_), Some(marks)) => format!("tokenizer   written; {marks}\n"),
+    };
+    let opens = if format.is_some() { "as transformers asks for it; " } else { "" };
+    let differ = if difference == 0.0 {
+        "are those of the masked model".to_owned()
+    } else {
+        let most = format!("{difference:.1e} of the largest ({largest:.3}); {TOLERANCE:.0e} is allowed");
+        format!("differ from those of the masked model by at most\n            {most}")
+    };
+    out += &format!("check       {opens}read back; on {} random tokens the logits {differ}\n", tokens(net).0.len());
     out
+}
+
+/// Why cut heads are still there.
+fn why_heads_stay(format: hub::Format, width: usize) -> String {
+    match format {
+        hub::Format::Llama => {
+            format!("transformers opens llama files only if the number of heads divides the width, {width}")
+        }
+        _ => format!("transformers opens {} files only with all heads", format.name()),
+    }
 }

@@ -6,6 +6,8 @@ use lobe_data::Tokenizer;
 use lobe_engine::{Plan, ShardRows, Tape, Workspace};
 use lobe_nets::Gpt;
 
+use crate::failure::refuse;
+
 /// How to choose tokens.
 pub(super) struct Settings {
     pub tokens: usize,
@@ -22,35 +24,88 @@ pub(super) fn generate(
     prompt: &str,
     settings: &Settings,
 ) -> Result<String> {
-    let mut ids = vec![tokenizer.bos()];
-    ids.extend(tokenizer.encode(prompt)?);
-    let plan = Plan::plain(&net.layout);
-    let mut ws = Workspace::default();
+    let mut ids = begun(tokenizer, prompt)?;
+    let start = usize::from(tokenizer.bos().is_some());
+    let mut reader = Reader::new(net, params);
     let mut rng = Key::root(settings.seed).child("sample").rng();
     for _ in 0..settings.tokens {
+        let next = choose(&reader.logits(&ids)?, settings, &mut rng);
+        if Some(next) == tokenizer.eos() {
+            break;
+        }
+        ids.push(next);
+    }
+    Ok(tokenizer.decode(&ids[start..]))
+}
+
+/// The begin mark, if the tokenizer has one, and the prompt.
+pub(super) fn begun(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+    let mut ids: Vec<u32> = tokenizer.bos().into_iter().collect();
+    ids.extend(tokenizer.encode(prompt)?);
+    if ids.is_empty() {
+        return Err(refuse("the tokenizer has no begin mark, so the text needs a --prompt"));
+    }
+    Ok(ids)
+}
+
+/// A token that may come next.
+pub(super) struct Candidate {
+    pub id: u32,
+    pub logit: f32,
+    pub probability: f64,
+}
+
+/// The `most` likeliest tokens after `ids`.
+pub(super) fn candidates(net: &Gpt, params: &[f32], ids: &[u32], most: usize) -> Result<Vec<Candidate>> {
+    let logits = Reader::new(net, params).logits(ids)?;
+    let order = by_logit(&logits);
+    let at = |i: u32| logits[i as usize];
+    let best = order.first().map_or(0.0, |i| f64::from(at(*i)));
+    let total: f64 = logits.iter().map(|l| (f64::from(*l) - best).exp()).sum();
+    let of = |id: u32| Candidate { id, logit: at(id), probability: (f64::from(at(id)) - best).exp() / total };
+    Ok(order.into_iter().take(most).map(of).collect())
+}
+
+/// A model that is asked for the next token again and again.
+struct Reader<'a> {
+    net: &'a Gpt,
+    params: &'a [f32],
+    plan: Plan,
+    ws: Workspace,
+}
+
+impl<'a> Reader<'a> {
+    fn new(net: &'a Gpt, params: &'a [f32]) -> Reader<'a> {
+        Reader { net, params, plan: Plan::plain(&net.layout), ws: Workspace::default() }
+    }
+
+    /// Logits after the last of `ids`, of which the model sees as many as its context holds.
+    fn logits(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
+        let net = self.net;
         let window = &ids[ids.len().saturating_sub(net.config.context)..];
         let rows = ShardRows::uniform(window.len(), UNLABELLED);
-        let mut tape = Tape::new(&mut ws, &net.layout, params, None, &plan, rows);
+        let mut tape = Tape::new(&mut self.ws, &net.layout, self.params, None, &self.plan, rows);
         let h = net.hidden(&mut tape, window, window.len())?;
         // Only the last position speaks.
         let d = net.config.width;
         let last = tape.value(h)[(window.len() - 1) * d..].to_vec();
         let last = tape.input(1, d, |buf| buf.copy_from_slice(&last));
         let logits = tape.logits(last, net.head())?;
-        let next = choose(tape.value(logits), settings, &mut rng);
-        if next == tokenizer.eos() {
-            break;
-        }
-        ids.push(next);
+        Ok(tape.value(logits).to_vec())
     }
-    Ok(tokenizer.decode(&ids[1..]))
 }
 
-/// A token from the `top_k` most likely ones, at a temperature. Ties go to the lower id.
-fn choose(logits: &[f32], s: &Settings, rng: &mut Rng) -> u32 {
+/// All tokens, the likeliest first. Ties go to the lower id.
+fn by_logit(logits: &[f32]) -> Vec<u32> {
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)));
+    order
+}
+
+/// A token from the `top_k` most likely ones, at a temperature.
+fn choose(logits: &[f32], s: &Settings, rng: &mut Rng) -> u32 {
+    let mut order = by_logit(logits);
     let at = |i: &u32| logits[*i as usize];
-    order.sort_by(|a, b| at(b).total_cmp(&at(a)).then(a.cmp(b)));
     if s.top_k > 0 {
         order.truncate(s.top_k);
     }

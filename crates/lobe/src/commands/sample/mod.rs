@@ -1,18 +1,20 @@
 //! `lobe sample`: text from a model, with and without a region.
 
 mod generate;
+mod logits;
 pub(crate) mod source;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgGroup;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::refuse;
 use crate::out;
 use crate::table::wrap;
 use generate::{Settings, generate};
+use source::Model;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -20,8 +22,13 @@ use generate::{Settings, generate};
     after_help = "Examples:
   lobe sample runs/first --arm sgtm --prompt \"la casa\" --without spanish
   lobe sample runs/first --arm sgtm --stage ablate --tokens 100 --temperature 0
+  lobe sample --model core --prompt \"la casa\" --logits 5
   lobe sample --model model.safetensors --tokenizer tokenizer.json --prompt \"the\" \\
       --without 'blocks.*.mlp.post[-64..]'
+
+A text begins with the tokenizer's begin mark, then the prompt: so does every training text of a run,
+and the first line says which mark it is. `--logits` prints the likeliest next tokens after mark and
+prompt instead of a text, to be held against other tools.
 
 `--without` cuts a region by zeroing the parameters its units own; both columns draw the same random
 numbers. The same arguments give the same text."
@@ -62,6 +69,10 @@ pub(crate) struct Args {
     /// Also without this region: a name from the run's recipe, or a region such as blocks.*.attn.z[-1]
     #[arg(long, value_name = "REGION")]
     without: Option<String>,
+    /// The N likeliest next tokens [default: 10] with their logits, and no text
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10",
+        value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    logits: Option<u32>,
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -77,6 +88,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (None, Some(model), None) => source::of_file(model, &source::tokenizer_beside(model)?)?,
         (None, None, _) => return Err(refuse("give a run directory, or --model")),
     };
+    if let Some(most) = args.logits {
+        return logits::run(args, &model, most as usize);
+    }
     let settings = Settings {
         tokens: args.tokens as usize,
         temperature: args.temperature,
@@ -93,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if args.json {
         return Ok(out::json(&json!({
-            "model": model.name, "prompt": args.prompt, "whole": whole, "without": cut, "region": args.without,
+            "model": model.name, "begin_mark": begin_mark(&model), "prompt": args.prompt, "whole": whole, "without": cut, "region": args.without,
             "temperature": args.temperature, "top_k": args.top_k, "sample_seed": args.sample_seed,
         }))?);
     }
@@ -106,7 +120,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         _ => wrap(&whole, width, 0),
     };
-    Ok(out::print(&format!("{}\n\n{text}", model.name))?)
+    Ok(out::print(&format!("{}\n{}\n\n{text}", model.name, begins(&model)))?)
+}
+
+/// What stands before the prompt, for a reader.
+fn begins(model: &Model) -> String {
+    match model.tokenizer.marks() {
+        Some(marks) => format!("begins with the mark {}", readable(&marks.begin.to_string())),
+        None => "begins with the prompt: the tokenizer has no begin mark".to_owned(),
+    }
+}
+
+/// The same for programs.
+fn begin_mark(model: &Model) -> Option<Value> {
+    let begin = model.tokenizer.marks()?.begin;
+    Some(json!({ "id": begin.id, "text": begin.text, "from": begin.from }))
 }
 
 /// Lines without control characters and marks that reorder text.

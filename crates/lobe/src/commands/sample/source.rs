@@ -1,7 +1,5 @@
 //! Where the model comes from: a run directory, or a file.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
@@ -9,13 +7,12 @@ use lobe_core::{Region, Selection, SiteInfo};
 use lobe_data::Tokenizer;
 use lobe_engine::Buf;
 use lobe_lab::recipe::{Callbacks, Written};
+use lobe_nets::hub::Imported;
 use lobe_nets::{Gpt, Net};
 use lobe_report::RunData;
 
 use crate::failure::{refuse, unknown};
-
-/// Most bytes of a tokenizer or a recipe.
-const LIMIT: u64 = 256 << 20;
+use crate::out;
 
 /// A language model, ready to speak.
 pub(super) struct Model {
@@ -56,19 +53,8 @@ pub(crate) fn inside(dir: &Path, name: &str) -> Result<PathBuf> {
     Ok(found)
 }
 
-/// A file of moderate size.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    let fail = |e: std::io::Error| refuse(format!("cannot be read: {e}: {}", path.display()));
-    let mut bytes = Vec::new();
-    File::open(path).map_err(fail)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(refuse(format!("larger than {LIMIT} bytes: {}", path.display())));
-    }
-    Ok(bytes)
-}
-
 /// The tokenizer.json in a model's folder.
-pub(super) fn tokenizer_beside(model: &Path) -> Result<PathBuf> {
+pub(crate) fn tokenizer_beside(model: &Path) -> Result<PathBuf> {
     let folder = if model.is_dir() { Some(model) } else { model.parent() };
     let file = folder.map(|f| f.join("tokenizer.json")).filter(|f| f.is_file());
     file.ok_or_else(|| {
@@ -76,13 +62,20 @@ pub(super) fn tokenizer_beside(model: &Path) -> Result<PathBuf> {
     })
 }
 
+/// A language model from outside; says on standard error what is not as its files say.
+pub(crate) fn language_model(path: &Path) -> Result<(Gpt, Buf)> {
+    let Imported { net, params, notes } = lobe_lab::stage::read_weights(path)?;
+    let Net::Gpt(net) = net else {
+        return Err(refuse(format!("not a language model: {}", path.display())));
+    };
+    notes.iter().for_each(|note| out::note(&format!("note: {note}: {}", path.display())));
+    Ok((net, params))
+}
+
 /// A model file and its tokenizer.
 pub(super) fn of_file(file: &Path, tokenizer: &Path) -> Result<Model> {
-    let (net, params) = lobe_lab::stage::read_weights(file)?;
-    let Net::Gpt(net) = net else {
-        return Err(refuse(format!("not a language model: {}", file.display())));
-    };
-    let tokenizer = Tokenizer::from_json(&read(tokenizer)?, &tokenizer.display().to_string())?;
+    let (net, params) = language_model(file)?;
+    let tokenizer = Tokenizer::open(tokenizer)?;
     if tokenizer.vocab_size() > net.config.vocab {
         let (t, n) = (tokenizer.vocab_size(), net.config.vocab);
         return Err(refuse(format!("the tokenizer has {t} tokens, the model {n}: {}", file.display())));
