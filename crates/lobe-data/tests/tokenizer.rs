@@ -58,7 +58,8 @@ fn saved_tokenizers_open_in_other_tools() {
     }
     let words = ["The", "dog", "ran", ".", ",", "«", "»", "'s", "¿", "?", "¡", "!", "Ana", "“", "”"];
     let words = Tokenizer::Words(Words::new(words.map(String::from)));
-    for text in ["The dog, Ana's dog ran. «¿Ana?»", "¿¡The!? “«Ana's.»”", "'s", "a¿b The .dog", ".¿.", ""] {
+    for text in ["The dog, Ana's dog ran. «¿Ana?»", "¿¡The!? “«Ana's.»”", "'s", "a¿b The .dog", ".¿.", ""]
+    {
         opens_elsewhere(&words, text);
     }
     // Read again, they are what they were and not merely alike.

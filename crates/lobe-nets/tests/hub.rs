@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lobe_core::{Key, Region, Selection, UNLABELLED};
 use lobe_engine::{Buf, Plan, ShardRows, Tape, Workspace};
-use lobe_nets::hub::{Format, Imported, Marks, export, exportable, import, narrow, opens};
+use lobe_nets::hub::{Format, Imported, Marks, export, import, narrow, opens};
 use lobe_nets::{Activation, Gpt, GptConfig, Net, NormKind, Positions, load, save};
 
 const SEQ: usize = 9;

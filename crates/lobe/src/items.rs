@@ -67,7 +67,8 @@ pub(crate) fn all() -> Vec<Item> {
     let measures = "held-out numbers of every model made so far, and what its region's units do";
     out.push(plain("stage", "measure", measures, params_of::<Measure>()));
     out.extend(SOURCES.iter().map(|s| plain("data", s.kind, s.summary, params_of_source(s.kind))));
-    let gpt = "decoder-only transformer in the GPT-2, GPT-Neo and Llama shapes, which it also opens and exports";
+    let gpt =
+        "decoder-only transformer in the GPT-2, GPT-Neo and Llama shapes, which it also opens and exports";
     out.push(plain("model", "gpt", gpt, params_of::<GptConfig>()));
     let ae = "autoencoder of fully connected layers, with any number of decoders on parts of the latent";
     out.push(plain("model", "autoencoder", ae, params_of::<AutoencoderConfig>()));

@@ -85,11 +85,7 @@ impl Bpe {
     }
 
     /// From the content of a `tokenizer.json` and of the files beside it.
-    pub(crate) fn from_value(
-        mut value: Value,
-        path: &str,
-        beside: &[(&'static str, Value)],
-    ) -> Result<Bpe> {
+    pub(crate) fn from_value(mut value: Value, path: &str, beside: &[(&'static str, Value)]) -> Result<Bpe> {
         check(&value, path)?;
         // These would make encoding random or cut texts silently.
         value["truncation"] = Value::Null;

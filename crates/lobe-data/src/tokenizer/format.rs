@@ -62,12 +62,8 @@ pub(super) fn words(list: &[String]) -> Value {
     let escape = |mark: &&str| mark.replace('.', r"\.").replace('?', r"\?");
     let any = |marks: &[&str]| format!("(?:{})", marks.iter().map(escape).collect::<Vec<_>>().join("|"));
     let (opening, closing) = (any(&OPENING), any(&CLOSING));
-    let split = |pattern: String| {
-        json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false})
-    };
-    let replace = |pattern: String, content: &str| {
-        json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": content})
-    };
+    let split = |pattern: String| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    let replace = |pattern: String, content: &str| json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": content});
     let before = json!({"type": "Sequence", "pretokenizers": [
         {"type": "WhitespaceSplit"},
         split(format!(r"\G{opening}")),

@@ -16,8 +16,8 @@ use crate::file;
 #[cfg(feature = "bpe")]
 pub use bpe::Bpe;
 pub use marks::{Mark, Marks};
-pub use words::Words;
 use words::END;
+pub use words::Words;
 
 /// Longest accepted tokenizer file, in bytes.
 const MAX_FILE: usize = 256 << 20;
@@ -155,7 +155,9 @@ impl Tokenizer {
         for name in marks::BESIDE.into_iter().filter(|_| named) {
             let file = path.with_file_name(name);
             // A file that is damaged says nothing about marks; who needs it for more will refuse it.
-            let value = file.is_file().then(|| file::read(Path::new(""), &file.display().to_string(), name, MAX_BESIDE));
+            let value = file
+                .is_file()
+                .then(|| file::read(Path::new(""), &file.display().to_string(), name, MAX_BESIDE));
             let value = value.and_then(Result::ok).and_then(|b| serde_json::from_slice(&b).ok());
             beside.extend(value.map(|v| (name, v)));
         }

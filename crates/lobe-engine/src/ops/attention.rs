@@ -303,3 +303,37 @@ impl Attention {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretched_positions_turn_by_a_part_of_the_angle_and_back() {
+        let spec = |rotary| AttentionSpec {
+            seq: 4,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 2,
+            scale: 1.0,
+            window: None,
+            rotary: Some(rotary),
+            site: None,
+        };
+        let turned = |rotary: Rotary| {
+            // Query, key and value of four positions; the first pair turns by the position itself.
+            let mut x: Vec<f32> = (0..4).flat_map(|_| [1.0, 0.0, 0.0, 1.0, 5.0, 6.0]).collect();
+            let whole = x.clone();
+            rotate(&mut x, &spec(rotary), rotary, false);
+            let last = x[18..].to_vec();
+            rotate(&mut x, &spec(rotary), rotary, true);
+            assert!(x.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-6));
+            last
+        };
+        for (rotary, angle) in [(Rotary::plain(100.0), 3.0f32), (Rotary { base: 100.0, stretch: 4.0 }, 0.75)]
+        {
+            let want = [angle.cos(), angle.sin(), -angle.sin(), angle.cos(), 5.0, 6.0];
+            assert!(turned(rotary).iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{rotary:?}");
+        }
+    }
+}

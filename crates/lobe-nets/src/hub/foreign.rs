@@ -47,7 +47,9 @@ pub fn foreign(path: &Path) -> Option<String> {
         return Some(format!("is one file of a Hugging Face model; give its folder, {}", folder.display()));
     }
     if tensors.any(|name| name == "embed.W_E" || name.ends_with(".attn.W_Q")) {
-        return Some(format!("has TransformerLens' names, which are not read; {SAVE} of the model it was made from"));
+        let what = "has TransformerLens' names, which are not read; save the Hugging Face model it was made from \
+            with model.save_pretrained(DIR), or rename its tensors (docs/running.md, What opens)";
+        return Some(what.to_owned());
     }
     let what = "holds no network configuration of Lobe's, and no config.json lies beside it";
     Some(format!("{what}; a Hugging Face model is a folder with both files"))
@@ -58,7 +60,9 @@ fn missing(path: &Path) -> String {
     let plain = path.components().count() <= 2 && path.extension().is_none() && path.is_relative();
     if plain {
         let get = format!("hf download {} --local-dir DIR", path.display());
-        return format!("no such file or folder; models are not downloaded: `{get}` does it for a model id, then give DIR");
+        return format!(
+            "no such file or folder; models are not downloaded: `{get}` does it for a model id, then give DIR"
+        );
     }
     "no such file or folder".to_owned()
 }

@@ -208,7 +208,8 @@ fn llama(c: &Config<'_>, out: &mut Shapes) -> Result<(), String> {
     let heads = c.size("num_attention_heads")?;
     let head_dim = c.size_or("head_dim", divides(width, heads)?)?;
     let groups = c.size_or("num_key_value_heads", heads)?;
-    divides(heads, groups).map_err(|_| format!("{heads} heads are no multiple of {groups} key/value heads"))?;
+    divides(heads, groups)
+        .map_err(|_| format!("{heads} heads are no multiple of {groups} key/value heads"))?;
     if !head_dim.is_multiple_of(2) {
         return Err(format!("head_dim = {head_dim} is odd, so its halves cannot be rotated"));
     }

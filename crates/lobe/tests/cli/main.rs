@@ -4,6 +4,7 @@
 mod attacks;
 mod exports;
 mod interrupts;
+mod outside;
 mod process;
 mod recipes;
 mod records;

@@ -191,11 +191,6 @@ fn tokenizer(args: &Args, vocab: usize) -> Result<Option<PathBuf>> {
     if size * 10 < vocab * 9 {
         out::note(&format!("warning: the tokenizer has {size} ids, the model {vocab}: {}", file.display()));
     }
-    if let Some(marks) = tokenizer.marks() {
-        out::note(&format!("note: {marks}"));
-    } else {
-        out::note("note: the tokenizer has no marks: nothing stands before or between texts");
-    }
     Ok(Some(file))
 }
 

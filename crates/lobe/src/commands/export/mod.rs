@@ -127,15 +127,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let source = open(args)?;
     let net = &source.net;
     let cut = removed(args, &source)?;
+    let fitting = hub::Format::of(&net.config);
     let format = match args.format {
         Some(f) => f.hub(),
-        None => match hub::Format::of(&net.config) {
-            Ok(f) => Some(f),
-            Err(e) => {
-                out::note(&format!("note: no Hugging Face format holds this model, so --format lobe: {e}"));
-                None
-            }
-        },
+        None => fitting.as_ref().ok().copied(),
     };
     if let Some(f) = format {
         // What the format cannot hold is refused before anything is computed.
@@ -162,6 +157,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let facts = facts(&source, &cut, &small, format, (difference, largest));
     fs::write(place.path.join("export.json"), format!("{facts:#}\n")).context("export.json")?;
     place.keep()?;
+    if let (None, Err(e)) = (args.format, &fitting) {
+        out::note(&format!("note: written as lobe, because no Hugging Face format holds this model: {e}"));
+    }
     if args.json {
         return Ok(out::json(&facts)?);
     }

@@ -83,7 +83,9 @@ pub(super) fn text(
     }
     out += &match (&source.tokenizer, source.marks()) {
         (None, _) => "tokenizer   none lies beside the model, so none is written\n".to_owned(),
-        (Some(_), None) => "tokenizer   written; it has no marks for the beginning and end of a text\n".to_owned(),
+        (Some(_), None) => {
+            "tokenizer   written; it has no marks for the beginning and end of a text\n".to_owned()
+        }
         (Some(_), Some(marks)) => format!("tokenizer   written; {marks}\n"),
     };
     let opens = if format.is_some() { "as transformers asks for it; " } else { "" };
@@ -93,7 +95,10 @@ pub(super) fn text(
         let most = format!("{difference:.1e} of the largest ({largest:.3}); {TOLERANCE:.0e} is allowed");
         format!("differ from those of the masked model by at most\n            {most}")
     };
-    out += &format!("check       {opens}read back; on {} random tokens the logits {differ}\n", tokens(net).0.len());
+    out += &format!(
+        "check       {opens}read back; on {} random tokens the logits {differ}\n",
+        tokens(net).0.len()
+    );
     out
 }
 
