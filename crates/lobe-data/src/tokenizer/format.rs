@@ -24,7 +24,7 @@ pub(super) fn begins_with(id: u32) -> Value {
     })
 }
 
-fn file(mark: u32, pre_tokenizer: Value, decoder: Value, model: Value) -> Value {
+fn file(mark: u32, pre_tokenizer: &Value, decoder: &Value, model: &Value) -> Value {
     let added = json!({"id": mark, "content": END, "single_word": false, "lstrip": false,
         "rstrip": false, "normalized": false, "special": true});
     json!({
@@ -53,7 +53,7 @@ pub(super) fn bytes() -> Value {
     let model = json!({"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
         "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
         "vocab": vocab, "merges": []});
-    file(BYTE_MARK, plain.clone(), plain, model)
+    file(BYTE_MARK, &plain, &plain, &model)
 }
 
 /// A closed vocabulary: split at white space, then opening marks from the front and closing marks
@@ -78,7 +78,7 @@ pub(super) fn words(list: &[String]) -> Value {
     let vocab: Map<String, Value> =
         list.iter().zip(0..).map(|(w, id): (_, u32)| (w.clone(), json!(id))).collect();
     let model = json!({"type": "WordLevel", "vocab": vocab, "unk_token": UNKNOWN});
-    file(0, before, after, model)
+    file(0, &before, &after, &model)
 }
 
 /// Whether a file is [`bytes`].
