@@ -69,7 +69,8 @@ fn fitting(x: &Experiment, stage: &Stage) -> Result<Imported, LabError> {
     let model = read_weights(Path::new(&s.path))?;
     match difference(&model.net, &x.net) {
         Some(what) => {
-            let notes: String = model.notes.iter().map(|n| format!(" ({n})")).collect();
+            let notes = model.notes.join("; ");
+            let notes = if notes.is_empty() { notes } else { format!(" ({notes})") };
             let what = format!("{}: the model does not fit [model]: {what}{notes}: {}", stage.name, s.path);
             Err(LabError::other(what))
         }

@@ -34,12 +34,12 @@ pub(super) fn run(args: &Args, model: &Model, most: usize) -> Result<()> {
 }
 
 fn table(model: &Model, all: &[Candidate]) -> String {
-    let line = |c: &Candidate| {
+    let mut out = format!("{:>8}  {:>10}  {:>8}  token\n", "id", "logit", "share");
+    for c in all {
         let token = lobe_report::readable(&format!("{:?}", model.tokenizer.token(c.id)));
-        format!("{:>8}  {:>10.4}  {:>8.4}  {token}\n", c.id, c.logit, c.probability)
-    };
-    let head = format!("{:>8}  {:>10}  {:>8}  token\n", "id", "logit", "share");
-    head + &all.iter().map(line).collect::<String>()
+        out += &format!("{:>8}  {:>10.4}  {:>8.4}  {token}\n", c.id, c.logit, c.probability);
+    }
+    out
 }
 
 fn value(model: &Model, c: &Candidate) -> Value {
