@@ -75,7 +75,7 @@ pub enum TokenizerConfig {
         /// Number of ids.
         vocab: usize,
     },
-    /// A `tokenizer.json` (gzipped or not). Marks at the begin and end of texts are those that
+    /// A `tokenizer.json` (gzipped or not). Marks at the beginning and end of texts are those that
     /// `tokenizer_config.json`, `config.json` or `generation_config.json` beside it name, if it has that
     /// name; nothing is added to its vocabulary.
     File {
