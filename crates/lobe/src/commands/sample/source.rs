@@ -68,7 +68,9 @@ pub(crate) fn language_model(path: &Path) -> Result<(Gpt, Buf)> {
     let Net::Gpt(net) = net else {
         return Err(refuse(format!("not a language model: {}", path.display())));
     };
-    notes.iter().for_each(|note| out::note(&format!("note: {note}: {}", path.display())));
+    for note in notes {
+        out::note(&format!("note: {note}: {}", path.display()));
+    }
     Ok((net, params))
 }
 
