@@ -144,9 +144,13 @@ impl TextConfig {
             None => self.tokenizer.build(dir, &train, self.max_bytes)?,
         };
         self.fits([&train, &test], &tokenizer, memory::available())?;
+        let documents = [&train, &test].map(|split| {
+            (0..classes.len() as u16).map(|c| split.iter().filter(|d| d.class == c).count()).collect()
+        });
         let train = self.examples(&train, classes.len(), &tokenizer)?;
         let test = self.examples(&test, classes.len(), &tokenizer)?;
-        Dataset::new("text", train, test, classes, Some(tokenizer), Vec::new())
+        let data = Dataset::new("text", train, test, classes, Some(tokenizer), Vec::new())?;
+        Ok(Dataset { documents, ..data })
     }
 
     /// Refuses documents whose ids memory cannot hold, where their number is known before there are any:
