@@ -30,7 +30,9 @@ pub struct Dataset {
     pub names: Vec<u32>,
     /// Documents per class, of the training and of the held-out split: a sequence may hold several or part of one.
     pub documents: [Vec<usize>; 2],
-    /// Hash of all the above except for the names and the number of documents, which follow from the source. Equal fingerprints mean equal data.
+    /// Remarks for whoever reads the results: what was left out, which held-out text is no secret.
+    pub notes: Vec<String>,
+    /// Hash of all the above except for the names, the number of documents and the remarks, which follow from the source. Equal fingerprints mean equal data.
     pub fingerprint: u128,
 }
 
@@ -218,6 +220,7 @@ impl Dataset {
             probes,
             names: Vec::new(),
             documents,
+            notes: Vec::new(),
             fingerprint: u128::from_le_bytes(low),
         })
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "bpe")]
 mod bpe;
+#[cfg(feature = "bpe")]
+mod cuts;
 mod words;
 
 use serde_json::{Value, json};

@@ -76,6 +76,7 @@ pub(super) fn batch(x: &Experiment, pool: &[usize], n: usize) -> Option<TokenBat
 pub(super) struct Draw {
     main: Vec<usize>,
     retain: Vec<usize>,
+    /// How many of each a step takes.
     counts: (usize, usize),
     key: Key,
     step: Step,
@@ -107,8 +108,14 @@ impl Draw {
         if main.is_empty() || (kept > 0 && retain.is_empty()) {
             return Err(LabError::other("attack: there is no data to train on"));
         }
+        let counts = ((v.batch - kept).min(main.len()), kept.min(retain.len()));
         let step = empty(x, v.batch, lanes, None);
-        Ok(Draw { main, retain, counts: (v.batch - kept, kept), key: key(seed).child("batch"), step })
+        Ok(Draw { main, retain, counts, key: key(seed).child("batch"), step })
+    }
+
+    /// Examples of one step: a batch, or all there are if they are fewer.
+    pub(super) fn per_step(&self) -> usize {
+        self.counts.0 + self.counts.1
     }
 
     /// Different examples it can draw.
@@ -125,8 +132,9 @@ impl Source for Draw {
         b.clear();
         let mut rng = self.key.index(step).rng();
         for (pool, n) in [(&self.main, self.counts.0), (&self.retain, self.counts.1)] {
-            for _ in 0..n {
-                let i = *rng.choose(pool);
+            for at in 0..n {
+                // A step that takes as many as there are takes each of them once.
+                let i = if n == pool.len() { pool[at] } else { *rng.choose(pool) };
                 push_train(x, &mut self.step, i, x.train_truth[i]);
             }
         }
