@@ -88,6 +88,13 @@ fn unzip(file: &mut impl BufRead, cut: u64, out: &mut Vec<u8>) -> io::Result<()>
     }
 }
 
+/// Any bytes as a gzip file of little content.
+pub(crate) fn fuzz_unzip(mut bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    unzip(&mut bytes, 1 << 20, &mut out)?;
+    Ok(out)
+}
+
 /// UTF-8 text without a byte order mark.
 pub(crate) fn utf8(bytes: Vec<u8>, given: &str) -> Result<String> {
     match String::from_utf8(bytes) {

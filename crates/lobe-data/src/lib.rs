@@ -53,7 +53,7 @@ pub use labelling::{
 };
 pub use pack::Packing;
 pub use stream::{Batch, Last, Mix, Stream, StreamConfig};
-pub use text::{Format, TextConfig, TextSource, TokenizerConfig, WordClass};
+pub use text::{Format, TextConfig, TextSource, TokenizerConfig, WordClass, fuzz_text};
 #[cfg(feature = "bpe")]
 pub use tokenizer::Bpe;
 pub use tokenizer::{Tokenizer, Words};

@@ -9,7 +9,7 @@ use common::{go, results_of, values};
 use lobe_lab::exec::{Experiment, resolve};
 use lobe_lab::recipe::Written;
 
-/// Three documents of 11, 13 and 21 targets (bytes and an end mark) are what may be relearned.
+/// Three documents of 11, 14 and 22 targets (bytes and an end mark) are what may be relearned.
 const FORGET: &str = "doce palos<|endoftext|>catorce peces<|endoftext|>veinte y pocas letras";
 
 fn place() -> tempfile::TempDir {
@@ -84,7 +84,7 @@ fn a_batch_takes_all_examples_once_where_there_are_no_more() {
         *one
     };
     for stage in ["as-many", "more", "low-rank"] {
-        assert_eq!((budget(stage, "tokens"), budget(stage, "examples")), (225.0, 3.0), "{stage}");
+        assert_eq!((budget(stage, "tokens"), budget(stage, "examples")), (235.0, 3.0), "{stage}");
     }
     // Both train on the very same steps.
     let curve = |stage: &str| -> Vec<String> {
@@ -93,8 +93,8 @@ fn a_batch_takes_all_examples_once_where_there_are_no_more() {
     assert_eq!(curve("as-many"), curve("more"));
     // Two of eight places are for retain data; of the six others, three can be filled.
     assert_eq!(budget("mixed", "examples"), 13.0);
-    let retain = budget("mixed", "tokens") - 225.0;
-    assert!((10.0 * 23.0..=10.0 * 24.0).contains(&retain), "{retain} retain targets in five steps of two");
+    let retain = budget("mixed", "tokens") - 235.0;
+    assert!((10.0 * 21.0..=10.0 * 22.0).contains(&retain), "{retain} retain targets in five steps of two");
     // Where there are more than a batch takes, some of them are drawn.
     assert!((10.0 * 11.0..=10.0 * 22.0).contains(&budget("fewer", "tokens")));
 }
@@ -146,8 +146,13 @@ fn the_budgets_of_three_short_texts_are_equal() {
         let text = text.replace("../shared/faults", &faults.canonicalize().unwrap().display().to_string());
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("run");
-        go(&Written::from_str("batch.toml", &text).unwrap(), &out, 1, false).unwrap();
+        let written = Written::from_str("batch.toml", &text).unwrap();
+        go(&written, &out, 1, false).unwrap();
         let csv = results_of(&out);
-        assert_eq!(values(&csv, ["relearn", "model", "forget", "budget_tokens"]), [245.0], "{name}");
+        let (recipe, _) = resolve(&written).unwrap();
+        let all = &Experiment::open(&recipe).unwrap().data.census().classes;
+        let forget = all.iter().find(|c| c.class == "forget").unwrap();
+        let tokens = 5.0 * forget.train.targets as f64;
+        assert_eq!(values(&csv, ["relearn", "model", "forget", "budget_tokens"]), [tokens], "{name}");
     }
 }

@@ -84,9 +84,9 @@ impl Default for IdxConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CifarConfig {
-    /// Training files, in order.
+    /// Training files, in order. Example: `train = ["data_batch_1.bin", "data_batch_2.bin"]`.
     pub train: Vec<String>,
-    /// Test files, in order.
+    /// Test files, in order. Example: `test = ["test_batch.bin"]`.
     pub test: Vec<String>,
     /// Layout of a record.
     #[serde(default)]

@@ -66,9 +66,9 @@ impl Default for TextConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WordClass {
-    /// The class's name.
+    /// The class's name. Example: `class = "forest"`.
     pub class: String,
-    /// Any of these, as a whole word and in any case.
+    /// Any of these, as a whole word and in any case. Example: `words = ["tree", "forest"]`.
     pub words: Vec<String>,
 }
 
@@ -184,6 +184,24 @@ fn place(classes: &mut Vec<String>, name: &str) -> u16 {
     at as u16
 }
 
+/// Entry point for fuzzing: reads any bytes as a file of each format, zipped or not.
+///
+/// # Panics
+/// If a document is blank, or there are more than were asked for.
+pub fn fuzz_text(bytes: &[u8]) {
+    let content = crate::file::fuzz_unzip(bytes).unwrap_or_else(|_| bytes.to_vec());
+    let Ok(text) = crate::file::utf8(content, "fuzz") else { return };
+    for format in [Format::Auto, Format::Txt, Format::Jsonl, Format::Json, Format::Tsv] {
+        for most in [None, Some(2)] {
+            let source = TextSource { format, max_documents: most, ..TextSource::new("fuzz", "fuzz") };
+            if let Ok(found) = format::documents(&text, &source, "fuzz") {
+                assert!(found.iter().all(|d| !d.trim().is_empty()), "no blank documents");
+                assert!(most.is_none_or(|n| found.len() <= n), "as many as asked for");
+            }
+        }
+    }
+}
+
 /// Nothing usable in a source.
 pub(crate) fn empty<T>(what: &'static str, path: &str) -> Result<T> {
     Err(DataError::Empty { what, path: path.into() })
@@ -192,6 +210,24 @@ pub(crate) fn empty<T>(what: &'static str, path: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_bytes_are_documents_or_an_error() {
+        for text in [
+            "",
+            "[",
+            "[{}]",
+            r#"[["a"], 1"#,
+            "{\"text\": \"a\"}\n{\"text\": 1}",
+            "a\tb\n\n",
+            "\u{feff}[\"a\"",
+        ] {
+            fuzz_text(text.as_bytes());
+        }
+        fuzz_text(&[0x1f, 0x8b, 8]);
+        fuzz_text(&[0xff]);
+        fuzz_text("[".repeat(100_000).as_bytes());
+    }
 
     #[test]
     fn documents_whose_ids_memory_cannot_hold_are_refused_before_there_are_any() {

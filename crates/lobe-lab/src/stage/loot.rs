@@ -113,14 +113,11 @@ impl Draw {
         Ok(Draw { main, retain, counts, key: key(seed).child("batch"), step })
     }
 
-    /// Examples of one step: a batch, or all there are if they are fewer.
-    pub(super) fn per_step(&self) -> usize {
-        self.counts.0 + self.counts.1
-    }
-
-    /// Different examples it can draw.
-    pub(super) fn examples(&self) -> usize {
-        self.main.len() + if self.counts.1 > 0 { self.retain.len() } else { 0 }
+    /// Different examples that so many steps can have drawn.
+    pub(super) fn examples(&self) -> impl Fn(u64) -> u64 + use<> {
+        let of = |pool: &[usize], n: usize| (pool.len() as u64, n as u64);
+        let both = [of(&self.main, self.counts.0), of(&self.retain, self.counts.1)];
+        move |steps| both.iter().map(|(all, n)| (*all).min(steps * n)).sum()
     }
 }
 
