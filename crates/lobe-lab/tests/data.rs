@@ -1,6 +1,7 @@
 //! Text on its way into a run: how much of it an attack takes, and what a recipe may say about it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[expect(dead_code, reason = "these recipes bring their own text")]
 mod common;
 
 use std::path::Path;

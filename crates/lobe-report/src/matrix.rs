@@ -169,9 +169,8 @@ fn row(run: &RunData, arm: &crate::Arm, attacks: &[Attack], retained: Option<&st
     };
     let target = &attacks.first()?.target;
     let made = run.before_after(name, "loss").map(|(_, last)| last);
-    let none = made.and_then(|stage| {
-        cell(stage, &shares::of_losses(run, target, &run.after(name, "loss", target)))
-    });
+    let none =
+        made.and_then(|stage| cell(stage, &shares::of_losses(run, target, &run.after(name, "loss", target))));
     let under = |a: &Attack| {
         let values = run.measured(&a.stage, "recovery", &a.target)?.finals(name);
         cell(&a.stage, &values)

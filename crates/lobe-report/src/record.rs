@@ -6,8 +6,8 @@
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, interval, number};
-use crate::markdown::{inline, portable, section};
 use crate::judge::steps::{Steps, forgotten};
+use crate::markdown::{inline, portable, section};
 use crate::stats::{self, Summary};
 use crate::targets::Targets;
 

@@ -127,7 +127,10 @@ mod tests {
         let (low, high) = s.interval.unwrap();
         assert!((low + 0.968).abs() < 1e-3 && (high - 8.968).abs() < 1e-3, "{low} {high}");
         let twice = s.scaled(-2.0);
-        assert_eq!((twice.mean, twice.sd, twice.interval), (-8.0, Some(4.0), Some((-2.0 * high, -2.0 * low))));
+        assert_eq!(
+            (twice.mean, twice.sd, twice.interval),
+            (-8.0, Some(4.0), Some((-2.0 * high, -2.0 * low)))
+        );
         // quartiles of 1..5 with linear interpolation
         let five = [1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!(

@@ -198,7 +198,8 @@ fn a_control_like_the_baseline_leaves_nothing_to_remove() {
     let none = sgtm(3, |r| shift(r, "train", "oracle", "forget", |_| -4.0));
     assert_eq!(none.word, Word::Nothing);
     // The control is worse in two of three seeds.
-    let unclear = sgtm(3, |r| shift(r, "train", "oracle", "forget", |seed| if seed == 0 { -3.5 } else { 0.0 }));
+    let unclear =
+        sgtm(3, |r| shift(r, "train", "oracle", "forget", |seed| if seed == 0 { -3.5 } else { 0.0 }));
     assert_eq!(unclear.word, Word::Undecided);
     assert!(unclear.sentences[0].contains("do not show that oracle is worse"), "{:?}", unclear.sentences);
 }

@@ -1,6 +1,5 @@
 //! Whole runs of small recipes, and reading numbers out of what they wrote.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(dead_code, reason = "each file of tests takes what it needs")]
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -5,8 +5,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::RunData;
 use crate::figures::{self, Figure, NotShown, Size};
 use crate::format::MISSING;
-use crate::tables::{self, Table};
 use crate::judge::{Judged, Role, judge};
+use crate::tables::{self, Table};
 
 const STYLE: &str = include_str!("style.css");
 

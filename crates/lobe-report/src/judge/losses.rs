@@ -43,7 +43,9 @@ pub(crate) fn undone(run: &RunData, label: &str, arm: &str) -> Option<Summary> {
         let of = |metric| finals(run, stage, label, arm, metric);
         let (start, best, low) = (of("attack_start"), of("attack_best"), of("baseline_start"));
         for (seed, best) in best {
-            let Some((start, low)) = at(&start, seed).zip(at(&low, seed)).filter(|(s, l)| s > l) else { continue };
+            let Some((start, low)) = at(&start, seed).zip(at(&low, seed)).filter(|(s, l)| s > l) else {
+                continue;
+            };
             let most = out.entry(seed).or_insert(f64::NEG_INFINITY);
             *most = most.max((start - best) / (start - low));
         }

@@ -212,7 +212,9 @@ fn one(run: &RunData, arm: &Arm, label: &str) -> Option<Judged> {
 /// Whether an attack stage tries to bring `label` back.
 fn targets(run: &RunData, stage: &str, label: &str) -> bool {
     let loss = run.attack_metric(stage);
-    ["recovery", "steps_target", "attack_best", loss.as_str()].iter().any(|m| run.target(stage, m) == Some(label))
+    ["recovery", "steps_target", "attack_best", loss.as_str()]
+        .iter()
+        .any(|m| run.target(stage, m) == Some(label))
 }
 
 fn attacked(run: &RunData, stage: &str, label: &str, arm: &str) -> Option<Attacked> {
@@ -245,7 +247,8 @@ pub(crate) fn retain(run: &RunData, arm: &str, target: &str) -> Option<Retain> {
     let own = run.after(arm, "loss", label);
     let than = |other: &str| stats::difference(&own, &run.after(other, "loss", label));
     let against = [run.filter(), run.baseline(), run.control()].into_iter().flatten().find(|o| *o != arm)?;
-    let references = [run.baseline(), run.control(), run.filter()].into_iter().flatten().filter(|o| *o != arm);
+    let references =
+        [run.baseline(), run.control(), run.filter()].into_iter().flatten().filter(|o| *o != arm);
     let level = |other: &str| summary(&run.after(other, "loss", label)).map(|s| s.mean);
     let worst = references.filter_map(|o| Some((o, level(o)?))).max_by(|a, b| a.1.total_cmp(&b.1));
     let above = worst.and_then(|(o, level)| Some((than(o)?, level)));

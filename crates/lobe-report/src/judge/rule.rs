@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn removed_needs_everything() {
-        let start = |share, longer| Beyond { share: Some(around(share, 0.05)), longer: Some(around(longer, 0.05)) };
+        let start =
+            |share, longer| Beyond { share: Some(around(share, 0.05)), longer: Some(around(longer, 0.05)) };
         let (gone, whole) = (around(1.0, 0.05), around(0.0, 0.01));
         assert_eq!(of(gone, &[start(0.0, 0.0)], whole), Word::Removed);
         assert_eq!(of(gone, &[start(0.0, 0.0)], around(0.2, 0.01)), Word::Damaged);

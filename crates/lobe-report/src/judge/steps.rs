@@ -44,8 +44,7 @@ impl Steps {
     /// The same, start by start. What one attack spends is the same for each of them.
     pub(crate) fn by_start(run: &RunData, stage: &str, arm: &str) -> Vec<(&'static str, Steps)> {
         let Some(whole) = Steps::of(run, stage, arm) else { return Vec::new() };
-        let told =
-            run.results.keys().any(|q| q.stage == stage && q.metric.starts_with("steps_to_baseline@"));
+        let told = run.results.keys().any(|q| q.stage == stage && q.metric.starts_with("steps_to_baseline@"));
         let Some(label) = run.target(stage, "steps_target").filter(|_| told) else {
             return vec![(ALL, whole)];
         };

@@ -19,7 +19,12 @@ pub(crate) fn answer(run: &RunData, judgement: &Judgement) -> Table {
     let row = |j: &Judged| {
         let name = if several { format!("{} ({})", j.arm, j.label) } else { j.arm.clone() };
         let mut cells = vec![Cell::from(name), verdict(j)];
-        cells.push(j.closed.filter(|_| j.role != Role::Baseline && j.role != Role::Control).as_ref().map_or_else(missing, |s| percent_interval(s).into()));
+        cells.push(
+            j.closed
+                .filter(|_| j.role != Role::Baseline && j.role != Role::Control)
+                .as_ref()
+                .map_or_else(missing, |s| percent_interval(s).into()),
+        );
         let cost = j.retain.as_ref().filter(|r| beside == Some(r.against.as_str()));
         cells.push(cost.map_or_else(missing, |r| difference(&r.by).into()));
         cells.push(back(j));

@@ -33,7 +33,8 @@ pub struct Versus {
 
 /// Every attack, against filter and control.
 pub(crate) fn all(run: &RunData, label: &str, arm: &str, stages: &[&str]) -> Vec<Versus> {
-    let others: Vec<&str> = [run.filter(), run.control()].into_iter().flatten().filter(|o| *o != arm).collect();
+    let others: Vec<&str> =
+        [run.filter(), run.control()].into_iter().flatten().filter(|o| *o != arm).collect();
     let each = stages.iter().flat_map(|stage| others.iter().map(move |other| (*stage, *other)));
     each.filter_map(|(stage, other)| one(run, label, arm, other, stage)).collect()
 }

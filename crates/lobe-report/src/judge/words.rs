@@ -32,10 +32,12 @@ fn answer(run: &RunData, j: &Judged, gap: Gap) -> String {
     let margin = percent(MARGIN);
     match (j.word, gap) {
         (Word::NotJudged, _) if run.control().is_none() => {
-            "Not judged: without a control arm nobody can say whether the capability is gone or hidden.".into()
+            "Not judged: without a control arm nobody can say whether the capability is gone or hidden."
+                .into()
         }
         (Word::NotJudged, _) if run.baseline().is_none() => {
-            "Not judged: without the original (a baseline that has the capability) a gain has no scale.".into()
+            "Not judged: without the original (a baseline that has the capability) a gain has no scale."
+                .into()
         }
         (Word::NotJudged, _) => format!("Not judged: the gap to {control} was not measured."),
         (Word::Nothing, _) => {
@@ -96,7 +98,12 @@ fn unattacked(run: &RunData, j: &Judged) -> Option<String> {
     let loss = format!("{} loss", j.label);
     let mut text = match before {
         Some(b) if run.changed(&j.arm, "loss") => {
-            format!("After {} its {loss} is {} {unit} (before: {})", treatment(run, &j.arm), interval(&after), number(b.mean))
+            format!(
+                "After {} its {loss} is {} {unit} (before: {})",
+                treatment(run, &j.arm),
+                interval(&after),
+                number(b.mean)
+            )
         }
         _ => format!("As trained its {loss} is {} {unit}", interval(&after)),
     };
@@ -112,7 +119,9 @@ fn unattacked(run: &RunData, j: &Judged) -> Option<String> {
         match j.present {
             Some(Present::There) => text += &format!(", clearly less than {least} %"),
             Some(Present::Gone) => text += &format!(", clearly at least {least} %"),
-            Some(Present::Undecided) => text += &format!("; the interval holds {least} %, so this is undecided"),
+            Some(Present::Undecided) => {
+                text += &format!("; the interval holds {least} %, so this is undecided")
+            }
             None => {}
         }
     }
@@ -139,7 +148,11 @@ fn never_learnt(run: &RunData, j: &Judged) -> Option<String> {
 fn under_attack(run: &RunData, j: &Judged) -> Option<String> {
     let worst = j.attacks.get(j.worst?)?;
     let n = j.attacks.len();
-    let mut text = if n == 1 { format!("Under {}", worst.stage) } else { format!("Under {}, the worst of {n} attacks,", worst.stage) };
+    let mut text = if n == 1 {
+        format!("Under {}", worst.stage)
+    } else {
+        format!("Under {}, the worst of {n} attacks,", worst.stage)
+    };
     match (&worst.steps, &worst.returned, &worst.reached) {
         (Some(steps), _, _) => text += &format!(" it is back at the baseline's loss after {steps}"),
         (None, Some(share), _) if share.mean <= 0.0 => text += " nothing comes back",
@@ -190,7 +203,11 @@ fn resists(v: &Versus) -> String {
     let size = interval(&v.by.scaled(if down { -scale } else { scale }));
     let words = match v.measure {
         Measure::Steps => {
-            format!("it holds out {least}{size} steps {} than {}", if down { "less" } else { "more" }, v.other)
+            format!(
+                "it holds out {least}{size} steps {} than {}",
+                if down { "less" } else { "more" },
+                v.other
+            )
         }
         Measure::Share => {
             format!("{size} % of the gap {} than from {}", if down { "more" } else { "less" }, v.other)
@@ -274,7 +291,13 @@ pub(crate) fn overview(run: &RunData, judged: &[Judged]) -> Vec<String> {
         let names: Vec<&str> = own.iter().filter(|j| j.word == word).map(|j| j.arm.as_str()).collect();
         let more = names.len().saturating_sub(NAMES);
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{} of {} {}: {}{tail}.", names.len(), own.len(), word.text(), names[..names.len().min(NAMES)].join(", "))
+        format!(
+            "{} of {} {}: {}{tail}.",
+            names.len(),
+            own.len(),
+            word.text(),
+            names[..names.len().min(NAMES)].join(", ")
+        )
     });
     let head = format!("{} arms met {attacks} attacks.", own.len());
     std::iter::once(head).chain(each).chain(leader(&own)).collect()

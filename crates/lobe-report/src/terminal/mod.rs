@@ -81,11 +81,23 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
 fn against(out: &mut String, judged: &[Judged], width: usize, style: Style) {
     let rows: Vec<Vec<tables::Cell>> = (judged.iter())
         .flat_map(|j| j.versus.iter().map(move |v| (j, v)))
-        .map(|(j, v)| [j.arm.as_str(), &v.stage, &v.other].map(|s| s.to_owned().into()).into_iter().chain([resists(v).into()]).collect())
+        .map(|(j, v)| {
+            [j.arm.as_str(), &v.stage, &v.other]
+                .map(|s| s.to_owned().into())
+                .into_iter()
+                .chain([resists(v).into()])
+                .collect()
+        })
         .collect();
     if !rows.is_empty() {
         let header = ["arm", "attack", "against", "resists better by"].map(String::from).to_vec();
-        section(out, "Resistance beside filter and control, paired by seed", &Table { header, heads: 3, rows }, width, style);
+        section(
+            out,
+            "Resistance beside filter and control, paired by seed",
+            &Table { header, heads: 3, rows },
+            width,
+            style,
+        );
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lobe_lab::store::write_atomic;
+use lobe_report::judge::{Judged, Measure, judge};
 use lobe_report::stats::Summary;
 use lobe_report::terminal::{self, Style};
-use lobe_report::judge::{Judged, Measure, judge};
 use lobe_report::{RunData, html};
 use serde_json::{Value, json};
 
