@@ -56,7 +56,7 @@ pub const SOURCES: [SourceInfo; 6] = [
     },
     SourceInfo {
         kind: "text",
-        summary: "text, JSON lines or tab-separated files, one class per source",
+        summary: "text, JSON or tab-separated files and folders of them, one class per source",
         needs_files: true,
     },
     SourceInfo {

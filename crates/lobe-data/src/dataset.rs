@@ -28,7 +28,11 @@ pub struct Dataset {
     /// Token ids of the names whose bearers the facts are about; empty where nobody knows. Examples that
     /// share none of them state no common fact about anyone.
     pub names: Vec<u32>,
-    /// Hash of all the above except for the names, which follow from the source. Equal fingerprints mean equal data.
+    /// Documents per class, of the training and of the held-out split: a sequence may hold several or part of one.
+    pub documents: [Vec<usize>; 2],
+    /// Remarks for whoever reads the results: what was left out, which held-out text is no secret.
+    pub notes: Vec<String>,
+    /// Hash of all the above except for the names, the number of documents and the remarks, which follow from the source. Equal fingerprints mean equal data.
     pub fingerprint: u128,
 }
 
@@ -164,7 +168,8 @@ impl Examples {
 }
 
 impl Dataset {
-    /// Assembles a data set, checks it and computes its fingerprint.
+    /// Assembles a data set, checks it and computes its fingerprint. Each example counts as one document;
+    /// a source that packs several into a sequence says how many there are.
     ///
     /// # Errors
     /// If a split is empty, or a class or id is out of range.
@@ -198,6 +203,11 @@ impl Dataset {
         };
         train.absorb(&mut hash);
         test.absorb(&mut hash);
+        let documents = [&train, &test].map(|x| {
+            let mut each = vec![0; classes.len()];
+            x.class.iter().for_each(|&c| each[usize::from(c)] += 1);
+            each
+        });
         let mut low = [0u8; 16];
         low.copy_from_slice(&hash.finalize().as_bytes()[..16]);
         Ok(Dataset {
@@ -209,6 +219,8 @@ impl Dataset {
             vocab,
             probes,
             names: Vec::new(),
+            documents,
+            notes: Vec::new(),
             fingerprint: u128::from_le_bytes(low),
         })
     }

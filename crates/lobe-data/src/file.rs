@@ -1,15 +1,18 @@
 //! Reading files: gzipped or not, never more than a limit, named as the recipe names them.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::error::{DataError, Result};
 
 /// Content accepted from one file, after decompression, unless a recipe says otherwise.
 pub(crate) const MAX_BYTES: u64 = 2 << 30;
+
+/// How a gzip member starts.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The content of `given`, resolved against `dir`. Gzip is recognised by its first bytes.
 pub(crate) fn read(dir: &Path, given: &str, what: &'static str, limit: u64) -> Result<Vec<u8>> {
@@ -29,19 +32,19 @@ pub(crate) fn read(dir: &Path, given: &str, what: &'static str, limit: u64) -> R
             n => head += n,
         }
     }
-    let zipped = head == 2 && magic == [0x1f, 0x8b];
-    let whole = BufReader::with_capacity(1 << 16, magic[..head].chain(file));
+    let zipped = head == 2 && magic == MAGIC;
+    let mut whole = BufReader::with_capacity(1 << 16, magic[..head].chain(file));
     let mut out = Vec::new();
     // One byte beyond the limit tells "at the limit" from "above".
     let cut = limit.saturating_add(1);
     let done = if zipped {
-        MultiGzDecoder::new(whole).take(cut).read_to_end(&mut out)
+        unzip(&mut whole, cut, &mut out)
     } else {
-        whole.take(cut).read_to_end(&mut out)
+        whole.take(cut).read_to_end(&mut out).map(drop)
     };
     match done {
-        Ok(_) if out.len() as u64 > limit => Err(DataError::TooLarge { limit, path: path() }),
-        Ok(_) => Ok(out),
+        Ok(()) if out.len() as u64 > limit => Err(DataError::TooLarge { limit, path: path() }),
+        Ok(()) => Ok(out),
         Err(e) if zipped && e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(DataError::Gzip { reason: "the file is truncated".into(), path: path() })
         }
@@ -50,6 +53,46 @@ pub(crate) fn read(dir: &Path, given: &str, what: &'static str, limit: u64) -> R
         }
         Err(e) => Err(refused(e)),
     }
+}
+
+/// The content of all members of a gzip file, at most `cut` bytes. Zeros behind the last member fill a block
+/// on a tape or a disk and are ignored, as `gunzip` does; anything else that is no member is an error.
+fn unzip(file: &mut impl BufRead, cut: u64, out: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        GzDecoder::new(&mut *file).take(cut - out.len() as u64).read_to_end(out)?;
+        if out.len() as u64 >= cut {
+            return Ok(());
+        }
+        let mut zeros = 0u64;
+        let next = loop {
+            let rest = file.fill_buf()?;
+            let run = rest.iter().take_while(|b| **b == 0).count();
+            if run < rest.len() || rest.is_empty() {
+                let next = rest.get(run).copied();
+                file.consume(run);
+                zeros += run as u64;
+                break next;
+            }
+            file.consume(run);
+            zeros += run as u64;
+        };
+        let Some(next) = next else { return Ok(()) };
+        if zeros > 0 || next != MAGIC[0] {
+            let most = 1 << 20;
+            let others = io::copy(&mut file.take(most), &mut io::sink())?;
+            let count =
+                if others < most { format!("{others} bytes") } else { format!("{most} bytes or more") };
+            let what = format!("{count} that are not gzip follow the compressed content; cut them off");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+    }
+}
+
+/// Any bytes as a gzip file of little content.
+pub(crate) fn fuzz_unzip(mut bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    unzip(&mut bytes, 1 << 20, &mut out)?;
+    Ok(out)
 }
 
 /// UTF-8 text without a byte order mark.
@@ -90,8 +133,10 @@ mod tests {
         put("a.txt", b"hello");
         put("b.txt.gz", &gz(b"hello"));
         put("members.gz", &[gz(b"hel"), gz(b"lo")].concat());
+        put("padded.gz", &[gz(b"hello"), vec![0; 512]].concat());
+        put("padded-past-the-buffer.gz", &[gz(b"hel"), gz(b"lo"), vec![0; 200_000]].concat());
         put("empty", b"");
-        for name in ["a.txt", "b.txt.gz", "members.gz"] {
+        for name in ["a.txt", "b.txt.gz", "members.gz", "padded.gz", "padded-past-the-buffer.gz"] {
             assert_eq!(read(dir.path(), name, "text", 5).unwrap(), b"hello");
         }
         assert_eq!(read(dir.path(), "empty", "text", 5).unwrap(), b"");
@@ -106,6 +151,11 @@ mod tests {
         let mut broken = full.clone();
         broken[20] ^= 0xff;
         std::fs::write(dir.path().join("broken.gz"), &broken).unwrap();
+        let put =
+            |name: &str, parts: &[&[u8]]| std::fs::write(dir.path().join(name), parts.concat()).unwrap();
+        put("garbage.gz", &[&full, b"garbage!"]);
+        put("late.gz", &[&full, &[0; 512], b"more"]);
+        put("half.gz", &[&full, &full[..20]]);
         std::fs::write(dir.path().join("bomb.gz"), gz(&vec![0u8; 1 << 20])).unwrap();
         let err = |name: &str| {
             let text = read(dir.path(), name, "text", 100_000).unwrap_err().to_string();
@@ -114,6 +164,12 @@ mod tests {
         };
         assert_eq!(err("cut.gz"), "gzip: the file is truncated: cut.gz");
         assert_eq!(err("tail.gz"), "gzip: the file is truncated: tail.gz");
+        let others = |n: u32| {
+            format!("gzip: {n} bytes that are not gzip follow the compressed content; cut them off: ")
+        };
+        assert_eq!(err("garbage.gz"), others(8) + "garbage.gz");
+        assert_eq!(err("late.gz"), others(4) + "late.gz");
+        assert_eq!(err("half.gz"), "gzip: the file is truncated: half.gz");
         assert!(err("broken.gz").starts_with("gzip: "));
         assert_eq!(err("bomb.gz"), "more than max_bytes = 100000 bytes of content: bomb.gz");
         assert!(err("missing.txt").starts_with("cannot read text: "));

@@ -28,6 +28,7 @@
 
 mod arithmetic;
 mod bilingual;
+mod census;
 mod config;
 mod dataset;
 mod error;
@@ -42,6 +43,7 @@ mod tokenizer;
 
 pub use arithmetic::ArithmeticConfig;
 pub use bilingual::BilingualConfig;
+pub use census::{Census, ClassCensus, Counts};
 pub use config::{DataConfig, SOURCES, SourceInfo};
 pub use dataset::{Dataset, Examples, PAD, Payload, Probe};
 pub use error::{DataError, Result};
@@ -51,7 +53,7 @@ pub use labelling::{
 };
 pub use pack::Packing;
 pub use stream::{Batch, Last, Mix, Stream, StreamConfig};
-pub use text::{Format, TextConfig, TextSource, TokenizerConfig, WordClass};
+pub use text::{Format, TextConfig, TextSource, TokenizerConfig, WordClass, fuzz_text};
 #[cfg(feature = "bpe")]
 pub use tokenizer::Bpe;
 pub use tokenizer::{Mark, Marks, Tokenizer, Words};

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use lobe_core::Key;
-use lobe_data::{Dataset, Packing, TextConfig, TextSource, TokenizerConfig, WordClass};
+use lobe_data::{Dataset, Format, Packing, TextConfig, TextSource, TokenizerConfig, WordClass};
 
 fn put(dir: &Path, name: &str, bytes: &[u8]) {
     std::fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
@@ -130,6 +130,152 @@ fn a_trained_tokenizer_sees_the_training_split_only() {
     assert_eq!(file.load(dir.path(), Key::root(1)).unwrap().fingerprint, data.fingerprint);
 }
 
+const RECORDS: [&str; 3] =
+    [r#"{"text": "one", "id": 1}"#, r#"{"text": ["two", "parts"]}"#, r#"{"text": "three"}"#];
+
+fn loaded(dir: &Path, source: TextSource) -> Vec<String> {
+    let held = TextSource { test_path: Some("held.txt".into()), ..source };
+    put(dir, "held.txt", b"held out");
+    decoded(&config(vec![held]).load(dir, Key::root(1)).unwrap(), false)
+}
+
+#[test]
+fn json_is_read_as_documents_whatever_it_is_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    put(d, "lines.jsonl", RECORDS.join("\n").as_bytes());
+    put(d, "lines.json", RECORDS.join("\n").as_bytes());
+    put(d, "list.json", format!("\n [{}]\n", RECORDS.join(",\n")).as_bytes());
+    put(d, "list.json.gz", &gz(&format!("[{}]", RECORDS.join(","))));
+    put(d, "spread.json", RECORDS.join("\n\n").replace(", ", ",\n  ").as_bytes());
+    put(d, "texts.json", br#"["one", "two\nparts", " ", "three"]"#);
+    let want = ["one", "two\nparts", "three"];
+    for name in ["lines.jsonl", "lines.json", "list.json", "list.json.gz", "spread.json", "texts.json"] {
+        assert_eq!(loaded(d, TextSource::new(name, "c")), want, "{name}");
+        let two = TextSource { max_documents: Some(2), ..TextSource::new(name, "c") };
+        assert_eq!(loaded(d, two), want[..2], "{name}");
+    }
+    // The ending does not decide where the recipe says what it is.
+    put(d, "list.dat", format!("[{}]", RECORDS.join(",")).as_bytes());
+    put(d, "held.dat", br#"["held out"]"#);
+    let held = Some("held.dat".into());
+    let named = TextSource { format: Format::Json, test_path: held, ..TextSource::new("list.dat", "c") };
+    assert_eq!(decoded(&config(vec![named]).load(d, Key::root(1)).unwrap(), false), want);
+    let raw = TextSource { format: Format::Txt, ..TextSource::new("texts.json", "c") };
+    assert_eq!(loaded(d, TextSource { max_chars: Some(6), ..raw }), [r#"["one""#]);
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_its_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    let error = |name: &str, bytes: &[u8], format| {
+        put(d, name, bytes);
+        let source = TextSource { format, ..TextSource::new(name, "c") };
+        config(vec![source]).load(d, Key::root(1)).unwrap_err().to_string()
+    };
+    let auto = |name: &str, text: &str| error(name, text.as_bytes(), Format::Auto);
+    for name in ["table.csv", "table.CSV.gz", "rows.parquet", "pages.pdf", "all.tar.gz"] {
+        let e = auto(name, "a,b\n");
+        assert!(e.starts_with("text: a .") && e.contains("make it .txt, .jsonl, .json or .tsv"), "{e}");
+        assert!(e.ends_with(&format!(": {name}")), "{e}");
+    }
+    assert_eq!(
+        auto("wrapped.json", r#"{"data": [{"text": "a"}]}"#),
+        "json: value 1: no field \"text\", only data; field = \"…\" says which: wrapped.json"
+    );
+    assert_eq!(
+        auto("numbers.json", "[\"a\", 3]"),
+        "json: item 2: neither an object nor a text: numbers.json"
+    );
+    assert!(
+        auto("cut.json", "[{\"text\": \"a\"},\n{\"te")
+            .starts_with("json: EOF while parsing a string at line 2")
+    );
+    assert!(auto("behind.json", "[\"a\"] x").starts_with("json: trailing characters at line 1"));
+    let e = error("list.txt", b"[\"a\"]", Format::Jsonl);
+    assert_eq!(e, "jsonl: line 1: a list; format = \"json\" reads lists: list.txt");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_linked_folder_is_read_once_and_what_is_left_out_is_counted() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    put(d, "folder/b.txt", b"b");
+    put(d, "folder/z/c.txt", b"c");
+    put(d, "outside/x/d.txt", b"d");
+    put(d, "outside/blob", b"e");
+    let read = || loaded(d, TextSource::new("folder", "c"));
+    let notes = || {
+        let source = TextSource { test_path: Some("held.txt".into()), ..TextSource::new("folder", "c") };
+        config(vec![source]).load(d, Key::root(1)).unwrap().notes
+    };
+    assert_eq!(read(), ["b", "c"]);
+    assert_eq!(notes(), Vec::<String>::new());
+
+    // To a folder elsewhere, twice; to one that is here anyway; back up; to the root of the disk; nowhere.
+    for (target, name) in [
+        ("../outside", "a-link"),
+        ("../../outside/x", "z/again"),
+        ("z", "also-z"),
+        ("../b.txt", "z/b-too.txt"),
+        (".", "here"),
+        ("..", "up"),
+        ("/", "root"),
+        ("nowhere", "nowhere"),
+        ("../outside/blob", "e.txt"),
+        ("../../folder", "z/loop"),
+    ] {
+        symlink(target, d.join("folder").join(name)).unwrap();
+    }
+    symlink("../folder", d.join("outside/back")).unwrap();
+    for name in [".git/config.txt", "z/.ipynb_checkpoints/c.txt", "._b.txt", "notes.csv", "a.CSV", "LICENSE"]
+    {
+        put(d, &format!("folder/{name}"), b"no data");
+    }
+    assert_eq!(read(), ["d", "b", "e", "c"], "in the order of the names");
+    assert_eq!(
+        notes(),
+        [
+            "1 link to folders followed: folder",
+            "left out of the folder: .csv (2), hidden (3), links that lead back (5), links that lead nowhere (1), \
+             links to files that are read anyway (1), links to folders that are read anyway (2), \
+             without an ending (2): folder",
+        ]
+    );
+}
+
+#[test]
+fn held_out_text_that_is_trained_on_is_counted_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    put(d, "es.txt", stories("es", 4).as_bytes());
+    put(d, "en.txt", stories("en", 4).as_bytes());
+    // Two of three are known, whatever white space stands between the words, and from whichever class.
+    put(d, "es-test.txt", b"es   0<|endoftext|>en\n3<|endoftext|>new words");
+    put(d, "en-test.txt", b"other words");
+    let source = |name: &str, test: &str| TextSource {
+        test_path: Some(test.into()),
+        ..TextSource::new(&format!("{name}.txt"), name)
+    };
+    let load = |es: &str, en: &str| config(vec![source("es", es), source("en", en)]).load(d, Key::root(1));
+    assert_eq!(
+        load("es-test.txt", "en-test.txt").unwrap().notes,
+        [
+            "2 of 3 held-out documents of es stand word for word in the training text; what is measured on them is memory"
+        ]
+    );
+    assert_eq!(load("en-test.txt", "en-test.txt").unwrap().notes, Vec::<String>::new());
+    assert!(load("es.txt", "en-test.txt").unwrap().notes[0].starts_with("4 of 4 held-out documents of es "));
+    let e = load("es.txt", "en.txt").unwrap_err().to_string();
+    assert!(
+        e.starts_with("data: text: every held-out document stands word for word in the training text"),
+        "{e}"
+    );
+}
+
 #[test]
 fn refusals_are_one_line_with_the_given_name() {
     let dir = tempfile::tempdir().unwrap();
@@ -158,13 +304,18 @@ fn refusals_are_one_line_with_the_given_name() {
     };
     assert!(of("absent.txt").starts_with("cannot read text: ") && of("absent.txt").ends_with(": absent.txt"));
     assert_eq!(of("empty.txt"), "no documents: empty.txt");
-    assert_eq!(of("none"), "no text files in the folder: none");
+    assert_eq!(of("none"), "folder: no text files; left out: without an ending (1): none");
+    std::fs::create_dir(d.join("bare")).unwrap();
+    assert_eq!(of("bare"), "no text files in the folder: bare");
     assert_eq!(of("bad.txt"), "invalid UTF-8 in line 2: bad.txt");
     assert!(
         of("bad.jsonl").starts_with("jsonl: line 2: expected value")
             && of("bad.jsonl").ends_with(": bad.jsonl")
     );
-    assert_eq!(of("field.jsonl"), "jsonl: line 1: no field \"text\": field.jsonl");
+    assert_eq!(
+        of("field.jsonl"),
+        "jsonl: line 1: no field \"text\", only body; field = \"…\" says which: field.jsonl"
+    );
     assert_eq!(of("kind.jsonl"), "jsonl: line 1: \"text\" is neither text nor a list of texts: kind.jsonl");
     assert_eq!(of("one.tsv"), "tsv: line 1: no column 1 (the first is 0): one.tsv");
     assert_eq!(of("short.txt"), "data: one short document cannot be split into training and test: short.txt");

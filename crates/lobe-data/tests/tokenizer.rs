@@ -205,6 +205,68 @@ fn long_texts_encode_like_short_ones() {
     assert_eq!(t.encode(&"x".repeat(300_000)).unwrap().len(), 300_000);
 }
 
+/// A tokenizer of the given parts whose vocabulary is all bytes as characters, and these merges.
+fn with(normalizer: &str, pre: &str, merges: &[&str]) -> Tokenizer {
+    let bytes: Bpe = Bpe::train(["a"], 257).unwrap();
+    let mut value: serde_json::Value = serde_json::from_slice(&Tokenizer::Bpe(bytes).to_json()).unwrap();
+    value["normalizer"] = serde_json::from_str(normalizer).unwrap();
+    value["pre_tokenizer"] = serde_json::from_str(pre).unwrap();
+    let model = &mut value["model"];
+    for extra in ["▁"].into_iter().map(String::from).chain(merges.iter().map(|m| m.replace(' ', ""))) {
+        let vocab = model["vocab"].as_object_mut().unwrap();
+        let next = serde_json::json!(vocab.len());
+        vocab.entry(extra).or_insert(next);
+    }
+    model["merges"] = serde_json::json!(merges);
+    Tokenizer::from_json(value.to_string().as_bytes(), "made").unwrap()
+}
+
+/// What a cut between lines takes apart: a Llama 3 tokenizer has tokens of a mark and a line break.
+#[test]
+fn long_documents_have_the_ids_of_the_whole() {
+    const LLAMA3: &str = r#"{"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Isolated", "invert": false,
+        "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]}"#;
+    let line = "Ana's dog ran, and ran.\nIt is 1024 m.\n\n";
+    let whole = line.repeat(9000);
+    let llama3 = with("null", LLAMA3, &[". Ċ", "Ġ d", ".Ċ Ċ"]);
+    let per_line = llama3.encode(line).unwrap();
+    assert_eq!(llama3.encode(&whole).unwrap(), per_line.repeat(9000));
+
+    // Words are not taken apart here at all, and a merge reaches over the space.
+    let joined = with("null", "null", &["a n", "an d", "▁ and", "o ▁", "o▁ and"]);
+    let text = "so▁and▁so ".repeat(20_000);
+    let once = joined.encode("so▁and▁so ").unwrap();
+    assert_eq!(joined.encode(&text).unwrap(), once.repeat(20_000));
+
+    // A mark in front of the text stands there once, not once a part.
+    let prepend = r#"{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"#;
+    let llama2 = with(prepend, "null", &["▁ d", "o g"]);
+    let dogs = llama2.encode(&"dog ".repeat(60_000)).unwrap();
+    let of = |text: &str| llama2.encode(text).unwrap();
+    let (first, last) = (of("dog dog dog"), of("dog dog"));
+    let each = first.len() - last.len();
+    assert_eq!(dogs.len(), of("dog ").len() + 59_999 * each);
+    assert!(dogs.ends_with(&of("▁")[of("▁").len() - 1..]), "the space at the end");
+
+    // Bytes and a list of words have no parts.
+    assert_eq!(Tokenizer::Byte.encode(&whole).unwrap().len(), whole.len());
+    let words = Tokenizer::Words(Words::new(["dog".to_owned()]));
+    assert_eq!(words.encode(&"dog\n".repeat(60_000)).unwrap(), [2].repeat(60_000));
+}
+
+/// The files that this was found with, where a developer has them beside the checkout.
+#[test]
+fn a_long_document_of_another_tool_has_the_ids_it_gives() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/faults/long-document");
+    let Ok(json) = std::fs::read(dir.join("llama3-style/tokenizer.json")) else { return };
+    let text = std::fs::read_to_string(dir.join("lines.test.txt")).unwrap();
+    let tokenizer = Tokenizer::from_json(&json, "tokenizer.json").unwrap();
+    // Of `transformers` 5.24.
+    assert_eq!(tokenizer.encode(&text).unwrap().len(), 87_093);
+}
+
 /// Consistent at first sight, but made to break the library.
 #[test]
 fn malicious_parts_are_errors() {

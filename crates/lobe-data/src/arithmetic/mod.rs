@@ -129,7 +129,9 @@ impl ArithmeticConfig {
         let probes = Op::ALL.iter().flat_map(|op| generator.probes(*op, key.child("probe"))).collect();
         let classes = Op::ALL.iter().map(|op| op.name().to_owned()).collect();
         let tokenizer = Tokenizer::Words(generator.words);
-        Dataset::new("arithmetic", train, test, classes, Some(tokenizer), probes)
+        let data = Dataset::new("arithmetic", train, test, classes, Some(tokenizer), probes)?;
+        let documents = [self.documents, self.test_documents].map(|n| vec![n; Op::ALL.len()]);
+        Ok(Dataset { documents, ..data })
     }
 
     /// All numbers that can occur, the signs, and the words of word problems if there are any.

@@ -108,7 +108,9 @@ impl BilingualConfig {
         let names = teller.names();
         let tokenizer = Tokenizer::Words(teller.words);
         let classes = vec!["en".into(), "es".into()];
-        Ok(Dataset { names, ..Dataset::new("bilingual", train, test, classes, Some(tokenizer), probes)? })
+        let documents = [vec![self.stories, spanish], vec![self.test_stories; 2]];
+        let data = Dataset::new("bilingual", train, test, classes, Some(tokenizer), probes)?;
+        Ok(Dataset { names, documents, ..data })
     }
 
     fn split(&self, teller: &Teller, key: Key, counts: [usize; 2]) -> Examples {

@@ -40,9 +40,10 @@ impl Pixels {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdxConfig {
-    /// The folder of the four files below.
+    /// The folder of the four files below. Example: `folder = "mnist"`.
     pub folder: String,
-    /// Training images. Of this and the others, `NAME.gz` is read where there is no `NAME`.
+    /// Training images. Of this and the others, `NAME.gz` is read where there is no `NAME`, and
+    /// `train-images.idx3-ubyte`, as some archives write it, where there is no `train-images-idx3-ubyte`.
     pub train_images: String,
     /// Training labels.
     pub train_labels: String,
@@ -83,9 +84,9 @@ impl Default for IdxConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CifarConfig {
-    /// Training files, in order.
+    /// Training files, in order. Example: `train = ["data_batch_1.bin", "data_batch_2.bin"]`.
     pub train: Vec<String>,
-    /// Test files, in order.
+    /// Test files, in order. Example: `test = ["test_batch.bin"]`.
     pub test: Vec<String>,
     /// Layout of a record.
     #[serde(default)]
@@ -166,9 +167,12 @@ impl IdxConfig {
     /// the file, or images and labels that do not fit each other.
     pub fn load(&self, dir: &Path) -> Result<Dataset> {
         let find = |name: &str| {
-            let plain = Path::new(&self.folder).join(name).to_string_lossy().into_owned();
-            let zipped = format!("{plain}.gz");
-            if !dir.join(&plain).exists() && dir.join(&zipped).exists() { zipped } else { plain }
+            let at = |name: &str| Path::new(&self.folder).join(name).to_string_lossy().into_owned();
+            let (given, dotted, dashed) =
+                (at(name), at(&name.replace("-idx", ".idx")), at(&name.replace(".idx", "-idx")));
+            let names = [&given, &dotted, &dashed].into_iter().flat_map(|n| [n.clone(), format!("{n}.gz")]);
+            let found = names.into_iter().find(|n| dir.join(n).exists());
+            found.unwrap_or(given)
         };
         let pair = |images: &str, labels: &str| -> Result<Raw> {
             let (images, labels) = (&find(images), &find(labels));

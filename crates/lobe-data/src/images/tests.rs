@@ -51,6 +51,29 @@ fn idx_files_load_and_scale() {
 }
 
 #[test]
+fn idx_files_are_found_with_a_dash_or_a_dot_and_zipped() {
+    use std::io::Write as _;
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    zipped.write_all(&idx(0x803, &[2, 2, 2], 8)).unwrap();
+    put("train-images.idx3-ubyte", &idx(0x803, &[3, 2, 2], 12));
+    put("train-labels-idx1-ubyte", &idx(0x801, &[3], 3));
+    put("t10k-images.idx3-ubyte.gz", &zipped.finish().unwrap());
+    put("t10k-labels.idx1-ubyte", &idx(0x801, &[2], 2));
+    let data = IdxConfig::default().load(dir.path()).unwrap();
+    assert_eq!((data.train.len(), data.test.len()), (3, 2));
+    // What is asked for counts before its other spelling, and a dot may be asked for.
+    put("train-images-idx3-ubyte", &idx(0x803, &[1, 2, 2], 4));
+    let one = |images: &str| IdxConfig { train_images: images.into(), ..IdxConfig::default() };
+    let error = one("train-images-idx3-ubyte").load(dir.path()).unwrap_err().to_string();
+    assert_eq!(error, "idx: 3 labels for the 1 images of train-images-idx3-ubyte: train-labels-idx1-ubyte");
+    assert_eq!(one("train-images.idx3-ubyte").load(dir.path()).unwrap().train.len(), 3);
+    std::fs::remove_file(dir.path().join("train-images.idx3-ubyte")).unwrap();
+    assert!(one("train-images.idx3-ubyte").load(dir.path()).unwrap_err().to_string().contains("1 images"));
+}
+
+#[test]
 fn idx_refusals_name_what_and_which_file() {
     let dir = folder();
     let err = |images: &str, labels: &str| config(images, labels).load(dir.path()).unwrap_err().to_string();

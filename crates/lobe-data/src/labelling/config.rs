@@ -10,7 +10,8 @@ use super::ratio::FrequencyRatio;
 #[serde(deny_unknown_fields, default)]
 #[schemars(transform = with_aliases)]
 pub struct RuleConfig {
-    /// The true classes (languages, sources, digits) that the label belongs to.
+    /// The true classes (languages, sources, digits) that the label belongs to: one name or a list.
+    /// Example: `class = ["virology", "bacteriology"]`.
     #[serde(
         alias = "class",
         alias = "language",
@@ -20,17 +21,20 @@ pub struct RuleConfig {
     )]
     #[schemars(with = "Names")]
     pub classes: Vec<String>,
-    /// Instead of classes: any of these as a whole word, in any case.
+    /// Instead of classes: any of these as a whole word, in any case. Example: `words = ["virus", "viral"]`.
     pub words: Vec<String>,
     /// Fraction of the true examples that keep the label; the others become unlabelled.
+    /// Example: `recall = 0.9`.
     pub recall: f64,
-    /// True positives / (true + false positives), in expectation.
+    /// True positives / (true + false positives), in expectation. Example: `precision = 0.95`.
     pub precision: f64,
     /// Classes that false positives come from. Empty: all that are not truly of the label.
+    /// Example: `confused_with = "bacteriology"`.
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(with = "Names")]
     pub confused_with: Vec<String>,
     /// Weigh each token of the label's examples by how typical it is (ERA).
+    /// Example: `tokens = { scale = 1.0, bias = -4.0 }`.
     pub tokens: Option<FrequencyRatio>,
 }
 

@@ -1,7 +1,10 @@
 //! `text`: any number of files or folders, each a class of its own (or several to a class).
 
+mod folder;
 mod format;
+mod repeats;
 mod source;
+mod tokenizer;
 
 use std::path::Path;
 
@@ -18,25 +21,30 @@ use crate::tokenizer::Tokenizer;
 
 pub use format::Format;
 pub use source::TextSource;
+pub use tokenizer::TokenizerConfig;
 
 /// Settings of the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextConfig {
-    /// Where the text is.
+    /// Where the text is: a list of tables.
+    /// Example: `sources = [{ path = "virology/", class = "virology" }, { path = "rest.jsonl", class = "rest" }]`.
     pub sources: Vec<TextSource>,
-    /// How it becomes ids.
+    /// How it becomes ids: a table with a `kind`, or "byte" or "bpe" alone.
+    /// Example: `tokenizer = { kind = "bpe", vocab = 1024 }`.
     pub tokenizer: TokenizerConfig,
-    /// Positions per sequence.
+    /// Positions per sequence. Example: `seq = 256`.
     pub seq: usize,
     /// Documents of one class packed end to end, or one document per sequence. In the second
-    /// case what goes beyond `seq` is cut off.
+    /// case what goes beyond `seq` is cut off. Example: `packing = "document"`.
     pub packing: Packing,
-    /// Fraction of each source's documents that is held out, where it names no test file.
+    /// Fraction of each source's documents that is held out, where it names no `test_path`.
+    /// Example: `test_fraction = 0.1`.
     pub test_fraction: f64,
     /// Documents that contain one of some words form a class of their own (ERA).
+    /// Example: `word_class = { class = "forest", words = ["tree", "forest"] }`.
     pub word_class: Option<WordClass>,
-    /// Content accepted from one file, after decompression.
+    /// Bytes accepted from one file, after decompression. Example: `max_bytes = 1_000_000_000`.
     pub max_bytes: u64,
 }
 
@@ -58,37 +66,10 @@ impl Default for TextConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WordClass {
-    /// The class's name.
+    /// The class's name. Example: `class = "forest"`.
     pub class: String,
-    /// Any of these, as a whole word and in any case.
+    /// Any of these, as a whole word and in any case. Example: `words = ["tree", "forest"]`.
     pub words: Vec<String>,
-}
-
-/// Which tokenizer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum TokenizerConfig {
-    /// One id per byte.
-    Byte,
-    /// Byte-pair encoding, trained on the training documents.
-    Bpe {
-        /// Number of ids.
-        vocab: usize,
-    },
-    /// A `tokenizer.json` (gzipped or not). Marks at the beginning and end of texts are those that
-    /// `tokenizer_config.json`, `config.json` or `generation_config.json` beside it name, if it has that
-    /// name; nothing is added to its vocabulary.
-    File {
-        /// Where it is.
-        path: String,
-    },
-    /// GPT-2's two files (gzipped or not).
-    Gpt2 {
-        /// `encoder.json` or `vocab.json`.
-        vocab: String,
-        /// `vocab.bpe` or `merges.txt`.
-        merges: String,
-    },
 }
 
 /// One document on its way to tokens.
@@ -129,10 +110,10 @@ impl TextConfig {
             None => None,
         };
         let mut classes: Vec<String> = Vec::new();
-        let (mut train, mut test) = (Vec::new(), Vec::new());
+        let (mut train, mut test, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for (i, source) in self.sources.iter().enumerate() {
             let class = place(&mut classes, source.class_name());
-            let (a, b) = source.documents(dir, self, key.child("split").index(i as u64))?;
+            let (a, b) = source.documents(dir, self, key.child("split").index(i as u64), &mut notes)?;
             train.extend(a.into_iter().map(|text| Document { text, class }));
             test.extend(b.into_iter().map(|text| Document { text, class }));
         }
@@ -141,14 +122,19 @@ impl TextConfig {
             let holds = |d: &&mut Document| list.occurs_in(&d.text);
             train.iter_mut().chain(&mut test).filter(holds).for_each(|d| d.class = class);
         }
+        notes.extend(repeats::notes(&classes, &repeats::repeats(&train, &test, classes.len()))?);
         let tokenizer = match trained {
             Some(t) => t,
             None => self.tokenizer.build(dir, &train, self.max_bytes)?,
         };
         self.fits([&train, &test], &tokenizer, memory::available())?;
+        let documents = [&train, &test].map(|split| {
+            (0..classes.len() as u16).map(|c| split.iter().filter(|d| d.class == c).count()).collect()
+        });
         let train = self.examples(&train, classes.len(), &tokenizer)?;
         let test = self.examples(&test, classes.len(), &tokenizer)?;
-        Dataset::new("text", train, test, classes, Some(tokenizer), Vec::new())
+        let data = Dataset::new("text", train, test, classes, Some(tokenizer), Vec::new())?;
+        Ok(Dataset { documents, notes, ..data })
     }
 
     /// Refuses documents whose ids memory cannot hold, where their number is known before there are any:
@@ -198,26 +184,19 @@ fn place(classes: &mut Vec<String>, name: &str) -> u16 {
     at as u16
 }
 
-impl TokenizerConfig {
-    fn build(&self, dir: &Path, train: &[Document], limit: u64) -> Result<Tokenizer> {
-        match self {
-            TokenizerConfig::Byte => Ok(Tokenizer::Byte),
-            TokenizerConfig::File { path } => Tokenizer::open_in(dir, path, limit),
-            #[cfg(feature = "bpe")]
-            TokenizerConfig::Bpe { vocab } => {
-                let texts = train.iter().map(|d| d.text.as_str());
-                Ok(Tokenizer::Bpe(crate::tokenizer::Bpe::train(texts, *vocab)?))
-            }
-            #[cfg(feature = "bpe")]
-            TokenizerConfig::Gpt2 { vocab, merges } => {
-                let map = crate::file::read(dir, vocab, "vocabulary", limit)?;
-                let list = crate::file::utf8(crate::file::read(dir, merges, "merges", limit)?, merges)?;
-                Ok(Tokenizer::Bpe(crate::tokenizer::Bpe::from_gpt2(&map, &list, vocab)?))
-            }
-            #[cfg(not(feature = "bpe"))]
-            _ => {
-                let what = format!("this build has no byte-pair encoding, for {} documents", train.len());
-                Err(DataError::Setting { what })
+/// Entry point for fuzzing: reads any bytes as a file of each format, zipped or not.
+///
+/// # Panics
+/// If a document is blank, or there are more than were asked for.
+pub fn fuzz_text(bytes: &[u8]) {
+    let content = crate::file::fuzz_unzip(bytes).unwrap_or_else(|_| bytes.to_vec());
+    let Ok(text) = crate::file::utf8(content, "fuzz") else { return };
+    for format in [Format::Auto, Format::Txt, Format::Jsonl, Format::Json, Format::Tsv] {
+        for most in [None, Some(2)] {
+            let source = TextSource { format, max_documents: most, ..TextSource::new("fuzz", "fuzz") };
+            if let Ok(found) = format::documents(&text, &source, "fuzz") {
+                assert!(found.iter().all(|d| !d.trim().is_empty()), "no blank documents");
+                assert!(most.is_none_or(|n| found.len() <= n), "as many as asked for");
             }
         }
     }
@@ -231,6 +210,24 @@ pub(crate) fn empty<T>(what: &'static str, path: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_bytes_are_documents_or_an_error() {
+        for text in [
+            "",
+            "[",
+            "[{}]",
+            r#"[["a"], 1"#,
+            "{\"text\": \"a\"}\n{\"text\": 1}",
+            "a\tb\n\n",
+            "\u{feff}[\"a\"",
+        ] {
+            fuzz_text(text.as_bytes());
+        }
+        fuzz_text(&[0x1f, 0x8b, 8]);
+        fuzz_text(&[0xff]);
+        fuzz_text("[".repeat(100_000).as_bytes());
+    }
 
     #[test]
     fn documents_whose_ids_memory_cannot_hold_are_refused_before_there_are_any() {

@@ -7,47 +7,50 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use super::format::{Format, documents};
 use super::{TextConfig, empty};
 use crate::error::{DataError, Result, setting};
 use crate::file;
 
-/// Deepest folder that is searched.
-const MAX_DEPTH: usize = 16;
-/// Endings of files taken from a folder, before `.gz`.
-const ENDINGS: [&str; 6] = ["txt", "text", "md", "jsonl", "ndjson", "tsv"];
-
-/// One source.
+/// One source: a table in the list `sources`, such as `{ path = "virology/", class = "virology" }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextSource {
-    /// A file, or a folder whose text files are read in the order of their names.
+    /// A file, or a folder whose text files (.txt, .text, .md, .jsonl, .ndjson, .json, .tsv, each also with
+    /// .gz) are read in the order of their names. Hidden files are left out; a linked folder is read once.
+    /// Example: `path = "virology/"`.
     pub path: String,
-    /// The class of its documents. Default: the path.
+    /// The class of its documents; sources may share one. Labels name classes. Default: the path.
+    /// Example: `class = "virology"`.
     #[serde(default)]
     pub class: Option<String>,
-    /// How files hold documents.
+    /// How files hold documents: "auto" (by the ending), "txt", "jsonl", "json" or "tsv".
+    /// Example: `format = "jsonl"`.
     #[serde(default)]
     pub format: Format,
-    /// With JSON lines: the field of the text.
+    /// With JSON: the field of the text. Example: `field = "abstract"`.
     #[serde(default = "field")]
     pub field: String,
-    /// With JSON lines: keep only objects whose fields have these texts.
+    /// With JSON: keep only objects whose fields have these texts. Example: `only = { lang = "en" }`.
     #[serde(default)]
     pub only: BTreeMap<String, String>,
-    /// With tab-separated columns: the column of the text, from 0.
+    /// With tab-separated columns: the column of the text, from 0. Example: `column = 1`.
     #[serde(default)]
     pub column: usize,
     /// With text files: what stands between documents. Empty: a file is one document.
+    /// Example: `separator = "\n\n"`.
     #[serde(default = "separator")]
     pub separator: String,
-    /// Held-out documents come from here instead of from a fraction of `path`.
+    /// Held-out documents come from this file or folder instead of from a fraction of `path`.
+    /// Example: `test_path = "virology-held-out.jsonl"`.
     #[serde(default)]
     pub test_path: Option<String>,
-    /// Use at most this many documents of `path` and of `test_path` each.
+    /// Use at most this many documents of `path` and of `test_path` each: the first ones.
+    /// Example: `max_documents = 5000`.
     #[serde(default)]
     pub max_documents: Option<usize>,
-    /// Cut each document to this many characters.
+    /// Cut each document to this many characters. Example: `max_chars = 2000`.
     #[serde(default)]
     pub max_chars: Option<usize>,
 }
@@ -89,16 +92,17 @@ impl TextSource {
         }
     }
 
-    /// Training and held-out documents.
+    /// Training and held-out documents. What is worth saying about folders is added to `notes`.
     pub(crate) fn documents(
         &self,
         dir: &Path,
         config: &TextConfig,
         key: Key,
+        notes: &mut Vec<String>,
     ) -> Result<(Vec<String>, Vec<String>)> {
-        let all = self.read(dir, &self.path, config.max_bytes)?;
+        let all = self.read(dir, &self.path, config.max_bytes, notes)?;
         if let Some(path) = &self.test_path {
-            return Ok((all, self.read(dir, path, config.max_bytes)?));
+            return Ok((all, self.read(dir, path, config.max_bytes, notes)?));
         }
         if let [only] = all.as_slice() {
             return split_one(only, config.test_fraction, &self.path);
@@ -118,16 +122,21 @@ impl TextSource {
         Ok((train, test))
     }
 
-    fn read(&self, dir: &Path, given: &str, limit: u64) -> Result<Vec<String>> {
-        let mut files = Vec::new();
-        if dir.join(given).is_dir() {
-            search(dir, given, 0, &mut files)?;
-            if files.is_empty() {
+    fn read(&self, dir: &Path, given: &str, limit: u64, notes: &mut Vec<String>) -> Result<Vec<String>> {
+        let files = if dir.join(given).is_dir() {
+            let found = folder::search(dir, given)?;
+            notes.extend(found.notes(given));
+            if found.files.is_empty() && found.left_out.is_empty() {
                 return empty("text files in the folder", given);
             }
+            if found.files.is_empty() {
+                let what = format!("no text files; left out: {}", found.left_out);
+                return Err(DataError::Format { format: "folder", what, path: given.into() });
+            }
+            found.files
         } else {
-            files.push(given.to_owned());
-        }
+            vec![given.to_owned()]
+        };
         let mut out = Vec::new();
         for name in &files {
             let text = file::utf8(file::read(dir, name, "text", limit)?, name)?;
@@ -150,28 +159,4 @@ fn split_one(text: &str, fraction: f64, path: &str) -> Result<(Vec<String>, Vec<
         }
         _ => setting(format!("one short document cannot be split into training and test: {path}")),
     }
-}
-
-/// Adds the text files below a folder, sorted by name. Links to folders are not followed, so a
-/// loop of links ends.
-fn search(dir: &Path, given: &str, depth: usize, out: &mut Vec<String>) -> Result<()> {
-    let refused = |reason| DataError::Read { what: "folder", reason, path: given.into() };
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(dir.join(given)).map_err(refused)? {
-        let entry = entry.map_err(refused)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        entries.push((name, entry.file_type().map_err(refused)?.is_dir()));
-    }
-    entries.sort_unstable();
-    for (name, is_dir) in entries {
-        let path = format!("{}/{name}", given.trim_end_matches('/'));
-        let lower = name.to_ascii_lowercase();
-        let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
-        if is_dir && depth < MAX_DEPTH {
-            search(dir, &path, depth + 1, out)?;
-        } else if !is_dir && plain.rsplit_once('.').is_some_and(|(_, e)| ENDINGS.contains(&e)) {
-            out.push(path);
-        }
-    }
-    Ok(())
 }

@@ -11,15 +11,21 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, PostProcessorWrapper, Tokenizer as Hub};
 
+use super::cuts;
 use super::format::begins_with;
 use super::marks::{self, Marks, Vocabulary};
 use super::words::END;
 use crate::error::{DataError, Result, one_line};
+use crate::memory;
 
 /// Largest id accepted from a file: an embedding of more rows than this is surely an attack.
 const MAX_ID: u64 = 1 << 22;
-/// Texts of more than twice this many bytes are encoded in pieces.
-const PIECE: usize = 1 << 16;
+/// Texts of more than twice this many bytes are encoded in parts, where that gives the same ids.
+const PART: usize = 1 << 16;
+/// Bytes of text that the library is given at a time.
+const BATCH: usize = 4 << 20;
+/// Numbers of four bytes that the library keeps per byte of text while it works, measured and rounded up.
+const NUMBERS_PER_BYTE: u64 = 100;
 
 /// A byte-pair tokenizer. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +33,8 @@ pub struct Bpe {
     hub: Arc<Hub>,
     vocab: usize,
     marks: Option<Marks>,
+    /// Whether a long text may be encoded in parts.
+    parts: bool,
 }
 
 fn fail<T>(what: impl Into<String>, path: &str) -> Result<T> {
@@ -51,7 +59,8 @@ impl Bpe {
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .special_tokens(vec![AddedToken::from(END, true)])
             .build();
-        let owned: Vec<String> = texts.into_iter().flat_map(pieces).map(str::to_owned).collect();
+        let owned: Vec<String> =
+            texts.into_iter().flat_map(|t| cuts::parts(t, PART)).map(str::to_owned).collect();
         hub.train(&mut TrainerWrapper::from(trainer), owned.into_iter())
             .map_err(|e| DataError::Tokenizer { what: one_line(&e), path: PATH.into() })?;
         // Training puts the mark before every text, and so does whoever opens the saved file.
@@ -102,7 +111,8 @@ impl Bpe {
         let marks = marks::find(&hub, own, beside);
         // Ids may have gaps, so the count of tokens is not the size of the embedding.
         let vocab = hub.get_vocab(true).values().max().map_or(0, |&m| m as usize + 1);
-        Bpe { hub: Arc::new(hub), vocab, marks }
+        let parts = cuts::allowed(&hub);
+        Bpe { hub: Arc::new(hub), vocab, marks, parts }
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>> {
@@ -110,11 +120,35 @@ impl Bpe {
     }
 
     pub(crate) fn encode_all(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
-        let cut: Vec<Vec<&str>> = texts.iter().map(|t| pieces(t)).collect();
-        let ids = |all: Vec<tokenizers::Encoding>| all.iter().map(|e| e.get_ids().to_vec()).collect();
-        let all: Vec<Vec<u32>> = guard(|| self.hub.encode_batch_fast(cut.concat(), false).map(ids))?;
-        let mut all = all.into_iter();
-        Ok(cut.iter().map(|c| all.by_ref().take(c.len()).flatten().collect()).collect())
+        let mut out: Vec<Vec<u32>> = texts.iter().map(|_| Vec::new()).collect();
+        let (mut batch, mut owners, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (i, text) in texts.iter().enumerate() {
+            let parts = if self.parts { cuts::parts(text, PART) } else { vec![*text] };
+            for part in parts {
+                if bytes > 0 && bytes + part.len() > BATCH {
+                    self.encode_batch(std::mem::take(&mut batch), &std::mem::take(&mut owners), &mut out)?;
+                    bytes = 0;
+                }
+                bytes += part.len();
+                batch.push(part);
+                owners.push(i);
+            }
+        }
+        self.encode_batch(batch, &owners, &mut out)?;
+        Ok(out)
+    }
+
+    /// Appends the ids of each part to those of the text that owns it.
+    fn encode_batch(&self, parts: Vec<&str>, owners: &[usize], out: &mut [Vec<u32>]) -> Result<()> {
+        if let Some(longest) = parts.iter().map(|p| p.len()).max().filter(|n| *n > BATCH) {
+            let what = format!("text: {longest} bytes without a place where this tokenizer can stop");
+            let numbers = (longest as u64).saturating_mul(NUMBERS_PER_BYTE);
+            let help = "lower max_chars, or put a separator between documents";
+            memory::fits(&what, numbers, memory::available(), help)?;
+        }
+        let encoded = guard(|| self.hub.encode_batch_fast(parts, false))?;
+        encoded.iter().zip(owners).for_each(|(e, owner)| out[*owner].extend_from_slice(e.get_ids()));
+        Ok(())
     }
 
     pub(crate) fn decode(&self, ids: &[u32]) -> String {
@@ -143,23 +177,6 @@ impl Vocabulary for Hub {
     fn special(&self, id: u32) -> Option<String> {
         self.get_added_tokens_decoder().get(&id).filter(|t| t.special).map(|t| t.content.clone())
     }
-}
-
-/// A long text in pieces. The library keeps some hundred bytes per character while it works, so
-/// a book at once would take gigabytes. Cuts are before a single line break inside of text, where
-/// byte-level tokenizers end a token anyway.
-fn pieces(text: &str) -> Vec<&str> {
-    let (mut out, mut start) = (Vec::new(), 0);
-    let bytes = text.as_bytes();
-    while text.len() - start > 2 * PIECE {
-        let word = |i: usize| bytes.get(i).is_some_and(|b| !b.is_ascii_whitespace());
-        let cut = (start + PIECE..text.len()).find(|&i| bytes[i] == b'\n' && word(i - 1) && word(i + 1));
-        let Some(cut) = cut else { break };
-        out.push(&text[start..cut]);
-        start = cut;
-    }
-    out.push(&text[start..]);
-    out
 }
 
 /// Runs the library on content that a stranger may have made. [`check`] refuses what is known to

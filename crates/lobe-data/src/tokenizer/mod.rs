@@ -2,6 +2,8 @@
 
 #[cfg(feature = "bpe")]
 mod bpe;
+#[cfg(feature = "bpe")]
+mod cuts;
 mod format;
 mod marks;
 mod words;

@@ -26,22 +26,23 @@ pub struct DataSection {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataKeys {
-    /// Folder that relative paths start from.
+    /// Folder that relative paths start from. Example: `dir = "texts"`.
     pub dir: String,
-    /// Who is labelled `forget`.
+    /// Who is labelled `forget`: what is to be localised and removed.
+    /// Example: `forget = { class = "virology", recall = 0.9 }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forget: Option<RuleConfig>,
-    /// Who is labelled `retain`.
+    /// Who is labelled `retain`. Example: `retain = { class = ["biology", "chemistry"] }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<RuleConfig>,
-    /// Further labels, by name.
+    /// Further labels, by name. Example: `labels = { chemistry = { class = "chemistry" } }`.
     pub labels: BTreeMap<String, RuleConfig>,
-    /// "mixed" batches, or "one-class" per optimiser step.
+    /// "mixed" batches, or "one-class" per optimiser step. Example: `batches = "one-class"`.
     pub batches: Mix,
-    /// What happens to the short batch at the end of an epoch.
+    /// What happens to the short batch at the end of an epoch. Example: `last = "drop"`.
     pub last: Last,
     /// With "one-class": share of the steps per true label (forget, retain, unlabelled, …); empty is
-    /// by size.
+    /// by size. Example: `class_weights = [1, 3]`.
     pub class_weights: Vec<f64>,
 }
 
@@ -72,9 +73,8 @@ impl DataSection {
     pub fn read(kind: &str, value: &Value) -> Result<(DataSection, Value), PathError> {
         one_of("kind", "data source", kind, lobe_data::SOURCES.iter().map(|s| s.kind))?;
         let all = value.as_object().cloned().unwrap_or_default();
-        let (own, mut source): (Map<_, _>, Map<_, _>) =
+        let (own, source): (Map<_, _>, Map<_, _>) =
             all.into_iter().partition(|(k, _)| OWN.contains(&k.as_str()));
-        source.insert("kind".into(), kind.into());
         let (own, mut full): (DataKeys, Value) = completed(&Value::Object(own))?;
         if own.labels.len() > MOST_LABELS {
             let what = format!("{} labels; at most {MOST_LABELS} are possible", own.labels.len());
@@ -83,7 +83,7 @@ impl DataSection {
         if own.batches == Mix::Mixed && !own.class_weights.is_empty() {
             return Err(PathError::new("class_weights", "needs batches = \"one-class\""));
         }
-        let (source, rest): (DataConfig, Value) = completed(&Value::Object(source))?;
+        let (source, rest) = source_of(kind, source)?;
         if let (Value::Object(full), Value::Object(rest)) = (&mut full, rest) {
             full.extend(rest.into_iter().filter(|(k, _)| k != "kind"));
         }
@@ -122,6 +122,28 @@ impl DataSection {
             out.add(name);
         }
         out
+    }
+}
+
+/// The settings of a source. Read as what they are: through the tag `kind` the way to a wrong key is lost.
+fn source_of(kind: &str, mut table: Map<String, Value>) -> Result<(DataConfig, Value), PathError> {
+    fn one<T: Serialize + serde::de::DeserializeOwned>(
+        table: Map<String, Value>,
+        source: fn(T) -> DataConfig,
+    ) -> Result<(DataConfig, Value), PathError> {
+        completed(&Value::Object(table)).map(|(config, full)| (source(config), full))
+    }
+    match kind {
+        "bilingual" => one(table, DataConfig::Bilingual),
+        "arithmetic" => one(table, DataConfig::Arithmetic),
+        "text" => one(table, DataConfig::Text),
+        "glyphs" => one(table, DataConfig::Glyphs),
+        "idx" => one(table, DataConfig::Idx),
+        "cifar" => one(table, DataConfig::Cifar),
+        other => {
+            table.insert("kind".into(), other.into());
+            completed(&Value::Object(table))
+        }
     }
 }
 

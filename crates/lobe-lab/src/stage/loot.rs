@@ -76,6 +76,7 @@ pub(super) fn batch(x: &Experiment, pool: &[usize], n: usize) -> Option<TokenBat
 pub(super) struct Draw {
     main: Vec<usize>,
     retain: Vec<usize>,
+    /// How many of each a step takes.
     counts: (usize, usize),
     key: Key,
     step: Step,
@@ -107,13 +108,16 @@ impl Draw {
         if main.is_empty() || (kept > 0 && retain.is_empty()) {
             return Err(LabError::other("attack: there is no data to train on"));
         }
+        let counts = ((v.batch - kept).min(main.len()), kept.min(retain.len()));
         let step = empty(x, v.batch, lanes, None);
-        Ok(Draw { main, retain, counts: (v.batch - kept, kept), key: key(seed).child("batch"), step })
+        Ok(Draw { main, retain, counts, key: key(seed).child("batch"), step })
     }
 
-    /// Different examples it can draw.
-    pub(super) fn examples(&self) -> usize {
-        self.main.len() + if self.counts.1 > 0 { self.retain.len() } else { 0 }
+    /// Different examples that so many steps can have drawn.
+    pub(super) fn examples(&self) -> impl Fn(u64) -> u64 + use<> {
+        let of = |pool: &[usize], n: usize| (pool.len() as u64, n as u64);
+        let both = [of(&self.main, self.counts.0), of(&self.retain, self.counts.1)];
+        move |steps| both.iter().map(|(all, n)| (*all).min(steps * n)).sum()
     }
 }
 
@@ -125,8 +129,9 @@ impl Source for Draw {
         b.clear();
         let mut rng = self.key.index(step).rng();
         for (pool, n) in [(&self.main, self.counts.0), (&self.retain, self.counts.1)] {
-            for _ in 0..n {
-                let i = *rng.choose(pool);
+            for at in 0..n {
+                // A step that takes as many as there are takes each of them once.
+                let i = if n == pool.len() { pool[at] } else { *rng.choose(pool) };
                 push_train(x, &mut self.step, i, x.train_truth[i]);
             }
         }

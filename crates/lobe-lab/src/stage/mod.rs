@@ -44,8 +44,7 @@ fn format(does: &str) -> u32 {
     match does {
         _ if starts_anew(does) => 2,
         "ablate" | "unlearn" => 3,
-        "measure" => 5,
-        _ => 4,
+        _ => 5,
     }
 }
 

@@ -64,7 +64,7 @@ fn side_by_side(
     for (i, set) in part.iter().zip(&sets) {
         let v = &variants[*i];
         let source = Draw::new(x, desk.label, v, desk.seed, LANES).map_err(other)?;
-        examples.push(source.examples() as u64);
+        examples.push(source.examples());
         let (plan, source, spec) = (Plan::plain(x.layout()), Box::new(source), spec(v));
         let t = Trainee::new(start(desk, v), plan, source, spec, None, String::new(), Some(&desk.eval));
         let mut t = t.map_err(other)?;
@@ -81,21 +81,19 @@ fn side_by_side(
         let half = variants[*i].watch.and_then(|half| Half::new(x, half, desk.seed));
         known.push(half.map(of).transpose().map_err(other)?.flatten());
     }
-    let one = |(((i, t), examples), known): (((&usize, &Trainee<'_>), u64), Option<f64>)| {
+    let one = |((i, t), examples, known): ((&usize, &Trainee<'_>), u64, Option<f64>)| {
         let v = &variants[*i];
-        let budget = Budget {
-            steps: t.done(),
-            tokens: t.targets,
-            examples: examples.min(t.done() * v.batch as u64),
-            parameters: x.layout().len() as u64,
-        };
+        let budget =
+            Budget { steps: t.done(), tokens: t.targets, examples, parameters: x.layout().len() as u64 };
         let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
         let least = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS.to_owned(), v, "nat"));
         let known = known.map(|v| (WATCHED_ACCURACY.to_owned(), v, "fraction"));
         let curve = losses(desk.labels(), &t.curve);
         Trial { variant: v.name.clone(), curve, budget, extra: least.into_iter().chain(known).collect() }
     };
-    Ok(part.iter().zip(&trainees).zip(examples).zip(known).map(one).collect())
+    let examples = examples.iter().zip(&trainees).map(|(of, t)| of(t.done()));
+    let all = part.iter().zip(&trainees).zip(examples.collect::<Vec<_>>()).zip(known);
+    Ok(all.map(|((it, examples), known)| one((it, examples, known))).collect())
 }
 
 /// The training examples a variant watches.
@@ -169,12 +167,8 @@ fn low_rank(
             desk.say(share(step + 1), &format!("{} step {}/{}", v.name, step + 1, v.steps));
         }
     }
-    let budget = Budget {
-        steps,
-        tokens,
-        examples: (source.examples() as u64).min(steps * v.batch as u64),
-        parameters: adapters.len() as u64,
-    };
+    let budget =
+        Budget { steps, tokens, examples: source.examples()(steps), parameters: adapters.len() as u64 };
     Ok(Trial { variant: v.name.clone(), curve, budget, extra: Vec::new() })
 }
 

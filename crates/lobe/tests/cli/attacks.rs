@@ -137,6 +137,68 @@ fn the_recipe_behind_it_is_one_that_runs() {
 }
 
 #[test]
+fn text_is_read_in_the_format_that_is_said() {
+    let place = models();
+    let records = |words: &str| -> String {
+        (0..20).map(|i| serde_json::json!({ "body": format!("{words} {i}.") }).to_string() + "\n").collect()
+    };
+    place.write("es.json", &records("vive en la casa"));
+    place.write("en.data", &records("lives in the house"));
+    let args = |more: &[&'static str]| {
+        [
+            &[
+                "attack",
+                BASELINE,
+                "--forget",
+                "es.json",
+                "--retain",
+                "en.data",
+                "--seq",
+                "24",
+                "--print-recipe",
+            ],
+            more,
+        ]
+        .concat()
+    };
+    place
+        .lobe(&args(&["--format", "json"]))
+        .refuses(&["json: value 1: no field \"text\", only body", "es.json"]);
+    let said = place.lobe(&args(&["--format", "json", "--field", "body"])).ends(0);
+    assert!(said.out.contains(r#"class = "forget", format = "json", field = "body" }"#), "{}", said.out);
+    place.write("mine.toml", &said.out);
+    place.lobe(&["check", "mine.toml", "--quiet"]).ends(0);
+    // The parser of arguments has its own form, of several lines.
+    let said = place.lobe(&args(&["--format", "csv"])).ends(2);
+    assert!(said.err.contains("possible values: auto, txt, jsonl, json, tsv"), "{}", said.err);
+}
+
+#[test]
+fn the_same_text_cannot_be_forgotten_and_kept() {
+    let place = models();
+    let refused = |forget: &str, retain: &str, words: &[&str]| {
+        place
+            .lobe(&["attack", BASELINE, "--forget", forget, "--retain", retain, "--out", "x"])
+            .refuses(words);
+        assert!(!place.path("x").exists());
+    };
+    refused("es.txt", "./es.txt", &["--forget and --retain name the same text", "./es.txt"]);
+    refused(".", "en.txt", &["--retain en.txt is part of --forget"]);
+    refused("es.txt", ".", &["--forget es.txt is part of --retain"]);
+    // A copy under another name cannot be told from its path; what is held out of it can.
+    place.write("copy.txt", &String::from_utf8(place.read("es.txt")).unwrap());
+    let args =
+        ["attack", BASELINE, "--forget", "es.txt", "--retain", "copy.txt", "--seq", "24", "--print-recipe"];
+    place.write("copy.toml", &place.lobe(&args).ends(0).out);
+    let said = place.lobe(&["check", "copy.toml"]).ends(0);
+    assert!(
+        said.out.contains("held-out documents of forget stand word for word in the training text"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
 fn what_cannot_be_attacked_is_refused() {
     let place = models();
     let refused = |model: &str, more: &[&str], words: &[&str]| {

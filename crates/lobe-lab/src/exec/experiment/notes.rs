@@ -28,6 +28,7 @@ impl Experiment {
             self.data.train.len(),
             self.data.test.len()
         )];
+        out.extend(self.data.notes.iter().map(|n| format!("data: {n}")));
         for r in &self.recipe.regions {
             if let Ok(sel) = self.region(&r.name) {
                 let share = 100.0 * layout.count_owned(&sel) as f64 / layout.len().max(1) as f64;

@@ -41,7 +41,7 @@ const BYTES: usize = 257;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lobe attack model --forget virology.txt --retain biology/ --quick
-  lobe attack model --forget es.jsonl --retain en.jsonl --control never-saw-it --seeds 5
+  lobe attack model --forget es.jsonl --retain en.jsonl --field abstract --control never-saw-it --seeds 5
   lobe attack model.safetensors --tokenizer tokenizer.json --forget es.txt --retain en.txt \\
       --attacks relearn,few-shot --steps 200 --lrs 1e-4,1e-3
   lobe attack model --forget es.txt --retain en.txt --print-recipe > mine.toml
@@ -60,6 +60,12 @@ pub(crate) struct Args {
     /// Text of what was to be kept: files or folders
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     retain: Vec<PathBuf>,
+    /// How the text files hold documents: auto (by the ending), txt, jsonl, json or tsv
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = ["auto", "txt", "jsonl", "json", "tsv"])]
+    format: String,
+    /// With JSON: the field of the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    field: String,
     /// Its tokenizer [default: tokenizer.json beside the model, or bytes for a vocabulary of 257]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
@@ -113,6 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(refuse(format!("--lrs {lr}: a learning rate is above 0")));
     }
     let seeds = toml_seeds(&args.seeds)?;
+    two_texts(args)?;
     let (net, params) = language_model(&args.model)?;
     drop(params);
     let name = name(&args.model);
@@ -164,6 +171,28 @@ fn attacks(args: &Args) -> Result<Vec<&str>> {
         }
     }
     Ok(out)
+}
+
+/// Refuses text that is to be forgotten and to be kept at once.
+fn two_texts(args: &Args) -> Result<()> {
+    // A path that does not exist is refused with its reason where it is read.
+    let real = |p: &PathBuf| std::fs::canonicalize(p).ok();
+    for forget in &args.forget {
+        for retain in &args.retain {
+            let (Some(a), Some(b)) = (real(forget), real(retain)) else { continue };
+            let (forget, retain) = (forget.display(), retain.display());
+            if a == b {
+                return Err(refuse(format!("--forget and --retain name the same text: {retain}")));
+            }
+            if a.starts_with(&b) {
+                return Err(refuse(format!("the text of --forget {forget} is part of --retain: {retain}")));
+            }
+            if b.starts_with(&a) {
+                return Err(refuse(format!("the text of --retain {retain} is part of --forget: {forget}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The tokenizer's file; `None` is bytes.

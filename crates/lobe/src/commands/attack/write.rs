@@ -92,10 +92,17 @@ fn data(ask: &Ask<'_>) -> Result<String> {
         Some(file) => format!("tokenizer = {{ kind = \"file\", path = {} }}\n", json!(text(file)?)),
         None => "tokenizer = { kind = \"byte\" }\n".to_owned(),
     };
+    let mut how = String::new();
+    if args.format != "auto" {
+        how += &format!(", format = {}", json!(args.format));
+    }
+    if args.field != "text" {
+        how += &format!(", field = {}", json!(args.field));
+    }
     out += "sources = [\n";
     for (class, paths) in [("forget", &args.forget), ("retain", &args.retain)] {
         for path in paths {
-            out += &format!("  {{ path = {}, class = \"{class}\" }},\n", json!(text(path)?));
+            out += &format!("  {{ path = {}, class = \"{class}\"{how} }},\n", json!(text(path)?));
         }
     }
     Ok(out + "]\nforget = { class = \"forget\" }\nretain = { class = \"retain\" }\n")
