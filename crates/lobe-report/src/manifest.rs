@@ -61,15 +61,19 @@ pub struct Arm {
     /// True for an arm that never had the capability.
     #[serde(default)]
     pub control: bool,
-    /// The arm whose model a post-hoc method started from.
+    /// The arm whose model a post-hoc method started from, or whose profile it is.
     #[serde(default, deserialize_with = "maybe_text")]
     pub from: Option<String>,
-    /// `training-time`, `post-hoc` or `control`.
+    /// `training-time`, `post-hoc`, `profile`, `control` or `reference` (older runs: `control`).
     #[serde(default, deserialize_with = "maybe_text")]
     pub kind: Option<String>,
-    /// Labels whose capability it is to be without; empty for the label that attacks bring back.
+    /// The labels whose capability it is to be without; empty in what removes nothing, and in runs that do
+    /// not say: then the label that attacks bring back is meant.
     #[serde(default, deserialize_with = "texts")]
     pub removes: Vec<String>,
+    /// The earlier arm that is the same network, trained once.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub same_as: Option<String>,
 }
 
 /// One step of the experiment.
