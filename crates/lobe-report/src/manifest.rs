@@ -158,3 +158,23 @@ fn any_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         other => clean(&other.to_string()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_says_what_it_removes_and_an_older_run_is_about_one_label() {
+        let arm = |text: &str| serde_json::from_str::<Arm>(text).expect("an arm");
+        let old = arm(r#"{"name": "sgtm", "method": "sgtm", "control": false, "kind": "control"}"#);
+        assert_eq!(
+            (old.removes, old.same_as, old.kind.as_deref()),
+            (vec!["forget".to_owned()], None, Some("control"))
+        );
+        let new = arm(
+            r#"{"name": "oracle", "removes": ["forget", "b"], "same_as": "filter", "kind": "reference"}"#,
+        );
+        assert_eq!((new.removes.len(), new.same_as.as_deref()), (2, Some("filter")));
+        assert!(arm(r#"{"name": "baseline", "removes": []}"#).removes.is_empty());
+    }
+}

@@ -1,4 +1,5 @@
-//! Data filtering: examples labelled `forget`, or their tokens as targets, are left out.
+//! Data filtering: examples labelled with a restricted topic (`forget`, unless `topics` names others), or
+//! their tokens as targets, are left out.
 //!
 //! Equation: the sum over the data loses its labelled-forget terms; everything else is ordinary. At
 //! token level a target of a forget example is lost where its strength (`tokens` of the labelling

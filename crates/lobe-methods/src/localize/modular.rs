@@ -12,6 +12,8 @@
 //! Unusual: modules are regions of one network, and absent ones cost nothing, where a gate of 0 in
 //! the paper's port still computes. `zero_start` starts a module's out-going weights at zero, so
 //! the core's outputs do not depend on it at first.
+//! In a recipe: `topics` names the restricted labels, one per region; the arms that cut the modules out
+//! again name this arm with `from` and the method "none".
 //! Fails: where categories are entangled; a module too narrow for its label leaks into the core on
 //! spread steps. With several modules, robust steps run all of them together and no subset.
 
