@@ -168,7 +168,9 @@ mod tests {
         let arm = |text: &str| serde_json::from_str::<Arm>(text).expect("an arm");
         let old = arm(r#"{"name": "baseline", "method": "none", "control": false, "kind": "control"}"#);
         assert_eq!((old.removes, old.same_as, old.kind.as_deref()), (vec![], None, Some("control")));
-        let new = arm(r#"{"name": "oracle", "removes": ["forget", "b"], "same_as": "filter", "kind": "reference"}"#);
+        let new = arm(
+            r#"{"name": "oracle", "removes": ["forget", "b"], "same_as": "filter", "kind": "reference"}"#,
+        );
         assert_eq!((new.removes.len(), new.same_as.as_deref()), (2, Some("filter")));
     }
 }
