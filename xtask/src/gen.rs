@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use lobe_core::{JointKind, LabelSet, Route, RouteTable, Target};
 use lobe_methods::localize::with_kinds;
-use lobe_methods::{About, Context, LOCALIZE, Localize, ParamDoc, Part, Status};
+use lobe_methods::{About, Context, LOCALIZE, Localize, ParamDoc, Part, Status, TrainsOn};
 use serde_json::Value;
 
 use crate::files::{TextFile, texts};
@@ -198,12 +198,13 @@ fn routes(method: &dyn Localize) -> String {
         Ok(table) => table,
         Err(e) => return format!("Needs parameters: {e}."),
     };
-    let on = match method.trains_on() {
-        lobe_methods::TrainsOn::All => String::new(),
-        lobe_methods::TrainsOn::Without(l) => {
-            format!("\nExamples labelled `{}` are left out.\n", labels.name(l))
+    let on = match method.trains_on(&labels) {
+        Ok(TrainsOn::All) | Err(_) => String::new(),
+        Ok(TrainsOn::Without(topics)) => {
+            let names: Vec<String> = topics.iter().map(|l| format!("`{}`", labels.name(*l))).collect();
+            format!("\nExamples labelled {} are left out.\n", names.join(", "))
         }
-        lobe_methods::TrainsOn::Context(l, _) => {
+        Ok(TrainsOn::Context(l, _)) => {
             format!("\nTokens of examples labelled `{}` are context, but no targets.\n", labels.name(l))
         }
     };

@@ -5,6 +5,7 @@
 //! recipe/     resolved   exec/          stage/                                       store/
 //! ```
 
+mod advice;
 mod error;
 pub mod exec;
 pub mod post_hoc;
@@ -12,4 +13,5 @@ pub mod recipe;
 pub mod stage;
 pub mod store;
 
+pub use advice::{Advice, Concern, advice, smallest_difference};
 pub use error::LabError;

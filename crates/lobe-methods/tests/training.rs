@@ -57,7 +57,7 @@ fn a_silenced_region_changes_no_output_and_still_learns() {
 
 /// Two modules on the MLP of a transformer: routes, labels and the plan.
 fn two_modules(bench: &Bench) -> (Plan, LabelSet, [Selection; 2]) {
-    let method = build("modular", &json!({ "labels": ["forget", "other"] })).unwrap();
+    let method = build("modular", &json!({ "topics": ["forget", "other"] })).unwrap();
     let labels = with_kinds(&bench.labels, &method.kinds(&bench.labels).unwrap());
     let names = ["a".to_owned(), "b".to_owned()];
     let table = method.table(&Context { labels: &labels, regions: &names }).unwrap();
@@ -106,10 +106,10 @@ fn modular_profiles_refuse_what_does_not_fit() {
     let labels = LabelSet::default();
     let regions = ["a".to_owned()];
     for (params, path) in [
-        (json!({ "labels": ["froget"] }), "labels.0"),
-        (json!({ "labels": ["retain"] }), "labels.0"),
-        (json!({ "labels": ["forget", "forget"] }), "labels.1"),
-        (json!({ "labels": [] }), "labels"),
+        (json!({ "topics": ["froget"] }), "topics.0"),
+        (json!({ "topics": ["retain"] }), "topics.0"),
+        (json!({ "topics": ["forget", "forget"] }), "topics.1"),
+        (json!({ "topics": [] }), "topics"),
     ] {
         let method = build("modular", &params).unwrap();
         let error = method.table(&Context { labels: &labels, regions: &regions }).unwrap_err();
@@ -235,14 +235,25 @@ fn the_penalty_is_the_mean_absolute_activation_and_its_gradient_is_right() {
 
 #[test]
 fn filtering_tokens_spares_what_is_weak_and_what_is_not_forget() {
-    let token = build("filter", &json!({ "level": "token" })).unwrap().trains_on();
+    let mut labels = LabelSet::default();
+    let other = labels.add("other");
+    let on = |params| build("filter", &params).unwrap().trains_on(&labels);
+    let token = on(json!({ "level": "token" })).unwrap();
     assert_eq!(token, TrainsOn::Context(FORGET, 0.5));
     assert!(token.counts(FORGET, 0.5) && !token.counts(FORGET, 0.51));
     assert!(token.counts(RETAIN, 1.0) && token.counts(UNLABELLED, 1.0));
-    let document = build("filter", &json!({})).unwrap().trains_on();
-    assert!(!document.counts(FORGET, 0.0) && document.counts(RETAIN, 1.0));
+    let document = on(json!({})).unwrap();
+    assert!(!document.counts(FORGET, 0.0) && document.counts(RETAIN, 1.0) && document.counts(other, 1.0));
+    let both = on(json!({ "topics": ["forget", "other"] })).unwrap();
+    assert!(!both.counts(FORGET, 0.0) && !both.counts(other, 0.0) && both.counts(RETAIN, 1.0));
+    for (topics, path) in
+        [(json!([]), "topics"), (json!(["retain"]), "topics.0"), (json!(["othr"]), "topics.0")]
+    {
+        assert_eq!(on(json!({ "topics": topics })).unwrap_err().path, path);
+    }
+    let two = json!({ "level": "token", "topics": ["forget", "other"] });
+    assert_eq!(on(two).unwrap_err().path, "topics");
     let wrong = build("filter", &json!({ "threshold": 2.0 })).unwrap();
-    let labels = LabelSet::default();
     assert_eq!(wrong.table(&Context { labels: &labels, regions: &[] }).unwrap_err().path, "threshold");
 }
 

@@ -61,15 +61,19 @@ pub struct Arm {
     /// True for an arm that never had the capability.
     #[serde(default)]
     pub control: bool,
-    /// The arm whose model a post-hoc method started from.
+    /// The arm whose model a post-hoc method started from, or whose profile it is.
     #[serde(default, deserialize_with = "maybe_text")]
     pub from: Option<String>,
-    /// `training-time`, `post-hoc` or `control`.
+    /// `training-time`, `post-hoc`, `profile`, `control` or `reference` (older runs: `control`).
     #[serde(default, deserialize_with = "maybe_text")]
     pub kind: Option<String>,
-    /// Labels whose capability it is to be without; empty for the label that attacks bring back.
+    /// The labels whose capability it is to be without; empty in what removes nothing, and in runs that do
+    /// not say: then the label that attacks bring back is meant.
     #[serde(default, deserialize_with = "texts")]
     pub removes: Vec<String>,
+    /// The earlier arm that is the same network, trained once.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub same_as: Option<String>,
 }
 
 /// One step of the experiment.
@@ -153,4 +157,20 @@ fn any_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         serde_json::Value::String(s) => clean(&s),
         other => clean(&other.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_says_what_it_removes_and_an_older_run_need_not() {
+        let arm = |text: &str| serde_json::from_str::<Arm>(text).expect("an arm");
+        let old = arm(r#"{"name": "baseline", "method": "none", "control": false, "kind": "control"}"#);
+        assert_eq!((old.removes, old.same_as, old.kind.as_deref()), (vec![], None, Some("control")));
+        let new = arm(
+            r#"{"name": "oracle", "removes": ["forget", "b"], "same_as": "filter", "kind": "reference"}"#,
+        );
+        assert_eq!((new.removes.len(), new.same_as.as_deref()), (2, Some("filter")));
+    }
 }

@@ -22,9 +22,9 @@ impl Group {
     fn of(run: &RunData, arm: &crate::Arm) -> Group {
         match arm.kind.as_deref() {
             _ if arm.control || run.is_reference(&arm.name) => Group::Reference,
-            Some("control") => Group::Reference,
+            Some("control" | "reference") => Group::Reference,
             Some("post-hoc") => Group::PostHoc,
-            Some("training-time") => Group::TrainingTime,
+            Some("training-time" | "profile") => Group::TrainingTime,
             _ if arm.from.is_some() => Group::PostHoc,
             _ => Group::TrainingTime,
         }

@@ -4,11 +4,13 @@
 //! result does not depend on how many threads there are.
 
 mod coupled;
+mod frozen;
 
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use self::frozen::Frozen;
 use crate::buffer::Buf;
 use crate::error::EngineError;
 use crate::factors::{RowLabels, ShardRows};
@@ -65,7 +67,7 @@ pub struct Member {
     norms: Vec<f64>,
     coupled: coupled::Scratch,
     /// By frozen classes and whether only matrices decay.
-    pieces: Vec<((u64, bool), Vec<Piece>)>,
+    pieces: Vec<((Frozen, bool), Vec<Piece>)>,
     /// The plan for which the pieces were cut.
     cut_for: Option<Plan>,
     /// Whether every tensor was seen to get a gradient under that plan.
@@ -310,7 +312,7 @@ impl Member {
             self.check_gradients(layout)?;
         }
         let frozen = match optimiser.masked {
-            Masked::ZeroGrad => 0,
+            Masked::ZeroGrad => Frozen::default(),
             Masked::Freeze => self.frozen_classes(program),
         };
         Ok(self.apply(layout, frozen, optimiser, step))
@@ -320,7 +322,7 @@ impl Member {
     /// clears them: for steps made of several passes. Does not ask whether every tensor got one.
     pub fn update(&mut self, layout: &Layout, optimiser: &Optimiser, step: u64) -> StepReport {
         self.recut();
-        self.apply(layout, 0, optimiser, step)
+        self.apply(layout, Frozen::default(), optimiser, step)
     }
 
     /// Forgets what belonged to another plan.
@@ -333,10 +335,10 @@ impl Member {
         }
     }
 
-    fn apply(&mut self, layout: &Layout, frozen: u64, optimiser: &Optimiser, step: u64) -> StepReport {
+    fn apply(&mut self, layout: &Layout, frozen: Frozen, optimiser: &Optimiser, step: u64) -> StepReport {
         let key = (frozen, optimiser.decay_matrices_only);
         if !self.pieces.iter().any(|(k, _)| *k == key) {
-            let list = pieces(layout, &self.plan, &|c| frozen >> c & 1 == 1, optimiser.decay_matrices_only);
+            let list = pieces(layout, &self.plan, &|c| frozen.has(c), optimiser.decay_matrices_only);
             self.pieces.push((key, list));
         }
         let list = self.pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
@@ -345,14 +347,14 @@ impl Member {
         self.report(optimiser.schedule.at(step), norm)
     }
 
-    /// Bit `c` is set when no row of the batch may update class `c`.
-    fn frozen_classes(&self, program: &dyn Program) -> u64 {
+    /// The classes that no row of the batch may update.
+    fn frozen_classes(&self, program: &dyn Program) -> Frozen {
         let mut labels = [false; 256];
         for s in 0..program.shards() {
             let rows = program.rows(s);
             // A strength below 1 lets part of an ordinary update through.
             if rows.strength.is_some_and(|s| s.iter().any(|s| *s != 1.0)) {
-                return 0;
+                return Frozen::default();
             }
             match rows.labels {
                 RowLabels::One(l) => labels[l.index()] = true,
@@ -360,7 +362,7 @@ impl Member {
             }
         }
         let moves = |c| (0..256).any(|l| labels[l] && self.plan.route(l, c).update != 0.0);
-        (0..self.plan.classes().min(64)).filter(|c| !moves(*c)).fold(0, |bits, c| bits | 1 << c)
+        Frozen::of(self.plan.classes(), |c| !moves(c))
     }
 
     fn check_gradients(&mut self, layout: &Layout) -> Result<(), EngineError> {

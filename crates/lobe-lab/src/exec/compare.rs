@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use lobe_core::{FORGET, LabelId};
 use lobe_methods::ATTACKS;
 use lobe_methods::measure::{gap::gap_closed, recovery::recovery, steps::steps_to};
 
-use super::Context;
 use super::summary::row;
+use super::{Context, Experiment};
 use crate::recipe::Stage;
 use crate::stage::members;
 use crate::store::{Metric, Reference, ResultRow};
@@ -38,27 +39,20 @@ impl<'a> Numbers<'a> {
 /// One row per comparison.
 pub(super) fn compare(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> {
     let x = c.experiment;
-    let reference = Reference::of(&x.recipe);
     let mut out = Vec::new();
     for stage in &x.recipe.stages {
         let is_attack = ATTACKS.iter().any(|e| e.about.name == stage.does);
-        let label = label(stage);
-        for (arm, seed) in members(c, stage) {
-            let arm = &x.arms[arm].arm.name;
+        let label = stage.label();
+        for (index, seed) in members(c, stage) {
+            let arm = &x.arms[index].arm.name;
+            if stage.does == "ablate" {
+                out.extend(gaps(x, numbers, stage, index, seed));
+            }
             let here = |metric: &str| numbers.of(&stage.name, arm, seed, label, metric);
             let mut add = |metric: &str, value: Option<f64>, unit: &str| {
                 let Some(value) = value else { return };
                 out.push(row(&stage.name, arm, seed, Metric::new(label, metric, value, unit)));
             };
-            if stage.does == "ablate" {
-                // References count as they were trained or loaded.
-                let made = |name: &Option<String>| {
-                    let name = name.as_ref()?;
-                    numbers.of(&x.recipe.origin_of(name)?.name, name, seed, label, "loss")
-                };
-                let three = here("loss").zip(made(&reference.baseline)).zip(made(&reference.control));
-                add("gap_closed", three.and_then(|((cut, b), o)| gap_closed(cut, b, o)), "fraction");
-            }
             if !is_attack {
                 continue;
             }
@@ -102,9 +96,22 @@ fn or_more(steps: Option<f64>, budget: Option<f64>) -> (Option<f64>, &'static st
     }
 }
 
-/// The label a stage is about: the one an attack brings back.
-fn label(stage: &Stage) -> &str {
-    stage.params.get("label").and_then(|l| l.as_str()).unwrap_or("forget")
+/// How far a cut closed the gap between baseline and control, for every label that the arm is to be without.
+fn gaps(x: &Experiment, numbers: &Numbers<'_>, stage: &Stage, arm: usize, seed: u64) -> Vec<ResultRow> {
+    let plan = &x.arms[arm];
+    // What removes nothing has the gap all the same: a cut of the baseline, or of the control.
+    let labels = if plan.removes.is_empty() { vec![FORGET] } else { plan.removes.clone() };
+    let baseline = Reference::of(&x.recipe).baseline;
+    let of = |label: LabelId| {
+        let label = x.labels.name(label);
+        // References count as they were trained or loaded.
+        let made = |name: &str| numbers.of(&x.recipe.origin_of(name)?.name, name, seed, label, "loss");
+        let cut = numbers.of(&stage.name, &plan.arm.name, seed, label, "loss")?;
+        let (low, high) = (made(baseline.as_deref()?)?, made(&x.recipe.control_of(label)?.name)?);
+        let closed = gap_closed(cut, low, high)?;
+        Some(row(&stage.name, &plan.arm.name, seed, Metric::new(label, "gap_closed", closed, "fraction")))
+    };
+    labels.into_iter().filter_map(of).collect()
 }
 
 /// A loss by step: of one variant of an attack, or of its worst case.

@@ -137,7 +137,7 @@ impl Feed {
         let (class, _) = self.stream.batch_into(step, &mut self.indices);
         let of_step = self.label_of_step(x, step, class)?;
         let kind = self.kinds.get(step as usize).copied();
-        let trains_on = x.arms[self.arm].trains_on;
+        let trains_on = &x.arms[self.arm].trains_on;
         match &mut self.step {
             Step::Tokens(b) => b.clear(),
             Step::Images(b) => b.clear(),
@@ -203,9 +203,32 @@ impl Feed {
         Ok(sum)
     }
 
+    /// Writes down what decides over training on the batch of `step`: which examples, under which labels,
+    /// with which weights of their tokens. Arms that write the same for every step and are alike
+    /// otherwise train the same network.
+    ///
+    /// # Errors
+    /// If a labelling rule cannot label whole steps.
+    pub(crate) fn note(&mut self, x: &Experiment, step: u64, out: &mut Vec<u32>) -> Result<(), LabError> {
+        out.clear();
+        let (class, _) = self.stream.batch_into(step, &mut self.indices);
+        let of_step = self.label_of_step(x, step, class)?;
+        let kind = self.kinds.get(step as usize).copied();
+        for n in 0..self.indices.len() {
+            let i = self.indices[n] as usize;
+            let label = of_step.unwrap_or(self.labels.label[i]);
+            if !x.keeps(self.arm, x.train_truth[i], label) || self.counted(x, i, label) == 0 {
+                continue;
+            }
+            out.extend([self.indices[n], u32::from(kind.unwrap_or(label).0)]);
+            out.extend(self.strength.iter().map(|s| s.to_bits()));
+        }
+        Ok(())
+    }
+
     /// Targets of example `i` that count under `label`.
     fn counted(&mut self, x: &Experiment, i: usize, label: LabelId) -> u64 {
-        let trains_on = x.arms[self.arm].trains_on;
+        let trains_on = &x.arms[self.arm].trains_on;
         if matches!(x.data.train.payload, Payload::Images { .. }) {
             return u64::from(trains_on.counts(label, 1.0));
         }

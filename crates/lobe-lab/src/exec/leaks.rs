@@ -22,7 +22,7 @@ pub(super) fn leaks(c: &Context<'_>, numbers: &Numbers<'_>) -> Vec<ResultRow> {
         let Some(after) = after.filter(|_| arm.arm.method != "none") else { continue };
         let like = |o: &&ArmPlan| {
             let same = x.recipe.origin_of(&o.arm.name).is_some_and(|s| s.name == train.name);
-            same && plain(&o.arm, o.trains_on) && effort(&x.recipe, &o.arm) == effort(&x.recipe, &arm.arm)
+            same && plain(&o.arm, &o.trains_on) && effort(&x.recipe, &o.arm) == effort(&x.recipe, &arm.arm)
         };
         for seed in &x.recipe.seeds {
             let of = |stage: &Stage, name: &str, metric: &str| {
@@ -50,7 +50,7 @@ fn effort(recipe: &Recipe, arm: &Arm) -> Train {
 }
 
 /// Whether an arm was trained in the ordinary way on all data or on what a document filter left.
-fn plain(arm: &Arm, trains_on: TrainsOn) -> bool {
+fn plain(arm: &Arm, trains_on: &TrainsOn) -> bool {
     let data = [ArmData::All, ArmData::RetainOnly].contains(&arm.data);
     let ordinary =
         arm.method == "none" || (arm.method == "filter" && !matches!(trains_on, TrainsOn::Context(..)));

@@ -136,6 +136,10 @@ pub fn run(
     manifest.build.clone_from(&options.build);
     manifest.labels = experiment.labels.names().to_vec();
     manifest.notes = experiment.notes();
+    for (arm, plan) in manifest.arms.iter_mut().zip(&experiment.arms) {
+        arm.removes = plan.removes.iter().map(|l| experiment.labels.name(*l).to_owned()).collect();
+        arm.same_as = plan.same_as.map(|i| experiment.arms[i].arm.name.clone());
+    }
     if let Some(old) = run.manifest()? {
         // Times of stages that are not run again.
         for stage in &mut manifest.stages {

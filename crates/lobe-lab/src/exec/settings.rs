@@ -155,7 +155,8 @@ pub struct Objective {
     pub distance: Distance,
     /// Whether the main loss is the sum of the labels' means instead of one mean over all images.
     pub sum_of_means: bool,
-    /// λ per latent part: `{ from, to, weight }`; `to = 0` is the end.
+    /// L1 penalty on the code, per image and before any route: λ per latent part, `{ from, to, weight }`;
+    /// `to = 0` is the end. (The `l1` of a method is another one: on its regions, per target.)
     pub l1: Vec<L1>,
     /// γ on the mean absolute correlation between the latents before and after `split`.
     pub correlation: f32,

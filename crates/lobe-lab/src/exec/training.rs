@@ -144,7 +144,7 @@ impl<'a> Trainee<'a> {
         let Some(dir) = &self.dir else { return Ok(()) };
         let log = (state == State::Done).then(|| dir.log_bytes());
         let (key, step, steps) = (self.key.clone(), self.next, self.spec.steps);
-        Ok(dir.set_status(&Status { key, state, step, steps, log })?)
+        Ok(dir.set_status(&Status { key, state, step, steps, log, same_as: None })?)
     }
 
     fn note(&mut self, metric: Metric) -> Result<(), LabError> {

@@ -15,7 +15,21 @@ use super::train::Train;
 use super::tree::{Node, Tree};
 use super::typed::typed;
 
-/// The keys of an arm that are not its method's parameters.
+/// The keys of an arm that are not its method's parameters: no method may have one of that name.
+pub const ARM_KEYS: [&str; 11] = [
+    "method",
+    "from",
+    "about",
+    "region",
+    "data",
+    "labels",
+    "control",
+    "loss_weight",
+    "train",
+    "masked",
+    "objective",
+];
+/// Those that a method's parser does not get to see: `objective` it takes out itself.
 const KEYS: [&str; 10] =
     ["method", "from", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
 /// Most arms of one recipe.
@@ -64,22 +78,23 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     let rest = Value::Object(node.to_map(&KEYS));
     let params = complete((all.callbacks.method)(&method, &rest)?, &KEYS)?;
     let data = optional(node, "data")?.unwrap_or_default();
-    let post_hoc = (all.callbacks.post_hoc)(&method).unwrap_or_else(|| node.get("from").is_some());
+    let profile = node.get("from").is_some() && method == "none";
+    let post_hoc =
+        !profile && (all.callbacks.post_hoc)(&method).unwrap_or_else(|| node.get("from").is_some());
     let weights = loss_weight(node)?;
-    for (key, asks) in [("data", data != ArmData::All), ("loss_weight", !weights.is_empty())] {
-        // Who knows no methods reads what somebody who knew them wrote.
-        if (all.callbacks.post_hoc)(&method) == Some(true) && asks {
-            let what = format!("{method} goes on from a trained model on its own terms; it takes no {key}");
-            return Err(PathError::new(key, what));
-        }
+    // Who knows no methods reads what somebody who knew them wrote.
+    if profile || (all.callbacks.post_hoc)(&method) == Some(true) {
+        let asks = [("data", data != ArmData::All), ("loss_weight", !weights.is_empty())];
+        untrained(node, &method, asks, profile)?;
     }
-    let control = optional(node, "control")?.unwrap_or_else(|| {
-        if data == ArmData::RetainOnly {
-            let rule = "trains on \"retain only\"".to_owned();
+    let control = match (optional(node, "control")?, unseen(&data)?) {
+        (Some(written), _) => written,
+        (None, None) => false,
+        (None, Some(rule)) => {
             derived.push(Derived { key: format!("arms.{key}.control"), value: "true".into(), rule });
+            true
         }
-        data == ArmData::RetainOnly
-    });
+    };
     Ok(Arm {
         name: key.to_owned(),
         about: about(node).map_err(|e| e.within(&["about"]))?,
@@ -95,22 +110,50 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     })
 }
 
-/// A post-hoc arm names an arm before it to start from; any other arm starts from scratch.
+/// Refuses what decides over training where nothing is trained, or not in that way.
+fn untrained(node: &Node, method: &str, asks: [(&str, bool); 2], profile: bool) -> Result<(), PathError> {
+    let settings = ["train", "masked"].map(|key| (key, profile && node.get(key).is_some()));
+    let what = if profile {
+        "the arm is another arm's model as it is, and trains nothing".to_owned()
+    } else {
+        format!("{method} goes on from a trained model on its own terms")
+    };
+    match asks.iter().chain(&settings).find(|(_, asked)| *asked) {
+        Some((key, _)) => Err(PathError::new(key, format!("{what}; it takes no {key}"))),
+        None => Ok(()),
+    }
+}
+
+/// Why an arm that trains on such data is a control; `None` if it is none.
+fn unseen(data: &ArmData) -> Result<Option<String>, PathError> {
+    match data {
+        ArmData::RetainOnly => Ok(Some("trains on \"retain only\"".to_owned())),
+        ArmData::Without(labels) if labels.is_empty() => {
+            Err(PathError::new("data.without", "an empty list: name the labels that the arm never sees"))
+        }
+        ArmData::Without(labels) => Ok(Some(format!("trains without {}", labels.join(", ")))),
+        _ => Ok(None),
+    }
+}
+
+/// A post-hoc arm or a profile names an arm before it to start from; any other arm starts from scratch.
 fn from(node: &Node, before: &[Arm], arm: Arm, callbacks: &Callbacks) -> Result<Arm, PathError> {
-    let at = if node.get("from").is_some() { "from" } else { "" };
     let post_hoc = (callbacks.post_hoc)(&arm.method).unwrap_or(arm.from.is_some());
-    match (&arm.from, post_hoc) {
+    match (&arm.from, post_hoc || arm.is_profile()) {
         (Some(from), true) => {
             let names = before.iter().map(|a| a.name.as_str());
             one_of("from", "earlier arm", from, names).map(|()| arm)
         }
         (None, true) => {
             let what = format!("{} goes on from a trained model: say which arm's with `from`", arm.method);
-            Err(PathError::new(at, what))
+            Err(PathError::new("", what))
         }
         (Some(_), false) => {
-            let what = format!("{} trains from scratch; only post-hoc methods take `from`", arm.method);
-            Err(PathError::new(at, what))
+            let what = format!(
+                "{} trains from scratch; `from` takes a post-hoc method, or \"none\" for the other arm's model as it is",
+                arm.method
+            );
+            Err(PathError::new(if node.get("from").is_some() { "from" } else { "" }, what))
         }
         (None, false) => Ok(arm),
     }

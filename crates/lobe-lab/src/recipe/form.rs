@@ -8,6 +8,11 @@ use serde_json::{Map, Value};
 
 use super::train::Train;
 
+/// The method that trains in the ordinary way, and changes nothing of a model it starts from.
+const PLAIN: &str = "none";
+/// The label that every experiment has for what is to be removed.
+const FORGET: &str = "forget";
+
 /// A complete experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recipe {
@@ -59,7 +64,7 @@ pub struct NamedRegion {
 }
 
 /// Which part of the data an arm trains on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum ArmData {
     /// Everything.
     #[default]
@@ -74,6 +79,9 @@ pub enum ArmData {
     /// No data at all: the network stays as it was drawn.
     #[serde(rename = "nothing")]
     Nothing,
+    /// Everything but data whose true label is one of these: `data = { without = ["forget", "philosophy"] }`.
+    #[serde(rename = "without")]
+    Without(Vec<String>),
 }
 
 /// One treatment.
@@ -86,7 +94,8 @@ pub struct Arm {
     pub about: Option<String>,
     /// The localisation method, or the post-hoc method.
     pub method: String,
-    /// The arm whose model a post-hoc method starts from; absent for arms that train from scratch.
+    /// The arm whose model this one starts from: what a post-hoc method changes, or, with the method "none",
+    /// the model as it is (a *profile*, for other cuts of one network). Absent for arms that train from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Names of the regions the method works on, in its order.
@@ -117,6 +126,23 @@ impl Arm {
     pub fn value(&self) -> Value {
         Value::Object(self.params.clone())
     }
+
+    /// Whether it is another arm's model as that arm left it, to be cut and attacked in a way of its own.
+    pub fn is_profile(&self) -> bool {
+        self.from.is_some() && self.method == PLAIN
+    }
+
+    /// Whether the arm can say what a network does that never saw data of `label`.
+    pub fn is_control_of(&self, label: &str) -> bool {
+        let unseen = match &self.data {
+            // Its author says so: the model may come from a file.
+            ArmData::All | ArmData::Nothing => true,
+            ArmData::RetainOnly => label == FORGET,
+            ArmData::ForgetOnly => label != FORGET,
+            ArmData::Without(labels) => labels.iter().any(|l| l == label),
+        };
+        self.control && unseen
+    }
 }
 
 /// One step of the experiment.
@@ -138,10 +164,28 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// The label the stage is about: the one an attack brings back.
+    pub fn label(&self) -> &str {
+        self.params.get("label").and_then(Value::as_str).unwrap_or(FORGET)
+    }
+
     /// The stage's parameters as one value.
     pub fn value(&self) -> Value {
         Value::Object(self.params.clone())
     }
+}
+
+/// An arm and, where it is a profile, the arms whose model it may be, nearest first.
+pub(super) fn lineage<'a>(arms: &'a [Arm], arm: &'a str) -> Vec<&'a str> {
+    let mut out = vec![arm];
+    // An arm starts from an earlier one; the length keeps a damaged recipe from going round for ever.
+    while out.len() <= arms.len()
+        && let Some(profile) = arms.iter().find(|a| Some(&a.name.as_str()) == out.last() && a.is_profile())
+        && let Some(from) = &profile.from
+    {
+        out.push(from);
+    }
+    out
 }
 
 /// Whether a stage leaves models that later stages can start from.
@@ -176,13 +220,19 @@ impl Recipe {
         self.arms.iter().find(|a| a.name == name)
     }
 
-    /// The stage whose model of `arm` the stage `at` works on: the one it names if that has the
-    /// arm, else the last before it that does.
-    pub fn source_of(&self, at: &Stage, arm: &str) -> Option<&Stage> {
-        let has = |s: &&Stage| s.arms.iter().any(|a| a == arm);
-        let named = at.from.as_ref().and_then(|f| self.stage(f)).filter(has);
-        let before = self.stages.iter().take_while(|s| s.name != at.name);
-        named.or_else(|| before.filter(|s| makes_model(&s.does)).filter(has).last())
+    /// The model that the stage `at` works on for `arm`, as the stage and the arm that made it: of the stage
+    /// that `at` names, else of the last before it. A profile that no stage has changed yet is the model of
+    /// the arm it names with `from`.
+    pub fn source_of<'a>(&'a self, at: &Stage, arm: &'a str) -> Option<(&'a Stage, &'a str)> {
+        let has = |s: &Stage, name: &str| s.arms.iter().any(|a| a == name);
+        let line = lineage(&self.arms, arm);
+        if let Some(named) = at.from.as_ref().and_then(|f| self.stage(f))
+            && let Some(name) = line.iter().find(|name| has(named, name))
+        {
+            return Some((named, name));
+        }
+        let before = || self.stages.iter().take_while(|s| s.name != at.name).filter(|s| makes_model(&s.does));
+        line.into_iter().find_map(|name| Some((before().filter(|s| has(s, name)).last()?, name)))
     }
 
     /// The stage that first made the model of `arm`, by training or loading it.
@@ -193,6 +243,12 @@ impl Recipe {
     /// The stage called `name`.
     pub fn stage(&self, name: &str) -> Option<&Stage> {
         self.stages.iter().find(|s| s.name == name)
+    }
+
+    /// The arm that never saw data of `label`: the one called "oracle" if it is one, else the first.
+    pub fn control_of(&self, label: &str) -> Option<&Arm> {
+        let fits = |a: &&Arm| a.is_control_of(label);
+        self.arm("oracle").filter(fits).or_else(|| self.arms.iter().find(fits))
     }
 
     /// The region called `name`, parsed.

@@ -23,6 +23,7 @@ mod tree;
 mod typed;
 mod written;
 
+pub use arms::ARM_KEYS;
 pub use callbacks::{Callbacks, StageInfo};
 pub use check::{at_least, one_of, range};
 pub use error::{PathError, RecipeError};
@@ -30,6 +31,7 @@ pub use form::{
     Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical, makes_model, starts_anew,
 };
 pub use schema::json_schema;
+pub use stages::STAGE_KEYS;
 pub use train::{Masked, Optimizer, Schedule, Train, above_zero};
 pub(crate) use typed::path_error;
 pub use typed::{completed, typed};

@@ -74,7 +74,8 @@ enum RegionNames {
 struct ArmFile {
     /// The localisation method; its parameters stand beside it.
     method: String,
-    /// The earlier arm whose model a post-hoc method goes on from.
+    /// The earlier arm whose model this one starts from: a post-hoc method changes it; with "none" it stays
+    /// as it is, to be cut in another way.
     from: Option<String>,
     /// What the arm is, in one sentence.
     about: Option<String>,
@@ -85,7 +86,8 @@ struct ArmFile {
     data: ArmData,
     /// Overrides of the labelling, for this arm only.
     labels: Option<Map<String, Value>>,
-    /// Whether this arm never saw what the others are to forget. Absent: true for "retain only".
+    /// Whether this arm never saw what the others are to forget. Absent: true for "retain only"
+    /// and for { without = [...] }.
     control: Option<bool>,
     /// Weight of the loss per label, 0 to 1e6.
     loss_weight: Option<BTreeMap<String, f64>>,

@@ -6,14 +6,14 @@ use super::arms::region_names;
 use super::callbacks::Callbacks;
 use super::check::{name, one_of, range};
 use super::error::PathError;
-use super::form::{Arm, Derived, NamedRegion, Stage};
+use super::form::{Arm, Derived, NamedRegion, Stage, lineage};
 use super::resolve::{complete, required};
 use super::scale::Scale;
 use super::tree::{Node, Tree, item_names};
 use super::typed::typed;
 
-/// The keys of a stage that are not its parameters.
-const KEYS: [&str; 4] = ["do", "name", "from", "arms"];
+/// The keys of a stage that are not its parameters: no stage and no attack may have one of that name.
+pub const STAGE_KEYS: [&str; 4] = ["do", "name", "from", "arms"];
 /// Most stages of one recipe.
 const MAX_STAGES: usize = 256;
 /// Most steps of a stage.
@@ -73,11 +73,11 @@ fn stage(
     if done.iter().any(|d| d.stage.name == title) {
         return Err(PathError::new("name", format!("two stages are called {title:?}")));
     }
-    let mut rest = node.to_map(&KEYS);
+    let mut rest = node.to_map(&STAGE_KEYS);
     let key = format!("stage.{title}.steps");
     let written = scaled(&mut rest, scale, &key, derived)?;
     let info = (callbacks.stage)(&does, &Value::Object(rest))?;
-    let mut params = complete(info.params, &KEYS)?;
+    let mut params = complete(info.params, &STAGE_KEYS)?;
     if !written {
         scaled(&mut params, scale, &key, derived)?;
     }
@@ -137,10 +137,13 @@ fn subset(
     all: &[Arm],
     sources: Option<&[Earlier]>,
 ) -> Result<Vec<String>, PathError> {
+    let made = |name: &str, done: &[Earlier]| {
+        done.iter().any(|d| d.makes_model && d.stage.arms.iter().any(|a| a == name))
+    };
     let fits = |a: &&Arm| match (does, sources) {
-        ("unlearn", _) => a.from.is_some(),
+        ("unlearn", _) => a.from.is_some() && !a.is_profile(),
         (_, None) => a.from.is_none(),
-        (_, Some(done)) => done.iter().any(|d| d.makes_model && d.stage.arms.contains(&a.name)),
+        (_, Some(done)) => lineage(all, &a.name).iter().any(|name| made(name, done)),
     };
     let possible: Vec<&str> = all.iter().filter(fits).map(|a| a.name.as_str()).collect();
     if possible.is_empty() {

@@ -36,7 +36,7 @@ pub use unlearn::UnlearnStage;
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, ModelRef};
 use crate::recipe::{Stage, canonical, makes_model, starts_anew};
-use crate::store::{MemberDir, Reference};
+use crate::store::{MemberDir, Reference, Status};
 
 /// Part of every cache key; raise a number when the meaning of such a stage's results changes. Networks that
 /// were trained stay valid when only what is done with them changes.
@@ -125,12 +125,7 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     let x = c.experiment;
     let r = &x.recipe;
     let a = &x.arms[arm].arm;
-    let regions: Vec<&str> = a
-        .regions
-        .iter()
-        .filter_map(|n| r.regions.iter().find(|g| g.name == *n))
-        .map(|g| g.text.as_str())
-        .collect();
+    let regions = x.region_texts(a);
     let parent = parent(c, stage, arm).map(|(p, arm)| key(c, r.stage(p).unwrap_or(stage), arm, seed));
     // How often a checkpoint is written changes no result.
     let train = crate::recipe::Train { checkpoint_secs: 0, ..r.train_of(a).clone() };
@@ -195,9 +190,9 @@ pub(crate) fn whole<'a>(x: &'a Experiment, stage: &Stage) -> Option<(&'a Stage, 
     made_before(x, stage, &Reference::of(&x.recipe).baseline?)
 }
 
-/// The same of the arm that never saw what the others are to forget.
+/// The same of the arm that never saw data of the label that `stage` is about.
 fn control<'a>(x: &'a Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
-    made_before(x, stage, &Reference::of(&x.recipe).control?)
+    made_before(x, stage, &x.recipe.control_of(stage.label())?.name)
 }
 
 fn made_before<'a>(x: &'a Experiment, stage: &Stage, arm: &str) -> Option<(&'a Stage, usize)> {
@@ -219,14 +214,51 @@ pub(crate) fn parent<'a>(c: &'a Context<'_>, stage: &'a Stage, arm: usize) -> Op
     if starts_anew(&stage.does) {
         return None;
     }
-    let from = x.arms[arm].arm.from.as_ref().filter(|_| stage.does == "unlearn");
-    let Some(from) = from else {
-        return Some((&x.recipe.source_of(stage, &x.arms[arm].arm.name)?.name, arm));
-    };
-    let other = x.arms.iter().position(|a| a.arm.name == *from)?;
+    let own = &x.arms[arm].arm;
+    let from = own.from.as_ref().filter(|_| stage.does == "unlearn");
     // A post-hoc arm that goes on from another one finds it in the same stage.
-    let same = stage.arms.contains(from).then_some(stage);
-    Some((&same.or_else(|| x.recipe.source_of(stage, from))?.name, other))
+    if let Some(from) = from.filter(|f| stage.arms.contains(f)) {
+        return Some((&stage.name, x.arms.iter().position(|a| a.arm.name == *from)?));
+    }
+    let (source, made_by) = x.recipe.source_of(stage, from.unwrap_or(&own.name))?;
+    Some((&source.name, x.arms.iter().position(|a| a.arm.name == made_by)?))
+}
+
+/// The earlier arm whose work in `stage` is this arm's as well: both were trained alike, cut alike, and the
+/// stage looks at nothing but the model.
+pub(crate) fn twin(c: &Context<'_>, stage: &Stage, arm: usize) -> Option<usize> {
+    let x = c.experiment;
+    let other = x.arms[arm].same_as.filter(|o| stage.arms.contains(&x.arms[*o].arm.name))?;
+    match stage.does.as_str() {
+        "train" => Some(other),
+        // These look at the arm's labels, too, or compare it with others.
+        "load" | "measure" | "cohere" | "unlearn" => None,
+        _ => {
+            let ((from, a), (same, b)) = (parent(c, stage, arm)?, parent(c, stage, other)?);
+            let alike = from == same && a == arm && b == other && x.arms[arm].region == x.arms[other].region;
+            twin(c, x.recipe.stage(from).filter(|_| alike)?, arm)
+        }
+    }
+}
+
+/// Takes over the finished work of an arm's twin; `false` if that is not finished.
+pub(crate) fn share(c: &Context<'_>, stage: &Stage, work: &Work, twin: usize) -> Result<bool, LabError> {
+    let name = &c.experiment.arms[twin].arm.name;
+    let from = c.run.member(&stage.name, name, work.seed)?;
+    if !from.is_done(&key(c, stage, twin, work.seed))? {
+        return Ok(false);
+    }
+    work.dir.reset()?;
+    work.dir.take_log(&from)?;
+    if makes_model(&stage.does) {
+        let model = ModelRef { stage: &stage.name, arm: name, seed: work.seed };
+        write_model(c, &work.dir, &read_model(c, &model)?, &work.key)?;
+    }
+    let status = from.status()?.map(|s| Status { key: work.key.clone(), same_as: Some(name.clone()), ..s });
+    if let Some(status) = status {
+        work.dir.set_status(&status)?;
+    }
+    Ok(true)
 }
 
 /// Runs `f` for every member whose work is not there yet.
@@ -248,9 +280,10 @@ fn each(
             dir: c.run.member(&stage.name, name, *seed)?,
             key: key(c, stage, *arm, *seed),
         };
+        let shared = || twin(c, stage, *arm).map_or(Ok(false), |twin| share(c, stage, &work, twin));
         if work.dir.is_done(&work.key)? {
             cached += 1;
-        } else {
+        } else if !shared()? {
             work.dir.reset()?;
             f(c, stage, &work)?;
         }
@@ -282,12 +315,13 @@ impl Work {
     /// Marks the work as done.
     pub(crate) fn finish(&self, started: Instant, amount: f64, unit: &str) -> Result<(), LabError> {
         timing(&self.dir, started.elapsed().as_secs_f64(), amount, unit)?;
-        let status = crate::store::Status {
+        let status = Status {
             key: self.key.clone(),
             state: crate::store::State::Done,
             step: 1,
             steps: 1,
             log: Some(self.dir.log_bytes()),
+            same_as: None,
         };
         Ok(self.dir.set_status(&status)?)
     }

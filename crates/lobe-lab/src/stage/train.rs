@@ -5,7 +5,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Done, key, members, timing, write_model};
+use super::{Done, Work, key, members, share, timing, twin, write_model};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Experiment, Feed, Spec, Trainee, optimiser, train};
 use crate::recipe::Stage;
@@ -23,19 +23,22 @@ const MEMORY: usize = 6 << 30;
 pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
     let x = c.experiment;
     let all = members(c, stage);
-    let total: u64 = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).steps).sum();
+    // What another arm's training comes to is not trained again.
+    let own = all.iter().filter(|(a, _)| twin(c, stage, *a).is_none());
+    let total: u64 = own.map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).steps).sum();
     c.options.progress.stage(&stage.name, total);
     let eval = EvalSet::new(x, |_| true, if x.net.gpt().is_some() { ALONG_THE_WAY } else { 500 });
     let (mut cached, mut base, mut resumed) = (0, 0, false);
-    let mut todo = Vec::new();
+    let (mut todo, mut copies) = (Vec::new(), Vec::new());
     for (arm, seed) in &all {
         let dir = c.run.member(&stage.name, &x.arms[*arm].arm.name, *seed)?;
         let key = key(c, stage, *arm, *seed);
-        if dir.is_done(&key)? {
-            cached += 1;
-            base += x.recipe.train_of(&x.arms[*arm].arm).steps;
-        } else {
-            todo.push((*arm, *seed, dir, key));
+        let (twin, done) = (twin(c, stage, *arm), dir.is_done(&key)?);
+        cached += usize::from(done);
+        match twin {
+            _ if done => base += twin.map_or(x.recipe.train_of(&x.arms[*arm].arm).steps, |_| 0),
+            Some(twin) => copies.push((Work { arm: *arm, seed: *seed, base: 0, dir, key }, twin)),
+            None => todo.push((*arm, *seed, dir, key)),
         }
     }
     let lanes = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).lanes).max().unwrap_or(1);
@@ -81,6 +84,9 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
             t.close()?;
         }
         base += steps;
+    }
+    for (work, twin) in &copies {
+        share(c, stage, work, *twin)?;
     }
     Ok(Done { members: all.len(), cached, resumed })
 }

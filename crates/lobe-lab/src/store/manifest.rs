@@ -60,12 +60,19 @@ pub struct ManifestArm {
     pub note: String,
     /// Whether it never saw what the others are to forget.
     pub control: bool,
-    /// The arm whose model it goes on from, for post-hoc methods.
+    /// The arm whose model it goes on from, for post-hoc methods and profiles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// "control", "training-time" or "post-hoc".
+    /// "control" (never had the capability), "reference" (what others are compared with besides), "profile",
+    /// "training-time" or "post-hoc".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The labels whose capability it is to be without; empty for the baseline.
+    #[serde(default)]
+    pub removes: Vec<String>,
+    /// The earlier arm that trains in the very same way, so that both are one network, trained once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
 }
 
 /// One step of the experiment.
@@ -110,11 +117,11 @@ impl Reference {
         let loaded = |a: &Arm| recipe.origin_of(&a.name).is_some_and(|s| s.does == "load");
         let plain = |a: &Arm| {
             let known = a.name == "baseline" || !loaded(a);
-            a.method == "none" && a.data == ArmData::All && !a.control && known
+            a.method == "none" && a.data == ArmData::All && !a.control && a.from.is_none() && known
         };
         Reference {
             baseline: find("baseline", &plain),
-            control: find("oracle", &|a| a.control),
+            control: recipe.control_of("forget").map(|a| a.name.clone()),
             filter: find("filter", &|a| a.method == "filter"),
             fresh: find("fresh", &|a| a.data == ArmData::Nothing),
         }
@@ -123,8 +130,12 @@ impl Reference {
 
 /// What sort of treatment an arm is.
 fn kind(a: &Arm, reference: &Reference) -> &'static str {
-    if a.control || [&reference.baseline, &reference.fresh].into_iter().flatten().any(|n| *n == a.name) {
+    if a.control {
         "control"
+    } else if [&reference.baseline, &reference.fresh].into_iter().flatten().any(|n| *n == a.name) {
+        "reference"
+    } else if a.is_profile() {
+        "profile"
     } else if a.from.is_some() {
         "post-hoc"
     } else {
@@ -133,7 +144,8 @@ fn kind(a: &Arm, reference: &Reference) -> &'static str {
 }
 
 impl Manifest {
-    /// The manifest of a run that starts. `note` is one line about an arm that has no `about`.
+    /// The manifest of a run that starts. `note` is one line about an arm that has no `about`; what arms remove
+    /// and share is left open.
     pub fn new(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> String) -> Manifest {
         let reference = Reference::of(recipe);
         let arm = |a: &Arm| ManifestArm {
@@ -144,6 +156,8 @@ impl Manifest {
             control: a.control,
             from: a.from.clone(),
             kind: Some(kind(a, &reference).to_owned()),
+            removes: Vec::new(),
+            same_as: None,
         };
         let stage = |s: &crate::recipe::Stage| ManifestStage {
             name: s.name.clone(),

@@ -37,6 +37,9 @@ pub struct Status {
     /// Bytes of the finished log: a shorter or longer one was changed by somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<u64>,
+    /// The arm whose work of the same stage and seed this was copied from: both are one network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
 }
 
 /// The directory of one member in one stage.
@@ -203,6 +206,24 @@ impl MemberDir {
     /// If the file system refuses, or the checkpoint has another version.
     pub fn load_checkpoint(&self, version: u32) -> Result<Option<Checkpoint>, StoreError> {
         checkpoint::load(&self.path, version)
+    }
+
+    /// Copies what another member measured, and how long that took.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn take_log(&self, other: &MemberDir) -> Result<(), StoreError> {
+        for name in ["metrics.jsonl", "timing.json"] {
+            let path = other.path.join(name);
+            match fs::read(&path) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                read => write_atomic(
+                    &self.path.join(name),
+                    &read.map_err(StoreError::io("cannot be read", &path))?,
+                )?,
+            }
+        }
+        Ok(())
     }
 
     /// Removes all checkpoints.

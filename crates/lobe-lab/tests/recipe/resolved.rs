@@ -22,7 +22,10 @@ fn everything_is_resolved() {
     assert_eq!((recipe.train_of(lower).lr, recipe.train_of(lower).steps), (2e-4, 1500));
     assert_eq!((lower.loss_weight["forget"], lower.regions.len()), (2.0, 2));
     let oracle = recipe.arm("oracle").unwrap();
-    assert_eq!((oracle.data, oracle.control, oracle.train.is_none()), (ArmData::RetainOnly, true, true));
+    assert_eq!(
+        (oracle.data.clone(), oracle.control, oracle.train.is_none()),
+        (ArmData::RetainOnly, true, true)
+    );
     let stages: Vec<_> =
         recipe.stages.iter().map(|s| (s.name.as_str(), s.from.as_deref(), s.arms.len())).collect();
     let expected = [

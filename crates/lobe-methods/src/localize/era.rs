@@ -39,7 +39,8 @@ struct Era {
     /// Gradient weight of the original units on forget data, in the layers the region names;
     /// negative ascends, 1 is expansion without routing.
     original: f32,
-    /// Weight of the L1 penalty on the activations of the region.
+    /// Weight of the L1 penalty on the activations of the region: per target, after the routes. (The `l1` of
+    /// `model.objective` is another one: of an autoencoder's code, per image, before any route.)
     l1: f32,
     /// Whether the region's out-going weights start at zero.
     zero_start: bool,

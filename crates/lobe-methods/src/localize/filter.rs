@@ -1,4 +1,5 @@
-//! Data filtering: examples labelled `forget`, or their tokens as targets, are left out.
+//! Data filtering: examples labelled with a restricted topic (`forget`, unless `topics` names others), or
+//! their tokens as targets, are left out.
 //!
 //! Equation: the sum over the data loses its labelled-forget terms; everything else is ordinary. At
 //! token level a target of a forget example is lost where its strength (`tokens` of the labelling
@@ -11,11 +12,11 @@
 //! Fails: with labels that miss forget data, which then trains the whole network; leakage is 1 by
 //! definition.
 
-use lobe_core::{FORGET, RETAIN, RouteTable, UNLABELLED};
+use lobe_core::{LabelSet, RETAIN, RouteTable, UNLABELLED};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Expect, Localize, Part, Status, TrainsOn};
+use super::{Context, Expect, Localize, Part, Status, TrainsOn, restricted};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -43,13 +44,15 @@ struct Filter {
     /// "document" leaves out whole examples, "token" only targets: those of forget examples whose
     /// strength is above the threshold.
     level: Level,
+    /// The labels whose data is left out; at token level exactly one.
+    topics: Vec<String>,
     /// At token level: the largest strength of a target that still counts, in [0, 1].
     threshold: f32,
 }
 
 impl Default for Filter {
     fn default() -> Self {
-        Filter { level: Level::Document, threshold: 0.5 }
+        Filter { level: Level::Document, topics: vec!["forget".into()], threshold: 0.5 }
     }
 }
 
@@ -61,10 +64,14 @@ impl Localize for Filter {
         }
         Ok(RouteTable::plain())
     }
-    fn trains_on(&self) -> TrainsOn {
-        match self.level {
-            Level::Document => TrainsOn::Without(FORGET),
-            Level::Token => TrainsOn::Context(FORGET, self.threshold),
+    fn trains_on(&self, labels: &LabelSet) -> Result<TrainsOn, ParamError> {
+        let refuse = |message: &str| Err(ParamError { path: "topics".into(), message: message.into() });
+        let topics = restricted(&self.topics, labels)?;
+        match (self.level, &topics[..]) {
+            (_, []) => refuse("an empty list: name the labels whose data is left out"),
+            (Level::Document, _) => Ok(TrainsOn::Without(topics)),
+            (Level::Token, [one]) => Ok(TrainsOn::Context(*one, self.threshold)),
+            (Level::Token, _) => refuse("tokens of one label have weights; name one topic"),
         }
     }
     fn regions(&self) -> (usize, usize) {

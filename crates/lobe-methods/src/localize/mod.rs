@@ -14,7 +14,7 @@ mod routes;
 mod sgtm;
 mod start;
 
-use lobe_core::{LabelId, LabelSet, Region, RouteTable};
+use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_you_mean};
 
 pub use kinds::{Kind, assign, with_kinds};
 pub use start::silence;
@@ -31,12 +31,12 @@ pub struct Context<'a> {
 }
 
 /// Which data an arm trains on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum TrainsOn {
     /// Everything.
     All,
-    /// Everything but data that carries this label.
-    Without(LabelId),
+    /// Everything but data that carries one of these labels.
+    Without(Vec<LabelId>),
     /// Everything, but tokens of this label's data are no targets where their strength is above
     /// the number; they stay as context. Without token weights every strength is 1.
     Context(LabelId, f32),
@@ -44,11 +44,11 @@ pub enum TrainsOn {
 
 impl TrainsOn {
     /// Whether a token of data labelled `label` is a target, given its strength.
-    pub fn counts(self, label: LabelId, strength: f32) -> bool {
+    pub fn counts(&self, label: LabelId, strength: f32) -> bool {
         match self {
             TrainsOn::All => true,
-            TrainsOn::Without(without) => label != without,
-            TrainsOn::Context(of, above) => label != of || strength <= above,
+            TrainsOn::Without(without) => !without.contains(&label),
+            TrainsOn::Context(of, above) => label != *of || strength <= *above,
         }
     }
 }
@@ -93,8 +93,11 @@ pub trait Localize: Send + Sync {
     fn table(&self, context: &Context<'_>) -> Result<RouteTable, ParamError>;
 
     /// Which data the arm trains on.
-    fn trains_on(&self) -> TrainsOn {
-        TrainsOn::All
+    ///
+    /// # Errors
+    /// If a parameter names no label of the experiment.
+    fn trains_on(&self, _: &LabelSet) -> Result<TrainsOn, ParamError> {
+        Ok(TrainsOn::All)
     }
 
     /// Whether every optimiser step must hold data of one label only.
@@ -153,6 +156,56 @@ fn joint_rows(text: &str) -> Result<Option<String>, ParamError> {
     text.parse::<Region>().map(|_| Some(text.to_owned())).map_err(|e| refuse(e.to_string()))
 }
 
+/// The parameter `topics`: labels of what is restricted, each once; what trains the core is none.
+fn restricted(topics: &[String], labels: &LabelSet) -> Result<Vec<LabelId>, ParamError> {
+    let mut out = Vec::new();
+    for (i, name) in topics.iter().enumerate() {
+        let refuse = |message: String| Err(ParamError { path: format!("topics.{i}"), message });
+        match labels.find(name) {
+            Some(RETAIN | UNLABELLED) => return refuse(format!("{name:?} is what is kept")),
+            Some(l) if out.contains(&l) => return refuse(format!("{name:?} stands there already")),
+            Some(l) => out.push(l),
+            None => {
+                let hint = did_you_mean(name, labels.names().iter().map(String::as_str));
+                return refuse(format!("no label {name:?}{hint}"));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// "1 region", "2 regions".
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// Refuses a number of regions that a method cannot use; `known` are the recipe's.
+///
+/// # Errors
+/// Says how many the method takes, how many there are, and what to write.
+pub fn check_regions(
+    method: &str,
+    (fewest, most): (usize, usize),
+    given: usize,
+    known: &[&str],
+) -> Result<(), String> {
+    if (fewest..=most).contains(&given) {
+        return Ok(());
+    }
+    let takes = match (fewest, most) {
+        (_, 0) => "no region".to_owned(),
+        (f, m) if f == m => counted(f, "region"),
+        (f, m) => format!("{f} to {m} regions"),
+    };
+    let found = if given == 0 { "none is named".to_owned() } else { format!("found {given}") };
+    let help = match known {
+        _ if given > most => String::new(),
+        [] => "; name units in [regions], then write region = \"NAME\"".to_owned(),
+        known => format!("; write region = {:?} (of {})", known[0], known.join(", ")),
+    };
+    Err(format!("{method} takes {takes}, {found}{help}"))
+}
+
 /// What masking leaves of the gradient of units whose projections may be joint.
 fn masked(joint_projections: &str) -> Status {
     if joint_projections.is_empty() { Status::Zero } else { Status::Changed }
@@ -161,6 +214,21 @@ fn masked(joint_projections: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_number_of_regions_is_said_in_words() {
+        let of = |takes, given, known: &[&str]| check_regions("sgtm", takes, given, known).err();
+        assert_eq!(of((1, 1), 1, &["a"]), None);
+        assert_eq!(
+            of((1, 1), 0, &["a", "b"]).unwrap(),
+            "sgtm takes 1 region, none is named; write region = \"a\" (of a, b)"
+        );
+        assert_eq!(of((0, 0), 1, &["a"]).unwrap(), "sgtm takes no region, found 1");
+        assert_eq!(of((1, 8), 9, &["a"]).unwrap(), "sgtm takes 1 to 8 regions, found 9");
+        assert!(
+            of((1, 1), 0, &[]).unwrap().ends_with("name units in [regions], then write region = \"NAME\"")
+        );
+    }
 
     #[test]
     fn names_are_unique_and_described() {

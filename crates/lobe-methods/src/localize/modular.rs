@@ -12,15 +12,16 @@
 //! Unusual: modules are regions of one network, and absent ones cost nothing, where a gate of 0 in
 //! the paper's port still computes. `zero_start` starts a module's out-going weights at zero, so
 //! the core's outputs do not depend on it at first.
+//! In a recipe: `topics` names the restricted labels, one per region; the arms that cut the modules out
+//! again name this arm with `from` and the method "none".
 //! Fails: where categories are entangled; a module too narrow for its label leaks into the core on
 //! spread steps. With several modules, robust steps run all of them together and no subset.
 
-use lobe_core::did_you_mean;
 use lobe_core::{FORGET, JointKind, LabelId, LabelSet, RETAIN, Route, RouteTable, Target, UNLABELLED};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Expect, Kind, Localize, Part, Status};
+use super::{Context, Expect, Kind, Localize, Part, Status, counted, restricted};
 use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
@@ -36,7 +37,7 @@ const ABOUT: About = About {
 #[serde(deny_unknown_fields, default)]
 struct Modular {
     /// The restricted labels, one per region of the arm, in order.
-    labels: Vec<String>,
+    topics: Vec<String>,
     /// Share of a restricted label's steps that train the core too, in [0, 1].
     spread: f64,
     /// Share of the core's steps in which the modules take part and train, in [0, 1].
@@ -47,7 +48,7 @@ struct Modular {
 
 impl Default for Modular {
     fn default() -> Self {
-        Modular { labels: vec!["forget".into()], spread: 0.5, robust: 0.2, zero_start: true }
+        Modular { topics: vec!["forget".into()], spread: 0.5, robust: 0.2, zero_start: true }
     }
 }
 
@@ -59,34 +60,17 @@ fn refuse<T>(path: &str, message: String) -> Result<T, ParamError> {
     Err(ParamError { path: path.into(), message })
 }
 
-impl Modular {
-    fn restricted(&self, labels: &LabelSet) -> Result<Vec<LabelId>, ParamError> {
-        let mut out = Vec::new();
-        for (i, name) in self.labels.iter().enumerate() {
-            let path = format!("labels.{i}");
-            match labels.find(name) {
-                Some(l) if CORE.contains(&l) => return refuse(&path, format!("{name:?} trains the core")),
-                Some(l) if out.contains(&l) => {
-                    return refuse(&path, format!("{name:?} has a module already"));
-                }
-                Some(l) => out.push(l),
-                None => {
-                    let hint = did_you_mean(name, labels.names().iter().map(String::as_str));
-                    return refuse(&path, format!("no label {name:?}{hint}"));
-                }
-            }
-        }
-        Ok(out)
-    }
-}
-
 impl Localize for Modular {
     fn table(&self, context: &Context<'_>) -> Result<RouteTable, ParamError> {
         let modules = context.regions.len();
-        let restricted = self.restricted(context.labels)?;
+        let restricted = restricted(&self.topics, context.labels)?;
         if restricted.len() != modules {
-            let what = format!("{} labels for {modules} regions: one each, in order", restricted.len());
-            return refuse("labels", what);
+            let what = format!(
+                "{} for {}: a region for each topic, in the same order",
+                counted(restricted.len(), "topic"),
+                counted(modules, "region")
+            );
+            return refuse("topics", what);
         }
         let absent = |mut table: RouteTable, label: LabelId, but: Option<usize>| {
             for k in (0..modules).filter(|k| Some(*k) != but) {
@@ -123,7 +107,7 @@ impl Localize for Modular {
         }
         let spread = |of| Kind { of, name: SPREAD, share: self.spread };
         let robust = |of| Kind { of, name: ROBUST, share: self.robust };
-        Ok(self.restricted(labels)?.into_iter().map(spread).chain(CORE.map(robust)).collect())
+        Ok(restricted(&self.topics, labels)?.into_iter().map(spread).chain(CORE.map(robust)).collect())
     }
     fn zero_start(&self) -> bool {
         self.zero_start

@@ -102,12 +102,15 @@ fn needs(method: &dyn Localize, labels: &LabelSet) -> String {
         (1, 1) => "Takes one region.".to_owned(),
         (few, most) => format!("Takes {few} to {most} regions."),
     };
-    match method.trains_on() {
-        TrainsOn::All => {}
-        TrainsOn::Without(label) => out += &format!(" Leaves out data labelled {}.", labels.name(label)),
-        TrainsOn::Context(label, _) => {
+    match method.trains_on(labels) {
+        Ok(TrainsOn::Without(topics)) => {
+            let names: Vec<&str> = topics.iter().map(|l| labels.name(*l)).collect();
+            out += &format!(" Leaves out data labelled {}.", names.join(", "));
+        }
+        Ok(TrainsOn::Context(label, _)) => {
             out += &format!(" Tokens of data labelled {} are context, but no targets.", labels.name(label));
         }
+        Ok(TrainsOn::All) | Err(_) => {}
     }
     if method.needs_uniform_steps() {
         out += " Needs steps of one label: batches = \"one-class\" in [data].";

@@ -14,7 +14,8 @@ impl Experiment {
     pub(super) fn check_stages(&self) -> Result<(), LabError> {
         let regions: Vec<String> = self.recipe.regions.iter().map(|r| r.name.clone()).collect();
         let unlearns = self.recipe.stages.iter().any(|s| s.does == "unlearn");
-        if let Some(a) = self.arms.iter().find(|a| a.arm.from.is_some() && !unlearns) {
+        let post_hoc = |a: &&super::ArmPlan| a.arm.from.is_some() && !a.arm.is_profile();
+        if let Some(a) = self.arms.iter().find(|a| post_hoc(a) && !unlearns) {
             let what =
                 format!("{} needs a stage that makes its model: [[stage]] do = \"unlearn\"", a.arm.method);
             return at(Err(PathError::new("method", what)), &["arms", &a.arm.name]);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use lobe_core::{FORGET, LabelId, RouteRow, RouteTable, Selection, Target, UNLABELLED};
 use lobe_data::{Labelling, Mix};
 use lobe_engine::Plan;
+use lobe_methods::localize::check_regions;
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
 use lobe_nets::Penalties;
 use serde_json::Value;
@@ -19,15 +20,13 @@ use crate::recipe::{self, Arm, ArmData, Masked, PathError};
 impl Experiment {
     pub(super) fn compile(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
         let path = ["arms", arm.name.as_str()];
-        if arm.from.is_some() {
+        if arm.from.is_some() && !arm.is_profile() {
             return self.compile_post_hoc(arm, objective);
         }
         let (method, over) = localize(arm)?;
-        let (few, most) = method.regions();
-        if arm.regions.len() < few || arm.regions.len() > most {
-            let what = format!("{} takes {few} to {most} regions, {} given", arm.method, arm.regions.len());
-            return at(Err(PathError::new("region", what)), &path);
-        }
+        let known: Vec<&str> = self.recipe.regions.iter().map(|r| r.name.as_str()).collect();
+        check_regions(&arm.method, method.regions(), arm.regions.len(), &known)
+            .or_else(|what| at(Err(PathError::new("region", what)), &path))?;
         if method.needs_uniform_steps() && self.section.own.batches == Mix::Mixed {
             let what = format!("{} needs data.batches = \"one-class\"", arm.method);
             return at(Err(PathError::new("method", what)), &path);
@@ -49,7 +48,9 @@ impl Experiment {
                 label_weight[l.index()] = *w as f32;
             }
         }
-        self.check_forget(arm, &table, method.trains_on(), &path)?;
+        let trains_on = at(method.trains_on(&self.labels).map_err(|e| in_recipe(&e)), &path)?;
+        self.check_forget(arm, &table, &trains_on, &path)?;
+        let unseen = at(self.unseen(&arm.data), &path)?;
         at(self.check_freeze(arm, &table), &path)?;
         self.check_steps(&labelling, &path)?;
         let penalties = self.penalties(&objective)?;
@@ -70,11 +71,14 @@ impl Experiment {
             table,
             region,
             labelling,
-            trains_on: method.trains_on(),
+            trains_on,
             objective,
             label_weight,
             penalties,
             asks,
+            unseen,
+            removes: Vec::new(),
+            same_as: None,
         })
     }
 
@@ -83,24 +87,56 @@ impl Experiment {
         &self,
         arm: &Arm,
         table: &RouteTable,
-        trains_on: TrainsOn,
+        trains_on: &TrainsOn,
         path: &[&str],
     ) -> Result<(), LabError> {
-        if self.train_truth.contains(&FORGET) {
-            return Ok(());
-        }
-        let named = |key: &str, what: &str| {
-            let what = format!("{what} acts on data labelled \"forget\", and [data] labels none so");
+        let named = |key: &str, what: &str, label: &str| {
+            let what = format!("{what} acts on data labelled {label:?}, and [data] labels none so");
             at(Err(PathError::new(key, what)), path)
         };
+        let there = |l: &LabelId| self.train_truth.contains(l);
+        let dropped = match trains_on {
+            TrainsOn::All => &[],
+            TrainsOn::Without(topics) => &topics[..],
+            TrainsOn::Context(of, _) => std::slice::from_ref(of),
+        };
+        if let Some(absent) = dropped.iter().find(|l| !there(l)) {
+            return named("method", &arm.method, self.labels.name(*absent));
+        }
+        if there(&FORGET) {
+            return Ok(());
+        }
+        let named = |key: &str, what: &str| named(key, what, "forget");
         let routed = table.rows.iter().any(|r| r.label == FORGET);
-        let filtered = matches!(trains_on, TrainsOn::Without(FORGET) | TrainsOn::Context(..));
         match arm.data {
             ArmData::RetainOnly => named("data", "\"retain only\""),
             ArmData::ForgetOnly => named("data", "\"forget only\""),
-            _ if routed || filtered => named("method", &arm.method),
+            _ if routed => named("method", &arm.method),
             _ => Ok(()),
         }
+    }
+
+    /// The labels of the data that an arm never trains on.
+    fn unseen(&self, data: &ArmData) -> Result<Vec<LabelId>, PathError> {
+        let names: &[String] = match data {
+            ArmData::RetainOnly => return Ok(vec![FORGET]),
+            ArmData::Without(names) => names,
+            _ => return Ok(Vec::new()),
+        };
+        let known = self.labels.names().iter().map(String::as_str).filter(|n| !n.contains(':'));
+        let mut out = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            let path = format!("data.without.{i}");
+            recipe::one_of(&path, "label", name, known.clone())?;
+            let label = self.labels.find(name).filter(|l| self.train_truth.contains(l));
+            out.push(label.ok_or_else(|| {
+                PathError::new(
+                    &path,
+                    format!("no training data is labelled {name:?}, so nothing is left out"),
+                )
+            })?);
+        }
+        Ok(out)
     }
 
     /// Refuses an arm that asks for freezing where nothing freezes.
@@ -187,6 +223,9 @@ impl Experiment {
             label_weight: vec![1.0; self.labels.len()],
             penalties: Penalties::default(),
             asks: Asks::default(),
+            unseen: Vec::new(),
+            removes: Vec::new(),
+            same_as: None,
         })
     }
 

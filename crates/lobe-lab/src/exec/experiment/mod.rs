@@ -1,9 +1,11 @@
 //! A resolved recipe with its data, network and arms, checked and ready to run.
 
+mod alike;
 mod check;
 mod compile;
 mod notes;
 mod optimise;
+mod removes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -45,6 +47,12 @@ pub struct ArmPlan {
     pub penalties: Penalties,
     /// What its method asks of training beside the routes.
     pub asks: Asks,
+    /// Data that truly is of these labels it never trains on.
+    pub unseen: Vec<LabelId>,
+    /// The labels whose capability it is to be without, in label order; empty for what is compared with.
+    pub removes: Vec<LabelId>,
+    /// The earlier arm that trains in the very same way, as an index: both are one network.
+    pub same_as: Option<usize>,
 }
 
 /// A resolved recipe with its data, network and arms.
@@ -138,6 +146,8 @@ impl Experiment {
         let batches: BTreeSet<usize> = out.trained().map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
         out.check_stages()?;
+        out.find_removed();
+        out.find_alike()?;
         out.loaded = crate::stage::loaded(&out)?;
         Ok(out)
     }
@@ -162,6 +172,12 @@ impl Experiment {
         let region: Result<Region, _> = text.parse();
         let resolved = region.and_then(|r| r.resolve(self.layout().sites()));
         resolved.map_err(|e| LabError::setting(&PathError::new(&format!("regions.{name}"), e.to_string())))
+    }
+
+    /// Texts of an arm's regions, in its order.
+    pub(crate) fn region_texts(&self, arm: &Arm) -> Vec<&str> {
+        let text = |name: &String| self.recipe.regions.iter().find(|r| r.name == *name);
+        arm.regions.iter().filter_map(text).map(|r| r.text.as_str()).collect()
     }
 
     /// Adds the labels of the kinds of steps that the arms' methods have.
@@ -205,12 +221,11 @@ impl Experiment {
     pub fn keeps(&self, arm: usize, truth: LabelId, label: LabelId) -> bool {
         let a = &self.arms[arm];
         let by_data = match a.arm.data {
-            ArmData::All => true,
-            ArmData::RetainOnly => truth != FORGET,
             ArmData::ForgetOnly => truth == FORGET,
             ArmData::Nothing => false,
+            _ => !a.unseen.contains(&truth),
         };
-        by_data && a.trains_on != TrainsOn::Without(label)
+        by_data && !matches!(&a.trains_on, TrainsOn::Without(topics) if topics.contains(&label))
     }
 
     /// Labels that held-out data carries, in label order.

@@ -4,6 +4,7 @@ use lobe_core::UNLABELLED;
 use lobe_methods::{LOCALIZE, UNLEARN};
 
 use super::Experiment;
+use crate::advice::same_training;
 use crate::recipe::{Arm, ArmData};
 
 impl Experiment {
@@ -11,11 +12,15 @@ impl Experiment {
     pub fn note(&self, arm: &Arm) -> String {
         let all = LOCALIZE.iter().map(|e| e.about).chain(UNLEARN.iter().map(|e| e.about));
         let about = all.into_iter().find(|a| a.name == arm.method).map_or("", |a| a.summary);
-        match arm.data {
+        if let Some(from) = arm.from.as_ref().filter(|_| arm.is_profile()) {
+            return format!("the model of {from}, cut in a way of its own");
+        }
+        match &arm.data {
             ArmData::All => about.to_owned(),
             ArmData::RetainOnly => format!("{about}, but without any forget data"),
             ArmData::ForgetOnly => format!("{about}, on forget data only"),
             ArmData::Nothing => "a network as it was drawn, never trained".to_owned(),
+            ArmData::Without(labels) => format!("{about}, but without any data of {}", labels.join(", ")),
         }
     }
 
@@ -39,6 +44,9 @@ impl Experiment {
                     layout.count_owned(&sel)
                 ));
             }
+        }
+        for a in &self.arms {
+            out.extend(a.same_as.map(|i| same_training(&self.arms[i].arm.name, &a.arm.name)));
         }
         if let Some(tokenizer) = &self.data.tokenizer {
             let none = || "the tokenizer has no marks: nothing stands before or between texts".to_owned();

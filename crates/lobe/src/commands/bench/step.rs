@@ -71,8 +71,8 @@ fn plan(model: &Model, args: &Args, label: LabelId) -> Result<Plan> {
     let regions: Vec<String> = (0..count).map(|i| format!("region-{i}")).collect();
     let selections: Vec<Selection> = (0..count).map(|_| model.selection()).collect::<Result<_>>()?;
     let table = method.table(&Context { labels: &labels, regions: &regions })?;
-    if let TrainsOn::Without(l) = method.trains_on()
-        && l == label
+    if let TrainsOn::Without(topics) = method.trains_on(&labels)?
+        && topics.contains(&label)
     {
         return Err(refuse(format!(
             "{} leaves {} data out: there is no step to time",
