@@ -7,6 +7,7 @@ mod optimise;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use lobe_core::{FORGET, Key, LabelId, LabelSet, Region, RouteTable, Selection};
 use lobe_data::{Dataset, Labelling, Labels, Stream, StreamConfig};
@@ -23,6 +24,7 @@ use crate::error::LabError;
 use crate::recipe::{Arm, ArmData, PathError, Recipe};
 
 /// One arm, compiled.
+#[derive(Clone)]
 pub struct ArmPlan {
     /// The arm as the recipe has it.
     pub arm: Arm,
@@ -47,13 +49,14 @@ pub struct ArmPlan {
 }
 
 /// A resolved recipe with its data, network and arms.
+#[derive(Clone)]
 pub struct Experiment {
     /// The recipe.
     pub recipe: Recipe,
     /// `[data]`, typed.
     pub section: DataSection,
     /// The data.
-    pub data: Dataset,
+    pub data: Arc<Dataset>,
     /// All labels.
     pub labels: LabelSet,
     /// The network every arm trains.
@@ -66,6 +69,8 @@ pub struct Experiment {
     pub train_truth: Vec<LabelId>,
     /// Fingerprints of what `load` stages read, by stage.
     pub loaded: BTreeMap<String, String>,
+    /// The same experiment over a network with another number of units, for arms that are loaded with one.
+    shapes: BTreeMap<usize, Arc<Experiment>>,
 }
 
 /// Beyond this only a mistake asks for a network.
@@ -90,7 +95,8 @@ impl Experiment {
     ///
     /// # Errors
     /// If a part of the recipe does not fit another.
-    pub fn over(recipe: &Recipe, data: Dataset) -> Result<Experiment, LabError> {
+    pub fn over(recipe: &Recipe, data: impl Into<Arc<Dataset>>) -> Result<Experiment, LabError> {
+        let data = data.into();
         let (section, _) = at(DataSection::read(&recipe.data.kind, &recipe.data.value()), &["data"])?;
         let mut labels = section.labels();
         let (model, _) = at(ModelSection::read(&recipe.model.kind, &recipe.model.value()), &["model"])?;
@@ -126,6 +132,7 @@ impl Experiment {
             test_truth,
             train_truth,
             loaded: BTreeMap::new(),
+            shapes: BTreeMap::new(),
         };
         out.name_kinds()?;
         for arm in &recipe.arms {
@@ -137,8 +144,33 @@ impl Experiment {
         let batches: BTreeSet<usize> = out.trained().map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
         out.check_stages()?;
-        out.loaded = crate::stage::fingerprints(&out)?;
+        let loaded = crate::stage::loaded(&out)?;
+        out.loaded = loaded.iter().map(|(stage, _, print)| (stage.clone(), print.clone())).collect();
+        for (stage, net, _) in loaded {
+            if crate::stage::difference(&net, &out.net).is_some() {
+                out.shape(&stage, net, &objective)?;
+            }
+        }
         Ok(out)
+    }
+
+    /// Gives the arms of a `load` stage, and those that go on from them, a network of their own.
+    fn shape(&mut self, stage: &str, net: Net, objective: &Objective) -> Result<(), LabError> {
+        let named = self.recipe.stage(stage).map_or(&[][..], |s| &s.arms);
+        let mine = |a: &Arm| named.contains(&a.name) || a.from.as_ref().is_some_and(|f| named.contains(f));
+        let arms: Vec<usize> = (0..self.arms.len()).filter(|i| mine(&self.arms[*i].arm)).collect();
+        let mut own = Experiment { net, shapes: BTreeMap::new(), ..self.clone() };
+        for arm in &arms {
+            own.arms[*arm] = own.compile(&own.arms[*arm].arm, objective)?;
+        }
+        let own = Arc::new(own);
+        self.shapes.extend(arms.into_iter().map(|arm| (arm, own.clone())));
+        Ok(())
+    }
+
+    /// The experiment over an arm's own network.
+    pub(crate) fn of_arm(&self, arm: usize) -> &Experiment {
+        self.shapes.get(&arm).map_or(self, |own| own)
     }
 
     /// The arms that some stage trains from scratch.
