@@ -35,7 +35,7 @@ mod targets;
 pub mod terminal;
 pub mod verdict;
 
-pub use data::{Activity, Measured, Point, Quantity, RunData, Timing};
+pub use data::{Activity, Measured, Point, Prefix, Quantity, RunData, Timing};
 pub use error::ReportError;
-pub use manifest::{Arm, Derived, Manifest, Reference, Stage, readable};
+pub use manifest::{Arm, Axis, Derived, Failed, Manifest, Reference, Stage, readable};
 pub use targets::{Target, Targets};

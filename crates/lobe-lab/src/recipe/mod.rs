@@ -30,7 +30,7 @@ pub use form::{
     Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical, makes_model, starts_anew,
 };
 pub use schema::json_schema;
-pub use train::{Masked, Optimizer, Schedule, Train, above_zero};
+pub use train::{Decay, Masked, Optimizer, Schedule, Train, above_zero};
 pub(crate) use typed::path_error;
 pub use typed::{completed, typed};
 pub use written::Written;

@@ -38,6 +38,10 @@ impl Attack for HeldOutFacts {
         &self.0.label
     }
 
+    fn uses_original(&self) -> bool {
+        true
+    }
+
     fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
         cases_of(self.variants(bench))
     }

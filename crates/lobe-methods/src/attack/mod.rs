@@ -105,6 +105,10 @@ pub trait Attack: Send + Sync {
     fn needs_original(&self) -> bool {
         false
     }
+    /// Whether it makes use of that model where there is one.
+    fn uses_original(&self) -> bool {
+        self.needs_original()
+    }
     /// The blocks that its parameters name: a network has to have them.
     fn layers(&self) -> &[usize] {
         &[]

@@ -83,6 +83,10 @@ impl Attack for Orthogonalise {
         &self.layers
     }
 
+    fn uses_original(&self) -> bool {
+        true
+    }
+
     fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
         cases_of(self.grid(bench))
     }

@@ -79,6 +79,10 @@ impl Attack for Steer {
         &self.layers
     }
 
+    fn uses_original(&self) -> bool {
+        true
+    }
+
     fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
         cases_of(self.grid(bench))
     }
