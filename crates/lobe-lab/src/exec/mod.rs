@@ -186,6 +186,7 @@ pub fn run(
         return Err(LabError::Setting(format!("{what}: {}", out.display())));
     }
     run.write_recipe(written, recipe)?;
+    experiment.width_notes().iter().for_each(|note| tracing::warn!("{note}"));
     let runner = Runner::new(options.threads)?;
     let mut manifest = Manifest::new(recipe, derived, &|a| experiment.note(a));
     manifest.command.clone_from(&options.command);

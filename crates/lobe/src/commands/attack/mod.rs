@@ -32,7 +32,7 @@ const BYTES: usize = 257;
   lobe attack model --forget es.txt --retain en.txt --print-recipe > mine.toml
 
 Part of the text is held out; attacks train on the rest. Every attack counts by its best variant. A
-control is a model of the same shape that never saw the forget text: without one nothing can be said
+control is a model that never saw the forget text (its width may differ): without one nothing is said
 about removal, only how far the loss moved. A network of random weights is attacked beside it. The
 same command goes on where it stopped; --print-recipe shows what it runs.")]
 pub(crate) struct Args {
