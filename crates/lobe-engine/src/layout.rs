@@ -101,8 +101,11 @@ pub struct Tensor {
     pub col_owner: Option<Owner>,
     /// What it is when no unit owns it.
     pub joint: Option<JointKind>,
-    /// Whether weight decay applies when only matrices decay.
+    /// Whether it is more than a vector.
     pub matrix: bool,
+    /// The columns of every matrix that it holds side by side, ascending: queries, keys and values are three
+    /// matrices in one tensor. Most hold one; a vector holds none.
+    pub matrices: Vec<Range<usize>>,
 }
 
 impl Tensor {
@@ -158,6 +161,20 @@ impl TensorBuilder<'_> {
         self.tensor.col_owner = Some(owner);
         self
     }
+    /// That it is several matrices side by side, by their numbers of columns.
+    ///
+    /// # Panics
+    /// If they are not all columns.
+    pub fn side_by_side(mut self, cols: &[usize]) -> Self {
+        assert_eq!(cols.iter().sum::<usize>(), self.tensor.cols, "{}: all columns", self.tensor.name);
+        let mut end = 0;
+        let next = |n: &usize| {
+            end += n;
+            end - n..end
+        };
+        self.tensor.matrices = cols.iter().map(next).collect();
+        self
+    }
     /// What it is when no unit owns it.
     pub fn joint(mut self, kind: JointKind) -> Self {
         self.tensor.joint = Some(kind);
@@ -184,6 +201,7 @@ impl Layout {
             col_owner: None,
             joint: None,
             matrix: rows > 1,
+            matrices: if rows > 1 { std::iter::once(0..cols).collect() } else { Vec::new() },
         };
         TensorBuilder { layout: self, tensor }
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use lobe_core::JointKind;
 use rayon::prelude::*;
 
 use crate::buffer::Buf;
@@ -60,7 +61,7 @@ pub struct Optimiser {
     pub schedule: Schedule,
     /// Weight decay.
     pub weight_decay: f32,
-    /// Whether decay leaves vectors (biases, norms) alone.
+    /// Whether decay leaves vectors (biases, norms) and embeddings alone.
     pub decay_matrices_only: bool,
     /// Largest global gradient norm.
     pub clip: Option<f32>,
@@ -132,7 +133,7 @@ pub(crate) fn pieces(
         if !plan.trainable(p) || frozen(plan.whole(p)) {
             continue;
         }
-        let decay = t.matrix || !matrices_only;
+        let decay = !matrices_only || (t.matrix && t.joint != Some(JointKind::Embedding));
         let (rows, cols) = (plan.rows(p), plan.cols(p));
         if !rows.iter().chain(cols).any(|s| frozen(s.class)) {
             add(t.span(), decay);

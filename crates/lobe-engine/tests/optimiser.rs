@@ -215,3 +215,31 @@ fn long_tensors_are_updated_once_each() {
         assert!(m.gradient().iter().all(|g| *g == 0.0));
     }
 }
+
+#[test]
+fn decay_can_leave_norms_biases_and_embeddings_alone() {
+    let net = Net::new(Shape::GPT);
+    let runner = Runner::new(1).expect("a runner");
+    let settled = |matrices_only: bool| {
+        let mut o = optimiser(OptimiserKind::Sgd { momentum: 0.0 }, Masked::ZeroGrad);
+        (o.schedule, o.weight_decay, o.decay_matrices_only) = (Schedule::constant(0.5), 0.1, matrices_only);
+        let plain = Optimiser { weight_decay: 0.0, ..o.clone() };
+        let step = |o: &Optimiser| {
+            let mut m = member(&net, Plan::plain(&net.layout), o.kind, 1);
+            one(&runner, &net, &mut m, &Sequences::new(&net, "leaves", &[RETAIN]), o, 0).expect("a step");
+            m.params.to_vec()
+        };
+        (step(&o), step(&plain))
+    };
+    for matrices_only in [false, true] {
+        let (with, without) = settled(matrices_only);
+        for t in net.layout.tensors() {
+            let moves = t.span().any(|i| net.params[i] != 0.0 && with[i] != without[i]);
+            let embedding = t.joint == Some(JointKind::Embedding);
+            let alone = matrices_only && (!t.matrix || embedding);
+            // A tensor of zeros does not shrink.
+            let zero = t.span().all(|i| net.params[i] == 0.0);
+            assert_eq!(moves, !alone && !zero, "{}, matrices alone: {matrices_only}", t.name);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use lobe_nets::NetError;
 use thiserror::Error;
 
 use crate::recipe::{PathError, RecipeError};
-use crate::store::StoreError;
+use crate::store::{FailedMember, Failure, StoreError};
 
 /// Any error of this crate.
 #[derive(Debug, Error)]
@@ -29,12 +29,55 @@ pub enum LabError {
     /// The run directory cannot be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The work on one member ended with a number that is not finite; others are not touched by that.
+    #[error("{}", told(.0))]
+    Diverged(Failure),
+    /// Everything is finished but these members and what starts from them.
+    #[error("{}", partly(.0))]
+    Partly(Vec<FailedMember>),
     /// Somebody asked to stop; everything is saved.
     #[error("interrupted; the same command goes on from here")]
     Interrupted,
 }
 
+/// Most failures that are told one by one.
+const TOLD: usize = 4;
+
+fn told(f: &Failure) -> String {
+    if f.step == 0 { f.reason.clone() } else { format!("step {}: {}", f.step, f.reason) }
+}
+
+fn partly(all: &[FailedMember]) -> String {
+    let one = |f: &FailedMember| {
+        let at = Failure { reason: f.reason.clone(), step: f.step };
+        format!("{}: {}, seed {}: {}", f.stage, f.arm, f.seed, told(&at))
+    };
+    let mut lines: Vec<String> = all.iter().take(TOLD).map(one).collect();
+    if all.len() > TOLD {
+        lines.push(format!("and {} more in manifest.json", all.len() - TOLD));
+    }
+    let arm = all.first().map_or("ARM", |f| f.arm.as_str());
+    format!(
+        "{} failed, everything else is finished: {}. A lower rate (--set arms.{arm}.train.lr=…) or a clipped gradient \
+         (--set arms.{arm}.train.clip=1) helps, and only what failed is done again",
+        if all.len() == 1 { "1 member".to_owned() } else { format!("{} members", all.len()) },
+        lines.join("; ")
+    )
+}
+
 impl LabError {
+    /// Why a single member's work ended, if this is an error that says nothing about the others: a number that
+    /// is not finite. `step` is what is known of where.
+    pub(crate) fn diverged(&self, step: u64) -> Option<Failure> {
+        let reason = match self {
+            LabError::Diverged(failure) => return Some(failure.clone()),
+            LabError::Engine(e @ EngineError::NonFinite { .. }) => e.to_string(),
+            LabError::Store(StoreError::NotFinite { message, .. }) => message.clone(),
+            _ => return None,
+        };
+        Some(Failure { reason, step })
+    }
+
     pub(crate) fn setting(e: &PathError) -> LabError {
         let at = e.path.join(".");
         LabError::Setting(if at.is_empty() { e.message.clone() } else { format!("{at}: {}", e.message) })

@@ -142,7 +142,7 @@ fn experiment(written: &Written) -> Experiment {
 
 fn model(dir: &Path, stage: &str, arm: &str, seed: u64) -> Vec<f32> {
     let file = dir.join(format!("stages/{stage}/{arm}.{seed}/model.safetensors"));
-    read_weights(&file).unwrap().1.to_vec()
+    read_weights(&file).unwrap().params.to_vec()
 }
 
 fn json(dir: &Path, file: &str) -> Value {

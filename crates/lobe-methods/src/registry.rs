@@ -62,6 +62,30 @@ pub(crate) fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Res
     Ok((params, serde_json::from_str(&text).map_err(fail)?))
 }
 
+/// Holds every number of `full`, also those in lists, against the range in the schema of `P`; where it has no
+/// lower end, that is 0.
+pub(crate) fn in_range<P: JsonSchema>(full: &Value) -> Result<(), ParamError> {
+    let schema = schemars::schema_for!(P).to_value();
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
+    for (key, value) in full.as_object().into_iter().flatten() {
+        let Some(kind) = properties.get(key) else { continue };
+        let (kind, values) = match value {
+            Value::Array(items) => (kind.get("items").unwrap_or(kind), items.as_slice()),
+            one => (kind, std::slice::from_ref(one)),
+        };
+        let end = |name: &str| kind.get(name).and_then(Value::as_f64);
+        let (low, high) = (end("minimum").unwrap_or(0.0), end("maximum").unwrap_or(f64::INFINITY));
+        if let Some(x) = values.iter().filter_map(Value::as_f64).find(|x| !(low..=high).contains(x)) {
+            let message = match end("maximum") {
+                Some(high) => format!("is {x}, must be in {low}..={high}"),
+                None => format!("is {x}, must be at least {low}"),
+            };
+            return Err(ParamError { path: key.clone(), message });
+        }
+    }
+    Ok(())
+}
+
 /// The documented parameters of `P`, from its schema.
 pub fn params_of<P: JsonSchema>() -> Vec<ParamDoc> {
     let schema = schemars::schema_for!(P).to_value();

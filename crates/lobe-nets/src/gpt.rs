@@ -79,7 +79,12 @@ fn block(l: &mut Layout, i: usize, c: &GptConfig) -> Block {
     };
     let qkv_width = (c.heads + 2 * c.kv_heads) * hd;
     let norm1 = norm_ids(l, &name("norm1"), c);
-    let qkv = l.tensor(name("attn.qkv.weight"), d, qkv_width).init(std).cols_owned(qkv_owner.clone()).add();
+    let qkv = l
+        .tensor(name("attn.qkv.weight"), d, qkv_width)
+        .side_by_side(&[c.heads * hd, c.kv_heads * hd, c.kv_heads * hd])
+        .init(std)
+        .cols_owned(qkv_owner.clone())
+        .add();
     let qkv_bias =
         c.qkv_bias.then(|| l.tensor(name("attn.qkv.bias"), 1, qkv_width).cols_owned(qkv_owner).add());
     let out = l
@@ -96,8 +101,12 @@ fn block(l: &mut Layout, i: usize, c: &GptConfig) -> Block {
             .map(|g| OwnerPart { start: g * c.mlp, blocks: c.mlp, width: 1, units_per_block: 1 })
             .collect(),
     };
-    let mlp_in =
-        l.tensor(name("mlp.in.weight"), d, gates * c.mlp).init(std).cols_owned(in_owner.clone()).add();
+    let mlp_in = l
+        .tensor(name("mlp.in.weight"), d, gates * c.mlp)
+        .side_by_side(&vec![c.mlp; gates])
+        .init(std)
+        .cols_owned(in_owner.clone())
+        .add();
     let in_bias =
         c.mlp_bias.then(|| l.tensor(name("mlp.in.bias"), 1, gates * c.mlp).cols_owned(in_owner).add());
     let mlp_out =

@@ -95,6 +95,28 @@ pub struct Timing {
     pub unit: String,
 }
 
+/// A prefix that an attack found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Prefix {
+    /// The attack's stage.
+    #[serde(deserialize_with = "text")]
+    pub stage: String,
+    /// Arm.
+    #[serde(deserialize_with = "text")]
+    pub arm: String,
+    /// Seed.
+    pub seed: u64,
+    /// The variant that found it.
+    #[serde(deserialize_with = "text")]
+    pub variant: String,
+    /// The prefix as text, without characters that could disguise what it says.
+    #[serde(deserialize_with = "text")]
+    pub text: String,
+    /// Whether the text, encoded, gives the tokens that were found: otherwise it cannot be typed.
+    #[serde(default)]
+    pub survives: bool,
+}
+
 /// Mean activity of the units of one site of one region.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Activity {
@@ -132,6 +154,8 @@ pub struct RunData {
     pub timings: Vec<Timing>,
     /// Unit activity.
     pub activity: Vec<Activity>,
+    /// Prefixes that attacks found.
+    pub prefixes: Vec<Prefix>,
     /// What was left out while reading, for the reader of the report.
     pub warnings: Vec<String>,
     index: OnceLock<Index>,

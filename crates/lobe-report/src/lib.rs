@@ -33,7 +33,7 @@ mod tables;
 mod targets;
 pub mod terminal;
 
-pub use data::{Activity, Measured, Point, Quantity, RunData, Timing};
+pub use data::{Activity, Measured, Point, Prefix, Quantity, RunData, Timing};
 pub use error::ReportError;
-pub use manifest::{Arm, Derived, Manifest, Reference, Stage, readable};
+pub use manifest::{Arm, Axis, Derived, Failed, Manifest, Reference, Stage, readable};
 pub use targets::{Target, Targets};

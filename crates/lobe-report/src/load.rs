@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::data::{Activity, Point, Quantity, RunData, Timing};
+use crate::data::{Activity, Point, Prefix, Quantity, RunData, Timing};
 use crate::manifest::{Arm, Manifest, Stage, clean};
 use crate::svg::plain_name;
 use crate::{ReportError, csv};
@@ -23,7 +23,7 @@ const MOST_NAMES: usize = 256;
 const MOST_SEEDS: usize = 1000;
 /// Most folders of one stage.
 const MOST_MEMBERS: usize = MOST_NAMES * MOST_SEEDS;
-/// Most entries of `activity.json`.
+/// Most entries of `activity.json` or `prefixes.json`.
 const MOST_ACTIVITY: usize = 20_000;
 /// Most different quantities.
 const MOST_QUANTITIES: usize = 20_000;
@@ -66,6 +66,9 @@ impl RunData {
         }
         if let Some(text) = root.read("activity.json")? {
             activity(&mut run, &text)?;
+        }
+        if let Some(text) = root.read("prefixes.json")? {
+            prefixes(&mut run, &text)?;
         }
         Ok(run)
     }
@@ -359,6 +362,20 @@ fn activity(run: &mut RunData, text: &str) -> Result<(), ReportError> {
         return Err(ReportError::content(file, 1, format!("more than {MOST_ACTIVITY} entries")));
     }
     run.activity = whole.regions;
+    Ok(())
+}
+
+fn prefixes(run: &mut RunData, text: &str) -> Result<(), ReportError> {
+    #[derive(Deserialize)]
+    struct Whole {
+        prefixes: Vec<Prefix>,
+    }
+    let whole: Whole = json("prefixes.json", 0, text)?;
+    if whole.prefixes.len() > MOST_ACTIVITY {
+        let message = format!("more than {MOST_ACTIVITY} entries");
+        return Err(ReportError::content("prefixes.json", 1, message));
+    }
+    run.prefixes = whole.prefixes;
     Ok(())
 }
 

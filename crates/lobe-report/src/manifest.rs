@@ -41,6 +41,39 @@ pub struct Manifest {
     /// Remarks of the run about itself.
     #[serde(default, deserialize_with = "texts")]
     pub notes: Vec<String>,
+    /// Members that ended with a number that is not finite; they have no results.
+    #[serde(default)]
+    pub failed: Vec<Failed>,
+}
+
+/// A member that ended early.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Failed {
+    /// The stage.
+    #[serde(deserialize_with = "text")]
+    pub stage: String,
+    /// The arm.
+    #[serde(deserialize_with = "text")]
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// What happened, in a line.
+    #[serde(default, deserialize_with = "text")]
+    pub reason: String,
+    /// The step it was seen at, counted from 1; 0 where there are no steps.
+    #[serde(default)]
+    pub step: u64,
+}
+
+/// What the curves of an attack run along.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Axis {
+    /// In words, for a title: `optimiser steps`, `bits per weight`.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// Its unit, one word.
+    #[serde(default, deserialize_with = "text")]
+    pub unit: String,
 }
 
 /// One treatment.
@@ -88,6 +121,9 @@ pub struct Stage {
     /// Wall time, once finished.
     #[serde(default)]
     pub seconds: Option<f64>,
+    /// Attacks: what their curves run along.
+    #[serde(default)]
+    pub axis: Option<Axis>,
 }
 
 /// The arms that others are compared with.

@@ -260,3 +260,28 @@ fn damaged_bytes_never_panic() {
     }
     assert!(loaded > 50, "only {loaded} of 300 damaged runs loaded: the test tests too little");
 }
+
+#[test]
+fn axes_failures_and_prefixes_are_read_and_may_be_absent() {
+    let plain = run(|_| ()).unwrap();
+    assert!(plain.manifest.failed.is_empty() && plain.prefixes.is_empty());
+    assert!(plain.manifest.stages.iter().all(|s| s.axis.is_none()));
+    let read = run(|d| {
+        edit(d, "manifest.json", |t| {
+            let mut m: serde_json::Value = serde_json::from_str(&t).unwrap();
+            m["stages"][0]["axis"] = serde_json::json!({ "name": "bits per weight", "unit": "bits" });
+            m["failed"] = serde_json::json!([{ "stage": "train", "arm": "sgtm", "seed": 1,
+                "reason": "loss of forget is NaN\u001b[2J", "step": 7 }]);
+            m.to_string()
+        });
+        let found = r#"{"prefixes": [{"stage": "prefix", "arm": "sgtm", "seed": 0, "variant": "text",
+            "tokens": [1, 2], "text": "le\u202echat", "survives": true}]}"#;
+        fs::write(d.join("prefixes.json"), found).unwrap();
+    });
+    let read = read.unwrap();
+    assert_eq!(read.manifest.stages[0].axis.as_ref().map(|a| (&a.name[..], &a.unit[..])), Some(("bits per weight", "bits")));
+    let failed = &read.manifest.failed[0];
+    assert_eq!((&failed.arm[..], failed.seed, failed.step), ("sgtm", 1, 7));
+    assert!(!failed.reason.contains('\u{1b}'), "{}", failed.reason);
+    assert_eq!((&read.prefixes[0].text[..], read.prefixes[0].survives), ("le\u{fffd}chat", true));
+}

@@ -14,6 +14,8 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// What was given cannot be used: arguments, a recipe, a file.
 pub(crate) const BAD_INPUT: u8 = 2;
+/// Everything is finished but members whose numbers were not finite, and what starts from them.
+pub(crate) const PARTLY: u8 = 3;
 /// Interrupted after saving, or before there was anything to save; the same command goes on.
 pub(crate) const INTERRUPTED: u8 = 75;
 
@@ -53,6 +55,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if let Some(e) = error.downcast_ref::<LabError>() {
         return match e {
             LabError::Interrupted => INTERRUPTED,
+            LabError::Partly(_) => PARTLY,
             LabError::Store(StoreError::NotARun { .. } | StoreError::Damaged { .. }) => BAD_INPUT,
             LabError::Store(StoreError::Io { source, .. }) if misplaced(source) => BAD_INPUT,
             e if e.is_input() => BAD_INPUT,
@@ -82,6 +85,11 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
 fn misplaced(e: &std::io::Error) -> bool {
     use ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
     matches!(e.kind(), AlreadyExists | InvalidFilename | IsADirectory | NotADirectory)
+}
+
+/// Whether a run is finished but for members that failed: then there is a report.
+pub(crate) fn partly(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<LabError>(), Some(LabError::Partly(_)))
 }
 
 /// Whether a file of data is not where the recipe looks for it: nothing is wrong with the recipe.
@@ -125,6 +133,7 @@ mod tests {
         assert_eq!(code(&refuse("x")), BAD_INPUT);
         assert_eq!(code(&anyhow::anyhow!("x")), FAILED);
         assert_eq!(code(&LabError::Interrupted.into()), INTERRUPTED);
+        assert_eq!(code(&LabError::Partly(Vec::new()).into()), PARTLY);
         assert_eq!(code(&LabError::Setting("x".into()).into()), BAD_INPUT);
         let elsewhere = StoreError::NotARun { path: "x".into() };
         assert_eq!(code(&LabError::Store(elsewhere).into()), BAD_INPUT);

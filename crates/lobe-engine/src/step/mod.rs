@@ -196,6 +196,16 @@ impl Runner {
         jobs: &mut [(&mut Member, &dyn Program, &Optimiser)],
         step: u64,
     ) -> Result<Vec<StepReport>, EngineError> {
+        self.step_each(layout, jobs, step).into_iter().collect()
+    }
+
+    /// The same, with a result for each member: one whose step failed is as it was before, the others went on.
+    pub fn step_each(
+        &self,
+        layout: &Layout,
+        jobs: &mut [(&mut Member, &dyn Program, &Optimiser)],
+        step: u64,
+    ) -> Vec<Result<StepReport, EngineError>> {
         self.pool.install(|| {
             jobs.par_iter_mut()
                 .map(|(member, program, optimiser)| {

@@ -11,7 +11,7 @@ mod summary;
 mod training;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -33,9 +33,9 @@ pub(crate) use settings::{attack, in_recipe, unlearn};
 pub(crate) use training::train;
 
 use crate::error::LabError;
-use crate::recipe::{Derived, Recipe, Written};
+use crate::recipe::{Derived, Recipe, Stage, Written, makes_model};
 use crate::stage;
-use crate::store::{Manifest, Metric, Order, RunDir, RunState};
+use crate::store::{FailedMember, Failure, Manifest, Metric, Order, RunDir, RunState};
 
 /// Who is told how far the work is.
 pub trait Progress: Send + Sync {
@@ -85,18 +85,73 @@ pub(crate) struct ModelRef<'a> {
     pub seed: u64,
 }
 
+/// A member of a stage: its name, the number of the arm, the seed.
+pub(crate) type MemberId = (String, usize, u64);
+
 /// What stages share.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
+    /// The whole run's experiment.
+    root: &'a Experiment,
+    /// The same with the network of the arm at hand, which may have another number of units.
     pub experiment: &'a Experiment,
     pub run: &'a RunDir,
     pub runner: &'a Runner,
     pub options: &'a Options<'a>,
-    /// Keys of members, by stage, arm and seed, once they are known.
-    pub keys: RefCell<BTreeMap<(String, usize, u64), String>>,
-    /// Losses of models before any attack, by the same: every attack starts from them.
-    pub before: RefCell<BTreeMap<(String, usize, u64), Losses>>,
+    pub known: &'a Known,
+}
+
+/// What stages have found out.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// Keys of members.
+    pub keys: RefCell<BTreeMap<MemberId, String>>,
+    /// Losses of models before any attack: every attack starts from them.
+    pub before: RefCell<BTreeMap<MemberId, Losses>>,
     /// Losses of baseline and control on an attack's own tokens, by stage and seed.
     pub references: RefCell<BTreeMap<(String, u64), Vec<Metric>>>,
+    /// Members that should have made a model and did not.
+    pub absent: RefCell<BTreeSet<MemberId>>,
+    /// Members that failed.
+    pub failed: RefCell<Vec<FailedMember>>,
+}
+
+impl<'a> Context<'a> {
+    /// The same for the network of an arm.
+    pub(crate) fn of_arm(&self, arm: usize) -> Context<'a> {
+        Context { experiment: self.root.of_arm(arm), ..*self }
+    }
+
+    /// Whether an arm's parameters have the shape of the network at hand.
+    pub(crate) fn same_shape(&self, arm: usize) -> bool {
+        stage::difference(&self.root.of_arm(arm).net, &self.experiment.net).is_none()
+    }
+
+    /// Whether there is no model of this member, because what should have made it failed.
+    pub(crate) fn is_absent(&self, stage: &str, arm: usize, seed: u64) -> bool {
+        self.known.absent.borrow().contains(&(stage.to_owned(), arm, seed))
+    }
+
+    /// Whether this member is known to have failed.
+    pub(crate) fn has_failed(&self, stage: &str, arm: usize, seed: u64) -> bool {
+        let name = &self.root.arms[arm].arm.name;
+        self.known.failed.borrow().iter().any(|f| f.stage == stage && f.arm == *name && f.seed == seed)
+    }
+
+    /// Notes that a member has no model for later stages. What depended on it has another key now.
+    pub(crate) fn lost(&self, stage: &Stage, arm: usize, seed: u64) {
+        if makes_model(&stage.does) && self.known.absent.borrow_mut().insert((stage.name.clone(), arm, seed)) {
+            self.known.keys.borrow_mut().clear();
+        }
+    }
+
+    /// Notes that a member failed.
+    pub(crate) fn fail(&self, stage: &Stage, arm: usize, seed: u64, failure: Failure) {
+        let (stage_name, arm_name) = (stage.name.clone(), self.root.arms[arm].arm.name.clone());
+        let Failure { reason, step } = failure;
+        self.known.failed.borrow_mut().push(FailedMember { stage: stage_name, arm: arm_name, seed, reason, step });
+        self.lost(stage, arm, seed);
+    }
 }
 
 /// Reads and resolves a recipe with everything Lobe knows, and checks all that can be checked
@@ -114,7 +169,8 @@ pub fn resolve(written: &Written) -> Result<(Recipe, Vec<Derived>), LabError> {
 /// Runs a recipe into `out`, going on where an earlier process stopped.
 ///
 /// # Errors
-/// [`LabError::Interrupted`] when asked to stop; otherwise what went wrong.
+/// [`LabError::Interrupted`] when asked to stop; [`LabError::Partly`] where everything is finished but members
+/// whose numbers were not finite; otherwise what went wrong.
 pub fn run(
     written: &Written,
     recipe: &Recipe,
@@ -130,6 +186,7 @@ pub fn run(
         return Err(LabError::Setting(format!("{what}: {}", out.display())));
     }
     run.write_recipe(written, recipe)?;
+    experiment.width_notes().iter().for_each(|note| tracing::warn!("{note}"));
     let runner = Runner::new(options.threads)?;
     let mut manifest = Manifest::new(recipe, derived, &|a| experiment.note(a));
     manifest.command.clone_from(&options.command);
@@ -155,18 +212,24 @@ pub fn run(
         run.write("tokenizer.json", |w| w.write_all(&t.to_json()))?;
         run.write("tokenizer_config.json", |w| w.write_all(&t.config_json()))?;
     }
+    let known = Known::default();
     let context = Context {
+        root: &experiment,
         experiment: &experiment,
         run: &run,
         runner: &runner,
         options,
-        keys: RefCell::default(),
-        before: RefCell::default(),
-        references: RefCell::default(),
+        known: &known,
     };
     let result = stages(&context, &mut manifest);
+    manifest.failed.clone_from(&known.failed.borrow());
+    let result = result.and_then(|()| match &manifest.failed[..] {
+        [] => Ok(()),
+        some => Err(LabError::Partly(some.to_vec())),
+    });
     manifest.state = match &result {
-        Ok(()) => RunState::Done,
+        // What failed would fail again: there is nothing left to do.
+        Ok(()) | Err(LabError::Partly(_)) => RunState::Done,
         Err(LabError::Interrupted) => RunState::Stopped,
         Err(_) => RunState::Failed,
     };
@@ -187,6 +250,7 @@ fn stages(context: &Context<'_>, manifest: &mut Manifest) -> Result<(), LabError
         if done.cached < done.members {
             manifest.stages[i].seconds =
                 Some(manifest.stages[i].seconds.filter(|_| done.resumed).unwrap_or(0.0) + seconds);
+            manifest.failed.clone_from(&context.known.failed.borrow());
             context.run.write_manifest(manifest)?;
         }
         // A reader may look at a run while it works.
@@ -203,5 +267,7 @@ fn write_results(context: &Context<'_>) -> Result<(), LabError> {
     let (rows, timings) = summary::collect(context)?;
     context.run.write_results(&rows, order)?;
     context.run.write_timings(&timings, order)?;
+    summary::attacks(context, rows)?;
+    summary::prefixes(context)?;
     summary::activity(context)
 }

@@ -8,8 +8,8 @@ use super::compare::{Numbers, compare};
 use super::leaks::leaks;
 use crate::error::LabError;
 use crate::recipe::Stage;
-use crate::stage::{ActivityFile, Timing, key, members};
-use crate::store::{MemberDir, Metric, ResultRow, TimingRow};
+use crate::stage::{ActivityFile, FoundFile, Named, Timing, key, members};
+use crate::store::{AttackRow, MemberDir, Metric, ResultRow, State, TimingRow};
 
 /// Every number of the run: what members measured, and what follows from comparing them. What an earlier
 /// form of the recipe left behind does not count.
@@ -45,7 +45,9 @@ fn current(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Result<Opti
         return Ok(None);
     }
     let dir = c.run.member(&stage.name, name, seed)?;
-    let same = dir.status()?.is_some_and(|s| s.key == key(c, stage, arm, seed));
+    // What a failed member measured before it failed is no result.
+    let status = dir.status()?.filter(|s| s.state != State::Failed);
+    let same = status.is_some_and(|s| s.key == key(c, stage, arm, seed));
     Ok(same.then_some(dir))
 }
 
@@ -71,6 +73,58 @@ pub(super) fn row(stage: &str, arm: &str, seed: u64, m: Metric) -> ResultRow {
         value: m.value,
         unit: m.unit,
     }
+}
+
+/// Writes `attacks.csv`: the numbers of single variants, with what sets a variant apart in columns.
+pub(crate) fn attacks(c: &Context<'_>, rows: Vec<ResultRow>) -> Result<(), LabError> {
+    let x = c.experiment;
+    // By the members that were attacked: what they did, and their variants in order.
+    let mut by_member: BTreeMap<(String, String, u64), (usize, &str, Vec<Named>)> = BTreeMap::new();
+    for stage in &x.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let Some(dir) = current(c, stage, arm, seed)? else { continue };
+            let file = fs::read(dir.path().join("variants.json")).ok();
+            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Named>>(&b).ok()) else { continue };
+            let id = (stage.name.clone(), x.arms[arm].arm.name.clone(), seed);
+            let place = by_member.len();
+            by_member.insert(id, (place, stage.does.as_str(), named));
+        }
+    }
+    let one = |row: ResultRow| {
+        let (metric, variant) = row.metric.split_once('@')?;
+        let (member, does, named) = by_member.get(&(row.stage.clone(), row.arm.clone(), row.seed))?;
+        let at = named.iter().position(|n| n.name == variant)?;
+        let order = (*member, at, row.label.clone(), metric.to_owned(), row.step.is_none(), row.step);
+        let (attack, start, settings) = ((*does).to_owned(), named[at].start.clone(), named[at].text());
+        let row = ResultRow { metric: metric.to_owned(), ..row };
+        Some((order, AttackRow { attack, start, settings, row }))
+    };
+    let mut found: Vec<_> = rows.into_iter().filter_map(one).collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let rows: Vec<AttackRow> = found.into_iter().map(|(_, row)| row).collect();
+    // A file that is there may be of an earlier form of the recipe.
+    if rows.is_empty() && !c.run.path().join("attacks.csv").exists() {
+        return Ok(());
+    }
+    Ok(c.run.write_attacks(&rows)?)
+}
+
+/// Collects the members' `prefixes.json`.
+pub(crate) fn prefixes(c: &Context<'_>) -> Result<(), LabError> {
+    let mut all = FoundFile::default();
+    for stage in &c.experiment.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let Some(dir) = current(c, stage, arm, seed)? else { continue };
+            let file = fs::read(dir.path().join("prefixes.json")).ok();
+            let file = file.and_then(|b| serde_json::from_slice::<FoundFile>(&b).ok());
+            all.prefixes.extend(file.unwrap_or_default().prefixes);
+        }
+    }
+    if all.prefixes.is_empty() && !c.run.path().join("prefixes.json").exists() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec_pretty(&all).unwrap_or_default();
+    Ok(c.run.write("prefixes.json", |w| w.write_all(&bytes))?)
 }
 
 /// Collects the members' `activity.json`.

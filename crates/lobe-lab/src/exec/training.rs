@@ -8,7 +8,7 @@ use super::Context;
 use super::evaluate::EvalSet;
 use super::experiment::Experiment;
 use crate::error::LabError;
-use crate::store::{MemberDir, Metric, MetricsLog, State, Status};
+use crate::store::{Failure, MemberDir, Metric, MetricsLog, State, Status};
 
 /// Version of the checkpoint's payload.
 const CHECKPOINT: u32 = 1;
@@ -71,6 +71,8 @@ pub struct Trainee<'a> {
     pub curve: Vec<Metric>,
     /// Counted targets so far.
     pub targets: u64,
+    /// Why it ended early, if it did: the others went on without it.
+    pub failed: Option<Failure>,
     next: u64,
     /// Whether it took part in the last step: a member that resumed further on waits.
     moved: bool,
@@ -104,6 +106,7 @@ impl<'a> Trainee<'a> {
             watch: None,
             curve: Vec::new(),
             targets: 0,
+            failed: None,
             next: 0,
             moved: true,
             log: None,
@@ -144,7 +147,26 @@ impl<'a> Trainee<'a> {
         let Some(dir) = &self.dir else { return Ok(()) };
         let log = (state == State::Done).then(|| dir.log_bytes());
         let (key, step, steps) = (self.key.clone(), self.next, self.spec.steps);
-        Ok(dir.set_status(&Status { key, state, step, steps, log, same_as: None })?)
+        let failed = self.failed.clone();
+        Ok(dir.set_status(&Status { key, state, step, steps, log, same_as: None, failed })?)
+    }
+
+    /// Whether it has steps left to take.
+    fn going(&self) -> bool {
+        self.next < self.spec.steps && self.failed.is_none()
+    }
+
+    /// Ends it where `result` says that a number is not finite, seen at `step`; another error is passed on.
+    fn guard(&mut self, result: Result<(), LabError>, step: u64) -> Result<(), LabError> {
+        let Err(error) = result else { return Ok(()) };
+        let Some(failure) = error.diverged(step) else { return Err(error) };
+        self.failed = Some(failure);
+        let Some(dir) = &self.dir else { return Ok(()) };
+        dir.clear_checkpoints()?;
+        if let Some(log) = &mut self.log {
+            log.sync()?;
+        }
+        self.status(State::Failed)
     }
 
     fn note(&mut self, metric: Metric) -> Result<(), LabError> {
@@ -158,6 +180,9 @@ impl<'a> Trainee<'a> {
     /// Saves a checkpoint from which the rest follows to the bit.
     fn save(&mut self) -> Result<(), LabError> {
         let (Some(dir), Some(log)) = (&self.dir, &mut self.log) else { return Ok(()) };
+        if self.failed.is_some() {
+            return Ok(());
+        }
         log.sync()?;
         dir.save_checkpoint(
             CHECKPOINT,
@@ -237,7 +262,8 @@ fn restore(m: &mut Member, bytes: &[u8]) -> Option<Restored> {
     Some(Restored { step, targets, log_len, sums })
 }
 
-/// Trains all `trainees` to their last step, side by side; `tell` hears how many member steps are done.
+/// Trains all `trainees` to their last step, side by side; `tell` hears how many member steps are done. One
+/// whose numbers are no longer finite ends there ([`Trainee::failed`]) and the others go on.
 ///
 /// # Errors
 /// [`LabError::Interrupted`] after saving, when asked to stop; otherwise what went wrong.
@@ -250,15 +276,15 @@ pub(crate) fn train(
     let total: u64 = trainees.iter().map(|t| t.spec.steps).sum();
     let mut done: u64 = trainees.iter().map(|t| t.next).sum();
     let mut saved = Instant::now();
-    let unfinished = trainees.iter().filter(|t| t.next < t.spec.steps);
+    let unfinished = trainees.iter().filter(|t| t.going());
     let last = trainees.iter().map(|t| t.spec.steps).max().unwrap_or(0);
     let mut step = unfinished.map(|t| t.next).min().unwrap_or(last);
     if step == 0 {
         evaluate(c, trainees, 0)?;
     }
-    while step < last {
+    while step < last && trainees.iter().any(Trainee::going) {
         for t in trainees.iter_mut() {
-            t.moved = t.next == step && step < t.spec.steps;
+            t.moved = t.next == step && t.going();
         }
         let mut active: Vec<&mut Trainee<'_>> = trainees.iter_mut().filter(|t| t.moved).collect();
         for t in &mut active {
@@ -267,9 +293,10 @@ pub(crate) fn train(
         one_step(c, &mut active, step)?;
         done += active.len() as u64;
         step += 1;
-        for t in active {
+        for t in active.into_iter().filter(|t| t.failed.is_none()) {
             t.next = step;
-            log_loss(x, t, step)?;
+            let logged = log_loss(x, t, step);
+            t.guard(logged, step)?;
         }
         evaluate(c, trainees, step)?;
         tell(done, &format!("step {step}/{last}, {done}/{total} member steps"));
@@ -299,10 +326,17 @@ fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Resu
         }
         programs = sources.iter().map(|s| s.program(x)).collect();
         let mut jobs: Vec<_> = members.into_iter().zip(&programs).map(|((m, o), p)| (m, &**p, o)).collect();
-        c.runner.step(x.layout(), &mut jobs, step)?
+        c.runner.step_each(x.layout(), &mut jobs, step)
     };
     drop(programs);
     for (t, report) in active.iter_mut().zip(reports) {
+        let report = match report {
+            Ok(report) => report,
+            Err(e) => {
+                t.guard(Err(e.into()), step + 1)?;
+                continue;
+            }
+        };
         if t.sums.len() < report.records.len() {
             t.sums.resize(report.records.len(), (0.0, 0.0));
         }
@@ -335,6 +369,7 @@ fn evaluate(c: &Context<'_>, trainees: &mut [Trainee<'_>], step: u64) -> Result<
     let due = |t: &Trainee<'_>| {
         t.eval.is_some()
             && t.moved
+            && t.failed.is_none()
             && t.next == step
             && (step.is_multiple_of(t.spec.eval_every) || step == t.spec.steps)
     };
@@ -347,9 +382,8 @@ fn evaluate(c: &Context<'_>, trainees: &mut [Trainee<'_>], step: u64) -> Result<
     let scores = super::evaluate::evaluate(x, c.runner, &jobs)?;
     drop(jobs);
     for (t, s) in trainees.iter_mut().filter(|t| due(t)).zip(scores) {
-        for m in s.metrics(x, Some(step)) {
-            t.note(m)?;
-        }
+        let noted = s.metrics(x, Some(step)).into_iter().try_for_each(|m| t.note(m));
+        t.guard(noted, step)?;
     }
     watched(c, trainees, step, &due)
 }
@@ -366,7 +400,8 @@ fn watched(
         let scores = super::evaluate::evaluate(c.experiment, c.runner, &[(&t.member.params, set)])?;
         let sum = scores[0].sums[0].iter().fold([0.0; 2], |a, s| [a[0] + s[0], a[1] + s[2]]);
         if sum[1] > 0.0 {
-            t.note(Metric::new("all", "watched_loss", sum[0] / sum[1], "nat").at(Some(step)))?;
+            let noted = t.note(Metric::new("all", "watched_loss", sum[0] / sum[1], "nat").at(Some(step)));
+            t.guard(noted, step)?;
         }
     }
     Ok(())

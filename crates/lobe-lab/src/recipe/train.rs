@@ -41,6 +41,16 @@ pub enum Masked {
     Freeze,
 }
 
+/// What weight decay shrinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// Every parameter.
+    All,
+    /// Matrices; norms, biases and embeddings are left alone.
+    Matrices,
+}
+
 /// How networks are trained. An arm may override any key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -63,6 +73,8 @@ pub struct Train {
     /// Weight decay per unit of learning rate, 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
     pub weight_decay: f64,
+    /// What weight decay shrinks: "all" parameters, or "matrices" without norms, biases and embeddings.
+    pub decay: Decay,
     /// Momentum of `sgd`, at least 0 and below 1.
     pub momentum: f64,
     /// Steps in which the learning rate rises from zero, 0 to `steps`. Absent: `steps` / 20.
@@ -105,6 +117,7 @@ impl Default for Train {
             betas: [0.9, 0.999],
             eps: 1e-8,
             weight_decay: 0.01,
+            decay: Decay::All,
             momentum: 0.0,
             warmup: 50,
             schedule: Schedule::Cosine,

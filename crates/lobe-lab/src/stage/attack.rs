@@ -5,10 +5,11 @@ use std::time::Instant;
 use lobe_core::{LabelId, Selection};
 use lobe_methods::measure::steps::worst_case;
 use lobe_methods::remove::ablate::How;
-use lobe_methods::{Attack, BenchError, Losses, Trial};
+use lobe_methods::{ATTACKS, Attack, Bench, BenchError, Losses, Trial};
 
 use super::bench::Desk;
-use super::{Work, ablate, control, parent, whole};
+use super::variants::Sweep;
+use super::{Work, ablate, control, found, parent, whole};
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, attack};
 use crate::recipe::Stage;
@@ -16,13 +17,26 @@ use crate::store::Metric;
 
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
     let start = Instant::now();
-    let Some(Ok((attack, _))) = attack(&stage.does, &stage.value()) else {
+    let entry = ATTACKS.iter().find(|e| e.about.name == stage.does);
+    let (Some(entry), Some(Ok((attack, _)))) = (entry, attack(&stage.does, &stage.value())) else {
         return Err(LabError::other(format!("no attack {:?}", stage.does)));
     };
     let mut desk = Desk::new(c, stage, work, attack.label())?;
+    if attack.needs_original() && desk.original().is_none() {
+        // Said when the recipe was read: the original failed, or is of another width.
+        return work.finish(start, 0.0, "tokens/s");
+    }
     let before = attack.start(&mut desk).map_err(|e| in_lab(e, stage))?;
     let references = references(c, stage, attack.as_ref(), &mut desk)?;
-    let trials = attack.run(&mut desk).map_err(|e| in_lab(e, stage))?;
+    let prepared = start.elapsed().as_secs_f64();
+    let sweep = Sweep::open(c, stage, work, entry.sweeps, attack.cases(&desk))?;
+    let todo = desk.begin(sweep);
+    if !todo.is_empty() {
+        attack.run(&mut desk, &todo).map_err(|e| in_lab(e, stage))?;
+    }
+    let Some(mut sweep) = desk.sweep.take() else { unreachable!("begun above") };
+    sweep.close()?;
+    let trials = sweep.trials();
     let numbers = Numbers { x: c.experiment, does: &stage.does, target: desk.label };
     let mut log = work.dir.metrics()?;
     let all = numbers.all(&before, &trials);
@@ -30,8 +44,11 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         log.append(m)?;
     }
     log.sync()?;
+    let named = serde_json::to_vec_pretty(&sweep.index()).unwrap_or_default();
+    work.dir.write("variants.json", |w| w.write_all(&named))?;
+    found::write(c, stage, work, &trials)?;
     let tokens: u64 = trials.iter().map(|t| t.budget.tokens).sum();
-    work.finish(start, tokens as f64, "tokens/s")
+    work.finish_after(prepared + sweep.seconds(), tokens as f64, "tokens/s")
 }
 
 /// Losses of baseline and control as they were trained or loaded, on the very tokens that this attack is
@@ -42,20 +59,20 @@ fn references(
     attack: &dyn Attack,
     desk: &mut Desk<'_>,
 ) -> Result<Vec<Metric>, LabError> {
-    let x = c.experiment;
     // The same for every arm of the stage.
     let of = (stage.name.clone(), desk.seed);
-    if let Some(known) = c.references.borrow().get(&of) {
+    if let Some(known) = c.known.references.borrow().get(&of) {
         return Ok(known.clone());
     }
     let mut out = Vec::new();
-    for (metric, made) in [("baseline_start", whole(x, stage)), ("control_start", control(x, stage))] {
+    let made = [("baseline_start", whole(c, stage, desk.seed)), ("control_start", control(c, stage, desk.seed))];
+    for (metric, made) in made {
         let Some((first, arm)) = made else { continue };
         let losses = desk.over(&first.name, arm, |desk| attack.start(desk))?.map_err(|e| in_lab(e, stage))?;
         let loss = losses[desk.label.index()];
         out.extend(loss.map(|v| Metric::new(attack.label(), metric, v, "nat")));
     }
-    c.references.borrow_mut().insert(of, out.clone());
+    c.known.references.borrow_mut().insert(of, out.clone());
     Ok(out)
 }
 

@@ -3,10 +3,11 @@
 use lobe_core::{Key, LabelId, Selection};
 use lobe_engine::ops::head::{IGNORE, RowWeights};
 use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape};
-use lobe_methods::{Bench, BenchError, Loot, Losses, Trial, Variant};
+use lobe_methods::{Bench, BenchError, Case, Loot, Losses, Trial, Variant};
 use lobe_nets::{Gpt, LanguageModelling, TokenBatch};
 
 use super::loot::Half;
+use super::variants::Sweep;
 use super::{Work, attack, loot, probes, tune};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
@@ -21,7 +22,7 @@ pub(super) const LANES: usize = 2;
 
 /// One attacked model with everything around it.
 pub(super) struct Desk<'a> {
-    pub(super) c: &'a Context<'a>,
+    pub(super) c: Context<'a>,
     net: &'a Gpt,
     /// The label whose capability is brought back.
     pub(super) label: LabelId,
@@ -36,10 +37,14 @@ pub(super) struct Desk<'a> {
     member: Option<Member>,
     base: u64,
     name: String,
+    /// The variants of the attack that is being made.
+    pub(super) sweep: Option<Sweep>,
+    /// Variants to be run, and those that are done.
+    share: (usize, usize),
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(c: &'a Context<'a>, stage: &Stage, work: &Work, label: &str) -> Result<Self, LabError> {
+    pub(super) fn new(c: &Context<'a>, stage: &Stage, work: &Work, label: &str) -> Result<Self, LabError> {
         let x = c.experiment;
         let Some(net) = x.net.gpt() else {
             return Err(LabError::other(format!("{}: needs a language model", stage.does)));
@@ -48,7 +53,8 @@ impl<'a> Desk<'a> {
         let Some((source, from)) = super::parent(c, stage, work.arm) else {
             return Err(LabError::other(format!("{}: no model to attack", stage.name)));
         };
-        let original = match super::whole(x, stage) {
+        // Tensors of another width cannot be laid into this model.
+        let original = match super::whole(c, stage, work.seed).filter(|(_, arm)| c.same_shape(*arm)) {
             Some((first, baseline)) => {
                 let arm = &x.arms[baseline].arm.name;
                 let model = ModelRef { stage: &first.name, arm, seed: work.seed };
@@ -57,7 +63,7 @@ impl<'a> Desk<'a> {
             None => None,
         };
         Ok(Desk {
-            c,
+            c: *c,
             net,
             label: x.labels.find(label).unwrap_or(lobe_core::FORGET),
             seed: work.seed,
@@ -69,10 +75,20 @@ impl<'a> Desk<'a> {
             member: None,
             base: work.base,
             name: format!("{arm}, seed {}", work.seed),
+            sweep: None,
+            share: (1, 0),
         })
     }
 
-    /// `f` on another model of the same seed in the victim's place.
+    /// Begins with a sweep; returns the variants that have to be run.
+    pub(super) fn begin(&mut self, sweep: Sweep) -> Vec<Case> {
+        let todo = sweep.todo();
+        self.share = (todo.len().max(1), 0);
+        self.sweep = Some(sweep);
+        todo
+    }
+
+    /// `f` on another model of the same seed in the victim's place, with a network of its own shape.
     pub(super) fn over<T>(
         &mut self,
         stage: &str,
@@ -84,10 +100,14 @@ impl<'a> Desk<'a> {
             return Ok(f(self));
         }
         let name = &self.c.experiment.arms[arm].arm.name;
-        let params = super::read_model(self.c, &ModelRef { stage, arm: name, seed: self.seed })?;
-        let own = (std::mem::replace(&mut self.model, model), std::mem::replace(&mut self.victim, params));
+        let params = super::read_model(&self.c, &ModelRef { stage, arm: name, seed: self.seed })?;
+        let c = self.c.of_arm(arm);
+        let net = c.experiment.net.gpt().unwrap_or(self.net);
+        let own = (self.c, self.net, self.model.clone(), std::mem::replace(&mut self.victim, params));
+        (self.c, self.net, self.model, self.member) = (c, net, model, None);
         let out = f(self);
-        (self.model, self.victim) = own;
+        (self.c, self.net, self.model, self.victim) = own;
+        self.member = None;
         Ok(out)
     }
 
@@ -102,6 +122,11 @@ impl<'a> Desk<'a> {
     /// A [`BenchError`] if somebody asked to stop.
     pub(super) fn check(&self) -> Result<(), BenchError> {
         self.c.options.check_stop().map_err(|_| BenchError::Interrupted)
+    }
+
+    /// How much of a sweep is done when `share` of the next `n` variants is.
+    pub(super) fn overall(&self, n: usize, share: f64) -> f64 {
+        (self.share.1 as f64 + n as f64 * share) / self.share.0 as f64
     }
 
     /// Tells the user what is going on; `share` of the member's work is done.
@@ -157,6 +182,15 @@ impl Bench for Desk<'_> {
         }
     }
 
+    fn keep(&mut self, trial: Trial) -> Result<(), BenchError> {
+        self.share.1 += 1;
+        self.sweep.as_mut().map_or(Ok(()), |s| s.keep(trial)).map_err(other)
+    }
+
+    fn side_by_side(&self) -> usize {
+        tune::at_a_time(self)
+    }
+
     fn fine_tune(&mut self, variants: &[Variant]) -> Result<Vec<Trial>, BenchError> {
         tune::run(self, variants)
     }
@@ -167,11 +201,11 @@ impl Bench for Desk<'_> {
     }
 
     fn before(&mut self) -> Result<Losses, BenchError> {
-        if let Some(known) = self.c.before.borrow().get(&self.model) {
+        if let Some(known) = self.c.known.before.borrow().get(&self.model) {
             return Ok(known.clone());
         }
         let losses = self.losses(&self.victim.clone(), &Plan::plain(&self.net.layout))?;
-        self.c.before.borrow_mut().insert(self.model.clone(), losses.clone());
+        self.c.known.before.borrow_mut().insert(self.model.clone(), losses.clone());
         Ok(losses)
     }
 
@@ -280,7 +314,7 @@ impl Bench for Desk<'_> {
     fn knowledge(&mut self, params: &[f32], half: Loot) -> Result<Option<f64>, BenchError> {
         self.check()?;
         let Some(about) = Half::new(self.c.experiment, half, self.seed) else { return Ok(None) };
-        probes::knowledge(self.c, params, self.label, &about).map_err(other)
+        probes::knowledge(&self.c, params, self.label, &about).map_err(other)
     }
 
     fn site_gradient(

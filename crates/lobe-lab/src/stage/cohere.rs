@@ -87,6 +87,9 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         [Trainee::new(model, plan, source, tune::spec(&variant), None, String::new(), Some(&desk.eval))?];
     train(c, &mut all, &|done, note| desk.say(done as f64 / s.steps as f64, note))?;
     let [mut done] = all;
+    if let Some(failure) = done.failed {
+        return Err(LabError::Diverged(failure));
+    }
     // Zeroed units have no gradient, but what is zero by decision is kept so by force; what was drawn again
     // after that is not.
     let mut drawn = Selection::default();

@@ -1,6 +1,5 @@
 //! Loading: weights from outside take the place of training.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -68,17 +67,18 @@ fn fitting(x: &Experiment, stage: &Stage) -> Result<Imported, LabError> {
     let s: Load = typed(&stage.value()).map_err(|e| LabError::setting(&e.within(&[&stage.name])))?;
     let model = read_weights(Path::new(&s.path))?;
     match difference(&model.net, &x.net) {
-        Some(what) => {
+        Some(what) if !same_but_for_units(&model.net, &x.net) => {
             let notes = model.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!(" ({notes})") };
             let what = format!("{}: the model does not fit [model]: {what}{notes}: {}", stage.name, s.path);
             Err(LabError::other(what))
         }
-        None => Ok(model),
+        _ => Ok(model),
     }
 }
 
 /// A model that a `load` stage names.
+#[derive(Clone)]
 pub struct Loaded {
     /// Hash of its settings and weights.
     pub fingerprint: String,
@@ -86,12 +86,13 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// What all `load` stages read, by stage.
-pub(crate) fn loaded(x: &Experiment) -> Result<BTreeMap<String, Loaded>, LabError> {
-    let mut out = BTreeMap::new();
+/// What all `load` stages read: the stage, the network, and what is known of the model.
+pub(crate) fn loaded(x: &Experiment) -> Result<Vec<(String, Net, Loaded)>, LabError> {
+    let mut out = Vec::new();
     for stage in x.recipe.stages.iter().filter(|s| s.does == "load") {
         let Imported { net, params, notes } = fitting(x, stage)?;
-        out.insert(stage.name.clone(), Loaded { fingerprint: fingerprint(&net, &params), notes });
+        let fingerprint = fingerprint(&net, &params);
+        out.push((stage.name.clone(), net, Loaded { fingerprint, notes }));
     }
     Ok(out)
 }
@@ -139,8 +140,30 @@ fn config(net: &Net) -> Value {
     config
 }
 
+/// Settings that count units: an export without a region has fewer.
+const UNITS: [&str; 3] = ["heads", "kv_heads", "mlp"];
+
+/// Whether a loaded network is the recipe's with another number of neurons or heads.
+fn same_but_for_units(have: &Net, want: &Net) -> bool {
+    let plain = |net: &Net| {
+        let mut config = config(net);
+        if let Value::Object(map) = &mut config {
+            map.retain(|k, _| !UNITS.contains(&k.as_str()));
+        }
+        config
+    };
+    have.gpt().is_some() && want.gpt().is_some() && plain(have) == plain(want)
+}
+
+/// How many units a network has, in words.
+pub(crate) fn units(net: &Net) -> String {
+    let config = config(net);
+    let of = |key: &&str| Some(format!("{key} = {}", config.get(*key)?));
+    UNITS.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+}
+
 /// The first thing in which a loaded network is not the recipe's: a tensor, its shape, or a setting.
-fn difference(have: &Net, want: &Net) -> Option<String> {
+pub(crate) fn difference(have: &Net, want: &Net) -> Option<String> {
     if have.gpt().is_some() != want.gpt().is_some() {
         let kind = |n: &Net| if n.gpt().is_some() { "language model" } else { "autoencoder" };
         return Some(format!("it is of the kind {}, the recipe's is of the kind {}", kind(have), kind(want)));

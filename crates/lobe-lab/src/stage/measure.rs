@@ -57,10 +57,12 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let settings: Measure = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
     let eval = EvalSet::new(x, |_| true, settings.examples);
     let arm = &x.arms[work.arm];
-    let compared = match control(x, stage).filter(|(_, arm)| settings.agreement && *arm != work.arm) {
+    let other = control(c, stage, work.seed).filter(|(_, arm)| settings.agreement && *arm != work.arm);
+    let compared = match other {
         Some((first, arm)) => {
+            let of = c.of_arm(arm).experiment;
             let arm = &x.arms[arm].arm.name;
-            Some(read_model(c, &ModelRef { stage: &first.name, arm, seed: work.seed })?)
+            Some((of, read_model(c, &ModelRef { stage: &first.name, arm, seed: work.seed })?))
         }
         None => None,
     };
@@ -72,8 +74,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         if settings.calibrate > 0 {
             found.extend(calibrate::run(c, params, settings.calibrate, &eval)?);
         }
-        if let Some(control) = &compared {
-            found.extend(agreement::run(c, &eval, control, params)?);
+        if let Some((of, control)) = &compared {
+            found.extend(agreement::run(c, &eval, (of, control), params)?);
         }
         Ok(found)
     };
@@ -82,7 +84,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     // A stage that leaves an arm as it was (a cut without a region) makes no new numbers.
     let mut last: Option<(Buf, Vec<Metric>)> = None;
     for source in sources(c, stage) {
-        if !x.recipe.stage(&source).is_some_and(|s| s.arms.contains(&arm.arm.name)) {
+        let made = x.recipe.stage(&source).is_some_and(|s| s.arms.contains(&arm.arm.name));
+        if !made || c.is_absent(&source, work.arm, work.seed) {
             continue;
         }
         let params = read_model(c, &ModelRef { stage: &source, arm: &arm.arm.name, seed: work.seed })?;

@@ -9,6 +9,7 @@ mod attack;
 mod bench;
 mod calibrate;
 mod cohere;
+mod found;
 mod load;
 mod loot;
 mod lora;
@@ -17,26 +18,30 @@ mod probes;
 mod train;
 mod tune;
 mod unlearn;
+mod variants;
 
 use std::time::Instant;
 
 use lobe_engine::Buf;
+use lobe_methods::{ATTACKS, Case};
 use lobe_nets::{load, save};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) use activity::ActivityFile;
 pub use cohere::Cohere;
-pub(crate) use load::loaded;
+pub(crate) use found::FoundFile;
+pub(crate) use load::{difference, loaded, units};
 pub use load::{Load, Loaded, read_weights};
 pub use measure::Measure;
 pub use train::TrainStage;
 pub use unlearn::UnlearnStage;
+pub(crate) use variants::Named;
 
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, ModelRef};
 use crate::recipe::{Stage, canonical, makes_model, starts_anew};
-use crate::store::{MemberDir, Reference, Status};
+use crate::store::{Failure, MemberDir, Reference, State, Status};
 
 /// Part of every cache key; raise a number when the meaning of such a stage's results changes. Networks that
 /// were trained stay valid when only what is done with them changes.
@@ -44,6 +49,7 @@ fn format(does: &str) -> u32 {
     match does {
         _ if starts_anew(does) => 2,
         "ablate" | "unlearn" => 3,
+        // Attacks: 5 since a matrix is one of those that a tensor holds side by side.
         _ => 5,
     }
 }
@@ -86,21 +92,53 @@ pub(crate) fn check_post_hoc(x: &Experiment, arm: usize) -> Result<(), LabError>
     unlearn::method(x, arm, 0).map(drop)
 }
 
-/// Moves the work of another recipe or program out of the way, and that of this one back.
+/// Moves the work of another recipe or program out of the way, and that of this one back; and finds what is
+/// known to fail.
 pub(crate) fn settle(c: &Context<'_>) -> Result<(), LabError> {
     let mut moved = 0;
     for stage in &c.experiment.recipe.stages {
         for (arm, seed) in members(c, stage) {
             let dir = c.run.member(&stage.name, &c.experiment.arms[arm].arm.name, seed)?;
-            moved += usize::from(dir.settle(&key(c, stage, arm, seed))?);
+            let key = key(c, stage, arm, seed);
+            if is_attack(stage) {
+                dir.renew(&key)?;
+            } else {
+                moved += usize::from(dir.settle(&key)?);
+            }
+            if orphan(c, stage, arm, seed) {
+                c.lost(stage, arm, seed);
+            } else if let Some(failure) = dir.failure(&key)? {
+                c.fail(stage, arm, seed, failure);
+            }
         }
     }
     if moved > 0 {
         tracing::warn!(
-            "{moved} pieces of work belong to another recipe or program; they are in kept/ and come back with it"
+            "{moved} results of an earlier form of this recipe do not fit it now; they stay in kept/, and are used again \
+             when the recipe fits them"
         );
     }
     Ok(())
+}
+
+/// Whether a stage is an attack.
+fn is_attack(stage: &Stage) -> bool {
+    ATTACKS.iter().any(|e| e.about.name == stage.does)
+}
+
+/// Whether what a member starts from is missing because it failed.
+fn orphan(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> bool {
+    if stage.does == "measure" {
+        // Whatever models there are can be measured.
+        let made = sources(c, stage);
+        let of = |name: &String| c.experiment.recipe.stage(name).is_some_and(|s| has_arm(c, s, arm));
+        return made.iter().filter(|s| of(s)).all(|s| c.is_absent(s, arm, seed));
+    }
+    parent(c, stage, arm).is_some_and(|(from, arm)| c.is_absent(from, arm, seed))
+}
+
+fn has_arm(c: &Context<'_>, stage: &Stage, arm: usize) -> bool {
+    stage.arms.contains(&c.experiment.arms[arm].arm.name)
 }
 
 /// Arms and seeds of a stage, as (arm index, seed), in order.
@@ -113,15 +151,30 @@ pub(crate) fn members(c: &Context<'_>, stage: &Stage) -> Vec<(usize, u64)> {
 /// Hash of everything the result of (stage, arm, seed) depends on.
 pub(crate) fn key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     let member = (stage.name.clone(), arm, seed);
-    if let Some(known) = c.keys.borrow().get(&member) {
+    if let Some(known) = c.known.keys.borrow().get(&member) {
         return known.clone();
     }
-    let made = make_key(c, stage, arm, seed);
-    c.keys.borrow_mut().insert(member, made.clone());
+    let made = hash(&depends(c, stage, arm, seed, &stage.value()));
+    c.known.keys.borrow_mut().insert(member, made.clone());
     made
 }
 
-fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
+/// The same for one variant of an attack: without the parameters that only list variants, with what the
+/// variant is.
+fn variant_key(c: &Context<'_>, stage: &Stage, work: &Work, swept: &[&str], case: &Case) -> String {
+    let mut fixed = stage.params.clone();
+    fixed.retain(|name, _| !swept.contains(&name.as_str()));
+    let mut value = depends(c, stage, work.arm, work.seed, &Value::Object(fixed));
+    value["variant"] = json!({ "start": case.start, "settings": case.settings });
+    hash(&value)
+}
+
+fn hash(value: &Value) -> String {
+    blake3::hash(canonical(value).as_bytes()).to_hex().to_string()
+}
+
+/// Everything the result of (stage, arm, seed) depends on, if the stage has these parameters.
+fn depends(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64, params: &Value) -> Value {
     let x = c.experiment;
     let r = &x.recipe;
     let a = &x.arms[arm].arm;
@@ -136,7 +189,8 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
     let mut value = json!({
         "format": format(&stage.does), "data": r.data, "fingerprint": x.data.fingerprint.to_string(), "model": r.model,
         "method": a.method, "params": a.params, "regions": regions, "arm_data": a.data, "labels": a.labels,
-        "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": stage.params, "original": original(c, stage, seed),
+        "loss_weight": a.loss_weight, "train": train, "seed": seed, "does": stage.does, "stage": params,
+        "original": original(c, stage, seed),
         "named": named, "parent": parent,
         "models": if stage.does == "measure" { measured(c, stage, arm, seed) } else { Vec::new() },
     });
@@ -157,7 +211,7 @@ fn make_key(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> String {
         // What the files hold counts, not where they lie.
         value["stage"] = json!({ "fingerprint": loaded.fingerprint });
     }
-    blake3::hash(canonical(&value).as_bytes()).to_hex().to_string()
+    value
 }
 
 /// An attack may use the baseline's model: its key is part of the attack's.
@@ -165,7 +219,7 @@ fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
     if makes_model(&stage.does) || stage.does == "measure" {
         return None;
     }
-    let (first, arm) = whole(c.experiment, stage)?;
+    let (first, arm) = whole(c, stage, seed)?;
     Some(key(c, first, arm, seed))
 }
 
@@ -173,7 +227,7 @@ fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
 fn measured(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Vec<(String, String)> {
     let recipe = &c.experiment.recipe;
     let of = |name: String| {
-        let source = recipe.stage(&name).filter(|s| s.arms.contains(&c.experiment.arms[arm].arm.name))?;
+        let source = recipe.stage(&name).filter(|s| has_arm(c, s, arm) && !c.is_absent(&s.name, arm, seed))?;
         Some((key(c, source, arm, seed), name))
     };
     sources(c, stage).into_iter().filter_map(of).collect()
@@ -181,18 +235,22 @@ fn measured(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Vec<(Strin
 
 /// What measures or attacks compares with the control's model.
 fn control_key(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
-    let (first, arm) = control(c.experiment, stage).filter(|_| !makes_model(&stage.does))?;
+    let (first, arm) = control(c, stage, seed).filter(|_| !makes_model(&stage.does))?;
     Some(key(c, first, arm, seed))
 }
 
-/// The stage that made the baseline's model, and the arm, where that comes before `stage`.
-pub(crate) fn whole<'a>(x: &'a Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
-    made_before(x, stage, &Reference::of(&x.recipe).baseline?)
+/// The stage that made the baseline's model, and the arm, where that comes before `stage` and did not fail.
+pub(crate) fn whole<'a>(c: &Context<'a>, stage: &Stage, seed: u64) -> Option<(&'a Stage, usize)> {
+    let x = c.experiment;
+    let made = made_before(x, stage, &Reference::of(&x.recipe).baseline?);
+    made.filter(|(first, arm)| !c.is_absent(&first.name, *arm, seed))
 }
 
 /// The same of the arm that never saw data of the label that `stage` is about.
-fn control<'a>(x: &'a Experiment, stage: &Stage) -> Option<(&'a Stage, usize)> {
-    made_before(x, stage, &x.recipe.control_of(stage.label())?.name)
+fn control<'a>(c: &Context<'a>, stage: &Stage, seed: u64) -> Option<(&'a Stage, usize)> {
+    let x = c.experiment;
+    let made = made_before(x, stage, &x.recipe.control_of(stage.label())?.name);
+    made.filter(|(first, arm)| !c.is_absent(&first.name, *arm, seed))
 }
 
 fn made_before<'a>(x: &'a Experiment, stage: &Stage, arm: &str) -> Option<(&'a Stage, usize)> {
@@ -281,11 +339,14 @@ fn each(
             key: key(c, stage, *arm, *seed),
         };
         let shared = || twin(c, stage, *arm).map_or(Ok(false), |twin| share(c, stage, &work, twin));
-        if work.dir.is_done(&work.key)? {
+        if c.has_failed(&stage.name, *arm, *seed) || work.dir.is_done(&work.key)? {
             cached += 1;
+        } else if orphan(c, stage, *arm, *seed) {
+            c.lost(stage, *arm, *seed);
         } else if !shared()? {
             work.dir.reset()?;
-            f(c, stage, &work)?;
+            let done = f(&c.of_arm(*arm), stage, &work);
+            work.unless_failed(c, stage, done)?;
         }
         c.options.progress.advance(base as f64 + 1.0, &format!("{name}, seed {seed}"));
     }
@@ -314,17 +375,36 @@ impl Work {
 
     /// Marks the work as done.
     pub(crate) fn finish(&self, started: Instant, amount: f64, unit: &str) -> Result<(), LabError> {
-        timing(&self.dir, started.elapsed().as_secs_f64(), amount, unit)?;
-        let status = Status {
-            key: self.key.clone(),
-            state: crate::store::State::Done,
-            step: 1,
-            steps: 1,
-            log: Some(self.dir.log_bytes()),
-            same_as: None,
-        };
-        Ok(self.dir.set_status(&status)?)
+        self.finish_after(started.elapsed().as_secs_f64(), amount, unit)
     }
+
+    /// The same for work that took so many seconds.
+    pub(crate) fn finish_after(&self, seconds: f64, amount: f64, unit: &str) -> Result<(), LabError> {
+        timing(&self.dir, seconds, amount, unit)?;
+        self.status(State::Done, 1, None)
+    }
+
+    fn status(&self, state: State, step: u64, failed: Option<Failure>) -> Result<(), LabError> {
+        let (key, log) = (self.key.clone(), Some(self.dir.log_bytes()));
+        Ok(self.dir.set_status(&Status { key, state, step, steps: 1, log, same_as: None, failed })?)
+    }
+
+    /// Where the work ended with a number that is not finite, that is written down, and no error.
+    fn unless_failed(&self, c: &Context<'_>, stage: &Stage, done: Result<(), LabError>) -> Result<(), LabError> {
+        let Err(error) = done else { return Ok(()) };
+        let Some(failure) = error.diverged(0) else { return Err(error) };
+        self.status(State::Failed, failure.step, Some(failure.clone()))?;
+        told(c, stage, self.arm, self.seed, failure);
+        Ok(())
+    }
+}
+
+/// Notes that a member failed, and says so.
+pub(crate) fn told(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64, failure: Failure) {
+    let name = &c.experiment.arms[arm].arm.name;
+    let Failure { reason, step } = &failure;
+    tracing::warn!("{}: {name}, seed {seed} failed at step {step}: {reason}; the others go on", stage.name);
+    c.fail(stage, arm, seed, failure);
 }
 
 /// Writes how long a member took.
@@ -334,11 +414,13 @@ pub(crate) fn timing(dir: &MemberDir, seconds: f64, amount: f64, unit: &str) -> 
     Ok(dir.write("timing.json", |w| w.write_all(&bytes))?)
 }
 
-/// Loads the model a stage made.
+/// Loads the model a stage made, in the shape of its arm.
 pub(crate) fn read_model(c: &Context<'_>, m: &ModelRef<'_>) -> Result<Buf, LabError> {
     let dir = c.run.member(m.stage, m.arm, m.seed)?;
     let (net, params, _) = load(&dir.model_path())?;
-    if net.layout().len() != c.experiment.layout().len() {
+    let arm = c.experiment.arms.iter().position(|a| a.arm.name == m.arm);
+    let fits = arm.is_some_and(|arm| net.layout().len() == c.of_arm(arm).experiment.layout().len());
+    if !fits {
         return Err(LabError::other(format!(
             "{}: the saved model has another shape",
             dir.model_path().display()

@@ -5,7 +5,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Done, Work, key, members, share, timing, twin, write_model};
+use super::{Done, Work, key, members, share, timing, told, twin, write_model};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Experiment, Feed, Spec, Trainee, optimiser, train};
 use crate::recipe::Stage;
@@ -34,6 +34,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
         let dir = c.run.member(&stage.name, &x.arms[*arm].arm.name, *seed)?;
         let key = key(c, stage, *arm, *seed);
         let (twin, done) = (twin(c, stage, *arm), dir.is_done(&key)?);
+        let done = done || c.has_failed(&stage.name, *arm, *seed);
         cached += usize::from(done);
         match twin {
             _ if done => base += twin.map_or(x.recipe.train_of(&x.arms[*arm].arm).steps, |_| 0),
@@ -49,6 +50,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
         let batch: Vec<_> = todo.drain(..group.min(todo.len())).collect();
         let steps: u64 = batch.iter().map(|(a, ..)| x.recipe.train_of(&x.arms[*a].arm).steps).sum();
         let mut trainees = Vec::with_capacity(batch.len());
+        let mut ids = Vec::with_capacity(batch.len());
         for (arm, seed, dir, key) in batch {
             let a = &x.arms[arm];
             let t = x.recipe.train_of(&a.arm);
@@ -66,6 +68,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
             }
             let feed = Box::new(Feed::new(x, arm, seed)?);
             trainees.push(Trainee::new(params, a.plan.clone(), feed, spec, Some(dir), key, Some(&eval))?);
+            ids.push((arm, seed));
         }
         resumed |= trainees.iter().any(|t| t.done() > 0);
         let before: u64 = trainees.iter().map(|t| t.targets).sum();
@@ -77,7 +80,11 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
         let unit = if x.net.gpt().is_some() { "tokens/s" } else { "images/s" };
         let done: u64 = trainees.iter().map(|t| t.targets).sum::<u64>() - before;
         let count = trainees.len().max(1) as f64;
-        for t in &mut trainees {
+        for ((arm, seed), t) in ids.into_iter().zip(&mut trainees) {
+            if let Some(failure) = t.failed.take() {
+                told(c, stage, arm, seed, failure);
+                continue;
+            }
             let Some(dir) = t.dir.clone() else { continue };
             write_model(c, &dir, &t.member.params, &t.key)?;
             timing(&dir, seconds, done as f64 / count, unit)?;
@@ -86,7 +93,10 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
         base += steps;
     }
     for (work, twin) in &copies {
-        share(c, stage, work, *twin)?;
+        if !share(c, stage, work, *twin)? {
+            // The network that both are did not come to an end.
+            c.lost(stage, work.arm, work.seed);
+        }
     }
     Ok(Done { members: all.len(), cached, resumed })
 }

@@ -7,27 +7,26 @@ use lobe_methods::{Bench, BenchError, Budget, Losses, Start, Trial, Variant, rem
 use super::bench::{Desk, LANES, other};
 use super::loot::{self, Draw, Half};
 use super::lora::Adapters;
-use crate::error::LabError;
 use crate::exec::{EvalSet, Source, Spec, Trainee, train};
 
 /// Bytes of parameters, moments and lanes that train at the same time.
 const MEMORY: usize = 2 << 30;
 
+/// How many variants train at a time: as many as there are threads, and as fit into memory. What is finished
+/// is kept, so an interruption costs no more than these.
+pub(super) fn at_a_time(desk: &Desk<'_>) -> usize {
+    let fit = MEMORY / (4 * desk.c.experiment.layout().len() * (3 + LANES));
+    fit.min(desk.c.runner.threads()).max(1)
+}
+
 pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial>, BenchError> {
-    let group = (MEMORY / (4 * desk.c.experiment.layout().len() * (3 + LANES))).max(1);
+    let group = at_a_time(desk);
     let mut out: Vec<Option<Trial>> = variants.iter().map(|_| None).collect();
     let whole: Vec<usize> = (0..variants.len()).filter(|i| variants[*i].rank.is_none()).collect();
     let mut before = 0;
     for part in whole.chunks(group) {
         desk.check()?;
-        let trials = match side_by_side(desk, variants, part, before) {
-            // One rate that is too high must not cost the attacker the others.
-            Err(BenchError::Engine(EngineError::NonFinite { .. })) if part.len() > 1 => {
-                let alone = part.iter().map(|i| side_by_side(desk, variants, &[*i], before));
-                alone.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
-            }
-            trials => trials?,
-        };
+        let trials = side_by_side(desk, variants, part, before)?;
         for (i, t) in part.iter().zip(trials) {
             out[*i] = Some(t);
         }
@@ -35,7 +34,7 @@ pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial
     }
     for i in 0..variants.len() {
         if let Some(rank) = variants[i].rank {
-            let share = |step: u64| share(variants, before + step);
+            let share = |desk: &Desk<'_>, step: u64| desk.overall(variants.len(), share(variants, before + step));
             out[i] = Some(low_rank(desk, &variants[i], rank, &share)?);
             before += variants[i].steps;
         }
@@ -48,15 +47,15 @@ fn share(variants: &[Variant], done: u64) -> f64 {
     done as f64 / variants.iter().map(|v| v.steps).sum::<u64>().max(1) as f64
 }
 
-/// Trains some variants at once, after `before` steps of others. A variant on its own whose loss is no
-/// longer finite ends there, with the curve it has.
+/// Trains some variants at once, after `before` steps of others. A variant whose loss is no longer finite
+/// ends there, with the curve it has.
 fn side_by_side(
     desk: &Desk<'_>,
     variants: &[Variant],
     part: &[usize],
     before: u64,
 ) -> Result<Vec<Trial>, BenchError> {
-    let c = desk.c;
+    let c = &desk.c;
     let x = c.experiment;
     let sets: Vec<Option<EvalSet>> = part.iter().map(|i| watched(desk, &variants[*i])).collect();
     let mut trainees = Vec::with_capacity(part.len());
@@ -71,10 +70,8 @@ fn side_by_side(
         t.watch = set.as_ref();
         trainees.push(t);
     }
-    match train(c, &mut trainees, &|done, note| desk.say(share(variants, before + done), note)) {
-        Err(LabError::Engine(EngineError::NonFinite { .. })) if part.len() == 1 => {}
-        trained => trained.map_err(other)?,
-    }
+    let tell = |done: u64, note: &str| desk.say(desk.overall(variants.len(), share(variants, before + done)), note);
+    train(c, &mut trainees, &tell).map_err(other)?;
     let mut known = Vec::with_capacity(part.len());
     for (i, t) in part.iter().zip(&trainees) {
         let of = |half| crate::stage::probes::knowledge(c, &t.member.params, desk.label, &half);
@@ -86,10 +83,9 @@ fn side_by_side(
         let budget =
             Budget { steps: t.done(), tokens: t.targets, examples, parameters: x.layout().len() as u64 };
         let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
-        let least = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS.to_owned(), v, "nat"));
-        let known = known.map(|v| (WATCHED_ACCURACY.to_owned(), v, "fraction"));
-        let curve = losses(desk.labels(), &t.curve);
-        Trial { variant: v.name.clone(), curve, budget, extra: least.into_iter().chain(known).collect() }
+        let least = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS, v, "nat"));
+        let known = known.map(|v| (WATCHED_ACCURACY, v, "fraction"));
+        Trial::new(&v.name, losses(desk.labels(), &t.curve), budget).with(least.into_iter().chain(known))
     };
     let examples = examples.iter().zip(&trainees).map(|(of, t)| of(t.done()));
     let all = part.iter().zip(&trainees).zip(examples.collect::<Vec<_>>()).zip(known);
@@ -133,7 +129,7 @@ fn low_rank(
     desk: &mut Desk<'_>,
     v: &Variant,
     rank: usize,
-    share: &dyn Fn(u64) -> f64,
+    share: &dyn Fn(&Desk<'_>, u64) -> f64,
 ) -> Result<Trial, BenchError> {
     let x = desk.c.experiment;
     let mut source = Draw::new(x, desk.label, v, desk.seed, LANES).map_err(other)?;
@@ -164,12 +160,12 @@ fn low_rank(
         if (step + 1).is_multiple_of(v.eval_every) || step + 1 == v.steps {
             let params = member.params.clone();
             curve.push((step + 1, desk.losses(&params, &Plan::plain(x.layout()))?));
-            desk.say(share(step + 1), &format!("{} step {}/{}", v.name, step + 1, v.steps));
+            desk.say(share(desk, step + 1), &format!("{} step {}/{}", v.name, step + 1, v.steps));
         }
     }
     let budget =
         Budget { steps, tokens, examples: source.examples()(steps), parameters: adapters.len() as u64 };
-    Ok(Trial { variant: v.name.clone(), curve, budget, extra: Vec::new() })
+    Ok(Trial::new(&v.name, curve, budget))
 }
 
 fn optimiser(v: &Variant) -> Optimiser {

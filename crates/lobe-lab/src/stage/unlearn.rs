@@ -81,14 +81,16 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         }
         let program = Terms::new(net, &pools, &terms, train.batch, step, train.steps, key);
         tokens += program.targets() as u64;
-        let value = driver.step(&mut member, program, step)?;
         steps = step + 1;
+        let at = |e: LabError| e.diverged(steps).map_or(e, LabError::Diverged);
+        let value = driver.step(&mut member, program, step).map_err(at)?;
         if steps.is_multiple_of(train.log_every) || steps == train.steps {
-            log.append(&Metric::new("all", "objective", value, "nat").at(Some(steps)))?;
+            let objective = Metric::new("all", "objective", value, "nat").at(Some(steps));
+            log.append(&objective).map_err(|e| at(e.into()))?;
         }
         if steps.is_multiple_of(train.eval_every) || steps == train.steps {
             let s = scores(c, &member.params, &eval)?;
-            append(x, &mut log, steps, &s)?;
+            append(x, &mut log, steps, &s).map_err(at)?;
             let note = format!("{}, seed {}: step {steps}/{}", arm.name, work.seed, train.steps);
             let share = steps as f64 / train.steps as f64;
             c.options.progress.advance(work.base as f64 + share, &note);

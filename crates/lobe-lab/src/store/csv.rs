@@ -26,6 +26,19 @@ pub struct ResultRow {
     pub unit: String,
 }
 
+/// A number of one variant of an attack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttackRow {
+    /// What the attack is: `relearn`, `quantise`, …
+    pub attack: String,
+    /// What the variant starts from: `zero`, `reinit`, …; may be empty.
+    pub start: String,
+    /// What else sets it apart, `key=value;key=value`.
+    pub settings: String,
+    /// The number, its metric without the variant.
+    pub row: ResultRow,
+}
+
 /// How long something took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimingRow {
@@ -95,6 +108,21 @@ pub fn results_csv(rows: &[ResultRow], order: Order) -> Result<String, StoreErro
         line(&mut out, &[&row.stage, &row.arm, &seed, &row.label, &row.metric, &step, &value, &row.unit]);
     }
     Ok(out)
+}
+
+/// The content of `attacks.csv`: the numbers of single variants, in the order of `results.csv`, with what sets
+/// a variant apart in columns of its own.
+pub fn attacks_csv(rows: &[AttackRow]) -> String {
+    let mut out = String::from("stage,arm,seed,attack,start,settings,label,metric,step,value,unit\n");
+    for AttackRow { attack, start, settings, row } in rows {
+        let step = row.step.map_or(String::new(), |s| s.to_string());
+        let (seed, value) = (row.seed.to_string(), number(row.value));
+        let of_variant = [attack.as_str(), start, settings];
+        let head = [row.stage.as_str(), &row.arm, &seed];
+        let tail = [row.label.as_str(), &row.metric, &step, &value, &row.unit];
+        line(&mut out, &[&head[..], &of_variant, &tail].concat());
+    }
+    out
 }
 
 fn compare(a: &ResultRow, b: &ResultRow) -> Ordering {

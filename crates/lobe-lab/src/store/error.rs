@@ -37,6 +37,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A number to be logged that is infinite or no number.
+    #[error("{message}: {}", path.display())]
+    NotFinite {
+        /// Which one.
+        message: String,
+        /// The log.
+        path: PathBuf,
+    },
     /// What was found there is no part of a run.
     #[error("{message}: {}", path.display())]
     Damaged {

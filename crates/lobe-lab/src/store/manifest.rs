@@ -1,5 +1,6 @@
 //! `manifest.json`: what the run is.
 
+use lobe_methods::ATTACKS;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::{Arm, ArmData, Derived, Recipe};
@@ -45,6 +46,33 @@ pub struct Manifest {
     pub derived: Vec<Derived>,
     /// Remarks of the run about itself.
     pub notes: Vec<String>,
+    /// Members that ended with a number that is not finite. What starts from their models was left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedMember>,
+}
+
+/// A member that ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedMember {
+    /// The stage.
+    pub stage: String,
+    /// The arm.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// What happened, in a line.
+    pub reason: String,
+    /// The step it was seen at, counted from 1; 0 where there are no steps.
+    pub step: u64,
+}
+
+/// What the curves of an attack run along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestAxis {
+    /// In words.
+    pub name: String,
+    /// Its unit, one word.
+    pub unit: String,
 }
 
 /// One treatment.
@@ -86,6 +114,9 @@ pub struct ManifestStage {
     /// Wall time, once finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Attacks: what their curves run along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub axis: Option<ManifestAxis>,
 }
 
 /// The arms that others are compared with; absent if the recipe has none.
@@ -143,6 +174,11 @@ fn kind(a: &Arm, reference: &Reference) -> &'static str {
     }
 }
 
+fn axis(does: &str) -> Option<ManifestAxis> {
+    let axis = ATTACKS.iter().find(|e| e.about.name == does)?.axis;
+    Some(ManifestAxis { name: axis.name.to_owned(), unit: axis.unit.to_owned() })
+}
+
 impl Manifest {
     /// The manifest of a run that starts. `note` is one line about an arm that has no `about`; what arms remove
     /// and share is left open.
@@ -163,6 +199,7 @@ impl Manifest {
             name: s.name.clone(),
             does: s.does.clone(),
             seconds: None,
+            axis: axis(&s.does),
         };
         Manifest {
             name: recipe.name.clone(),
@@ -177,6 +214,7 @@ impl Manifest {
             reference: reference.clone(),
             derived: derived.to_vec(),
             notes: Vec::new(),
+            failed: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::metrics::{Metric, MetricsLog};
 use super::name::check_name;
 use super::run_dir::refuse_link;
+use super::variants::Variants;
 
 /// How far a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,17 @@ pub enum State {
     Running,
     /// Everything is written.
     Done,
+    /// A number that is not finite ended it; the same work would end the same way.
+    Failed,
+}
+
+/// Why a member ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened, in a line.
+    pub reason: String,
+    /// The step it was seen at, counted from 1; 0 where there are no steps.
+    pub step: u64,
 }
 
 /// The content of `status.json`.
@@ -40,7 +52,21 @@ pub struct Status {
     /// The arm whose work of the same stage and seed this was copied from: both are one network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failure>,
 }
+
+/// Everything but checkpoints and records of variants. The status goes first: without it nothing else counts.
+const OWN: [&str; 7] = [
+    "status.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "activity.json",
+    "timing.json",
+    "variants.json",
+    "prefixes.json",
+];
 
 /// The directory of one member in one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +124,23 @@ impl MemberDir {
         Ok(whole)
     }
 
+    /// Why the work for `key` failed, if it did.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn failure(&self, key: &str) -> Result<Option<Failure>, StoreError> {
+        let status = self.status()?.filter(|s| s.state == State::Failed && s.key == key);
+        Ok(status.and_then(|s| s.failed))
+    }
+
+    /// The records of an attack's variants.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn variants(&self) -> Result<Variants, StoreError> {
+        Variants::open(&self.path)
+    }
+
     /// Bytes of the log of measured numbers; 0 if there is none.
     pub fn log_bytes(&self) -> u64 {
         fs::metadata(self.path.join("metrics.jsonl")).map_or(0, |m| m.len())
@@ -143,6 +186,15 @@ impl MemberDir {
             self.reset()?;
         }
         Ok(moved)
+    }
+
+    /// The same for an attack, whose variants are kept by themselves: results of another key go, and are put
+    /// together again from the records when they are asked for.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn renew(&self, key: &str) -> Result<(), StoreError> {
+        if self.status()?.is_some_and(|s| s.key != key) { self.reset() } else { Ok(()) }
     }
 
     /// Where finished work of another key is kept: `kept/STAGE/ARM.SEED.KEY`; `None` for a key that is no
@@ -213,7 +265,7 @@ impl MemberDir {
     /// # Errors
     /// If the file system refuses.
     pub fn take_log(&self, other: &MemberDir) -> Result<(), StoreError> {
-        for name in ["metrics.jsonl", "timing.json"] {
+        for name in ["metrics.jsonl", "timing.json", "variants.json", "prefixes.json"] {
             let path = other.path.join(name);
             match fs::read(&path) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
@@ -239,8 +291,7 @@ impl MemberDir {
     /// # Errors
     /// If the file system refuses.
     pub fn reset(&self) -> Result<(), StoreError> {
-        // The status goes first: without it nothing else counts.
-        for name in ["status.json", "metrics.jsonl", "model.safetensors", "activity.json", "timing.json"] {
+        for name in OWN {
             match fs::remove_file(self.path.join(name)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => {
                     return Err(StoreError::io("cannot be removed", &self.path)(e));

@@ -76,7 +76,7 @@ impl MetricsLog {
         if !metric.value.is_finite() {
             let message =
                 format!("{} of {} is {}: not a finite number", metric.metric, metric.label, metric.value);
-            return Err(StoreError::content(&self.path, message));
+            return Err(StoreError::NotFinite { message, path: self.path.clone() });
         }
         let mut line =
             serde_json::to_vec(metric).map_err(|e| StoreError::content(&self.path, e.to_string()))?;

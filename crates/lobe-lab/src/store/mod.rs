@@ -13,13 +13,15 @@ mod member;
 mod metrics;
 mod name;
 mod run_dir;
+mod variants;
 
 pub use atomic::{write_atomic, write_atomic_with};
 pub use checkpoint::Checkpoint;
-pub use csv::{Order, ResultRow, TimingRow, results_csv, timings_csv};
+pub use csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
 pub use error::StoreError;
-pub use manifest::{Manifest, ManifestArm, ManifestStage, Reference, RunState};
-pub use member::{MemberDir, State, Status};
+pub use manifest::{FailedMember, Manifest, ManifestArm, ManifestAxis, ManifestStage, Reference, RunState};
+pub use member::{Failure, MemberDir, State, Status};
 pub use metrics::{Metric, MetricsLog};
 pub use name::check_name;
 pub use run_dir::RunDir;
+pub use variants::Variants;

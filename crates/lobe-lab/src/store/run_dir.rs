@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::atomic::{is_temporary, remove_leftovers, write_atomic, write_atomic_with};
-use super::csv::{Order, ResultRow, TimingRow, results_csv, timings_csv};
+use super::csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
 use super::error::StoreError;
 use super::manifest::Manifest;
 use super::member::MemberDir;
@@ -125,6 +125,14 @@ impl RunDir {
     /// If a row is refused (see [`results_csv`]), or the file system refuses.
     pub fn write_results(&self, rows: &[ResultRow], order: Order) -> Result<(), StoreError> {
         write_atomic(&self.path.join("results.csv"), results_csv(rows, order)?.as_bytes())
+    }
+
+    /// Writes `attacks.csv`.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write_attacks(&self, rows: &[AttackRow]) -> Result<(), StoreError> {
+        write_atomic(&self.path.join("attacks.csv"), attacks_csv(rows).as_bytes())
     }
 
     /// Writes `timings.csv`.

@@ -32,12 +32,17 @@ pub(super) fn residual(net: &Gpt, layers: &[usize]) -> Result<Vec<(usize, SiteId
 
 /// Site `name` of each of these blocks, with the block's number; all if none is named.
 pub(super) fn sites(net: &Gpt, name: &str, layers: &[usize]) -> Result<Vec<(usize, SiteId)>, BenchError> {
-    let all: Vec<usize> = if layers.is_empty() { (0..net.config.layers).collect() } else { layers.to_vec() };
+    let all = self::layers(net, layers);
     let one = |l: usize| {
         let site = net.layout.find_site(&format!("blocks.{l}.{name}"));
         site.map(|s| (l, s)).ok_or_else(|| missing(format!("there is no site blocks.{l}.{name}")))
     };
     all.into_iter().map(one).collect()
+}
+
+/// The blocks that are named; all if none is.
+pub(super) fn layers(net: &Gpt, named: &[usize]) -> Vec<usize> {
+    if named.is_empty() { (0..net.config.layers).collect() } else { named.to_vec() }
 }
 
 pub(super) fn missing(message: String) -> BenchError {
@@ -99,6 +104,11 @@ pub(super) enum Between {
 }
 
 impl Between {
+    /// Those that the bench has the models for.
+    pub(super) fn available(bench: &dyn Bench) -> &'static [Between] {
+        if bench.original().is_some() { &[Between::Models, Between::Data] } else { &[Between::Data] }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Between::Models => "original",

@@ -4,6 +4,7 @@
 use lobe_core::{Key, Selection};
 use lobe_engine::{Plan, SiteId};
 use lobe_nets::{Gpt, TokenBatch};
+use serde::{Deserialize, Serialize};
 
 use super::Variant;
 
@@ -22,7 +23,7 @@ pub enum Loot {
 }
 
 /// What an attack needed.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Optimiser steps (0 for attacks that train nothing).
     pub steps: u64,
@@ -37,8 +38,11 @@ pub struct Budget {
 /// Mean held-out loss per label, in the order of [`Bench::labels`]; `None` where there is no data.
 pub type Losses = Vec<Option<f64>>;
 
+/// A further number of a variant: (metric, value, unit).
+pub type Extra = (String, f64, String);
+
 /// What one variant of an attack reached.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Name of the variant: `int4,per-channel`, `zero,lr=0.001`.
     pub variant: String,
@@ -46,8 +50,24 @@ pub struct Trial {
     pub curve: Vec<(u64, Losses)>,
     /// What it needed.
     pub budget: Budget,
-    /// Further numbers of this variant: (metric, value, unit), e.g. probe accuracies.
-    pub extra: Vec<(String, f64, &'static str)>,
+    /// Further numbers of this variant, e.g. probe accuracies.
+    pub extra: Vec<Extra>,
+    /// Tokens that it found, if it searched for some: a prefix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<u32>,
+}
+
+impl Trial {
+    /// A variant with its curve and budget, and nothing else measured.
+    pub fn new(variant: impl Into<String>, curve: Vec<(u64, Losses)>, budget: Budget) -> Trial {
+        Trial { variant: variant.into(), curve, budget, extra: Vec::new(), found: Vec::new() }
+    }
+
+    /// The same with further numbers: (metric, value, unit).
+    pub fn with<'a>(mut self, extra: impl IntoIterator<Item = (&'a str, f64, &'a str)>) -> Trial {
+        self.extra.extend(extra.into_iter().map(|(name, value, unit)| (name.to_owned(), value, unit.to_owned())));
+        self
+    }
 }
 
 /// Why an attack could not be made.
@@ -90,6 +110,15 @@ pub trait Bench {
     /// # Errors
     /// If there is no such data.
     fn examples(&mut self, loot: Loot, n: usize) -> Result<TokenBatch, BenchError>;
+    /// Takes over a finished variant; whoever runs the attack may write it down at once.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn keep(&mut self, trial: Trial) -> Result<(), BenchError>;
+    /// How many variants [`Bench::fine_tune`] trains at a time at best.
+    fn side_by_side(&self) -> usize {
+        1
+    }
     /// Fine-tunes the victim in each of these ways, side by side; one trial each.
     ///
     /// # Errors

@@ -10,8 +10,8 @@
 //! spread over seeds.
 
 use super::tune::{self, FineTune};
-use super::{Attack, Loot};
-use crate::registry::{About, Entry};
+use super::{AttackEntry, Axis, Battery, Loot};
+use crate::registry::About;
 
 const ABOUT: About = About {
     name: "few-shot",
@@ -33,8 +33,11 @@ fn defaults() -> FineTune {
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::STEPS,
+    battery: Battery::Always,
+    sweeps: tune::SWEEPS,
     params: || tune::params(&defaults()),
     build: |v| tune::attack(v, &defaults(), Loot::Forget),
 };

@@ -12,8 +12,10 @@
 //! recovered. Compare with the control that never saw either.
 
 use super::tune::{self, FineTune, refuse};
-use super::{Attack, Bench, BenchError, Loot, Trial, WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
-use crate::registry::{About, Entry};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Case, Grid, Loot, Variant, WATCHED, WATCHED_ACCURACY, WATCHED_LOSS, cases_of,
+};
+use crate::registry::About;
 
 const ABOUT: About = About {
     name: "held-out-facts",
@@ -25,34 +27,47 @@ const ABOUT: About = About {
 
 struct HeldOutFacts(FineTune);
 
+impl HeldOutFacts {
+    fn variants(&self, bench: &dyn Bench) -> Grid<Variant> {
+        self.0.variants(bench.cut().is_some(), Loot::FirstHalf, Some(Loot::SecondHalf))
+    }
+}
+
 impl Attack for HeldOutFacts {
     fn label(&self) -> &str {
         &self.0.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn uses_original(&self) -> bool {
+        true
+    }
+
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(self.variants(bench))
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let other = bench.examples(Loot::SecondHalf, WATCHED)?;
         let mut known = Vec::new();
         let models =
             [("before", Some(bench.victim().to_vec())), ("original", bench.original().map(<[f32]>::to_vec))];
         for (name, params) in models {
             let Some(params) = params else { continue };
-            known.push((format!("{WATCHED_LOSS}_{name}"), bench.loss_on(&params, &other)?, "nat"));
+            known.push((format!("{WATCHED_LOSS}_{name}"), bench.loss_on(&params, &other)?, "nat".into()));
             let right = bench.knowledge(&params, Loot::SecondHalf)?;
-            known.extend(right.map(|v| (format!("{WATCHED_ACCURACY}_{name}"), v, "fraction")));
+            known.extend(right.map(|v| (format!("{WATCHED_ACCURACY}_{name}"), v, "fraction".into())));
         }
-        let variants = self.0.variants(bench.cut().is_some(), Loot::FirstHalf, Some(Loot::SecondHalf));
-        let mut trials = bench.fine_tune(&variants)?;
-        for t in &mut trials {
-            t.extra.extend(known.iter().cloned());
-        }
-        Ok(trials)
+        let variants = self.variants(bench);
+        tune::each(bench, variants, cases, &known)
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::STEPS,
+    battery: Battery::OnRequest,
+    sweeps: tune::SWEEPS,
     params: || tune::params(&FineTune::default()),
     build: |v| {
         let (settings, full) = tune::settings(v, &FineTune::default())?;

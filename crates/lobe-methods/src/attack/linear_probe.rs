@@ -10,13 +10,14 @@
 //! languages or topics apart needs no knowledge of either.
 
 use lobe_engine::{SiteId, View, ViewMut, gemm};
+use lobe_nets::Gpt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{check, over_sites, refuse, residual, tokens};
 use super::ridge::solve;
-use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen, parse};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "linear-probe",
@@ -96,6 +97,20 @@ fn mean_of(x: &[f64]) -> Option<f64> {
     (!x.is_empty()).then(|| x.iter().sum::<f64>() / x.len() as f64)
 }
 
+/// The embedding, and every block.
+fn grid(blocks: usize) -> Grid<usize> {
+    let of = |layer: usize| (layer, Case::new(format!("layer={layer}"), [("layer", layer.into())]));
+    (0..=blocks).map(of).collect()
+}
+
+/// What is read as a layer: 0 is the embedding, l + 1 follows block l.
+fn site(net: &Gpt, layer: usize) -> Result<SiteId, BenchError> {
+    match layer.checked_sub(1) {
+        None => Ok(net.embed_site()),
+        Some(block) => Ok(residual(net, &[block])?[0].1),
+    }
+}
+
 impl LinearProbe {
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
@@ -114,13 +129,15 @@ impl Attack for LinearProbe {
         &self.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(grid(bench.net().config.layers))
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let (labels, target) = (bench.labels().len(), bench.target());
         let width = bench.net().config.width;
         let victim = bench.victim().to_vec();
-        let mut sites: Vec<(usize, SiteId)> =
-            bench.net().layout.find_site("embed").map(|s| (0, s)).into_iter().collect();
-        sites.extend(residual(bench.net(), &[])?.into_iter().map(|(l, s)| (l + 1, s)));
+        let layers = chosen(grid(bench.net().config.layers), cases);
         let forget = bench.examples(Loot::Forget, self.examples)?;
         let retain = bench.examples(Loot::Retain, self.examples)?;
         let mut held = vec![(true, bench.held_out(target, self.examples)?)];
@@ -136,10 +153,10 @@ impl Attack for LinearProbe {
             parameters: width as u64 + 1,
             ..Budget::default()
         };
-        let mut out = Vec::new();
-        for (i, site) in sites.iter().enumerate() {
-            bench.progress(i as f64 / sites.len() as f64)?;
-            let one = std::slice::from_ref(site);
+        for (i, (layer, case)) in layers.into_iter().enumerate() {
+            bench.progress(i as f64 / cases.len() as f64)?;
+            let site = site(bench.net(), layer)?;
+            let one = &[(layer, site)];
             let mut all = Vec::new();
             for batch in [&forget, &retain].into_iter().chain(held.iter().map(|h| &h.1)) {
                 over_sites(bench, &victim, batch, one, &mut |_, rows| {
@@ -153,23 +170,26 @@ impl Attack for LinearProbe {
                 let each: Vec<f64> = rows.filter_map(|(_, r)| probe.as_ref()?.accuracy(r, forget)).collect();
                 mean_of(&each)
             };
-            let mut extra = vec![("probe_chance".to_owned(), 0.5, "fraction")];
+            let mut extra = vec![("probe_chance", 0.5, "fraction")];
             if let (Some(a), Some(b)) = (side(true), side(false)) {
-                extra.push(("probe_accuracy".to_owned(), f64::midpoint(a, b), "fraction"));
+                extra.push(("probe_accuracy", f64::midpoint(a, b), "fraction"));
             }
-            let curve = vec![(site.0 as u64, vec![None; labels])];
-            out.push(Trial { variant: format!("layer={}", site.0), curve, budget, extra });
+            let curve = vec![(layer as u64, vec![None; labels])];
+            bench.keep(Trial::new(case.name, curve, budget).with(extra))?;
         }
-        Ok(out)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis { name: "layer (0 is the embedding)", unit: "layer" },
+    battery: Battery::Always,
+    sweeps: &[],
     params: params_of::<LinearProbe>,
     build: |v| {
-        let (p, full) = read::<LinearProbe>(v)?;
+        let (p, full) = parse::<LinearProbe>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

@@ -17,8 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{check, missing, over_sites, residual, tokens};
-use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Loot, Trial, parse};
+use crate::registry::{About, ParamError, params_of};
 
 /// Rows that are read out at a time.
 const CHUNK: usize = 4096;
@@ -103,7 +103,11 @@ impl Attack for LogitLens {
         &self.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, _: &dyn Bench) -> Vec<Case> {
+        vec![Case::new("blocks", [])]
+    }
+
+    fn run(&self, bench: &mut dyn Bench, _: &[Case]) -> Result<(), BenchError> {
         let (labels, target) = (bench.labels().len(), bench.target());
         let train = bench.examples(Loot::Forget, self.examples)?;
         let chosen = losses(bench, &train)?;
@@ -119,21 +123,24 @@ impl Attack for LogitLens {
                 point.1[label] = loss.is_finite().then_some(loss);
             }
         }
-        let mut extra = vec![("lens_layer".to_owned(), best as f64, "block")];
+        let mut extra = vec![("lens_layer", best as f64, "block")];
         if let Some(loss) = curve.get(best).and_then(|p| p.1.get(target).copied().flatten()) {
-            extra.push(("lens_loss".to_owned(), loss, "nat"));
+            extra.push(("lens_loss", loss, "nat"));
         }
         let budget = Budget { tokens: tokens(&train), examples: train.len() as u64, ..Budget::default() };
-        Ok(vec![Trial { variant: "blocks".into(), curve, budget, extra }])
+        bench.keep(Trial::new("blocks", curve, budget).with(extra))
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::BLOCK,
+    battery: Battery::Always,
+    sweeps: &[],
     params: params_of::<LogitLens>,
     build: |v| {
-        let (p, full) = read::<LogitLens>(v)?;
+        let (p, full) = parse::<LogitLens>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

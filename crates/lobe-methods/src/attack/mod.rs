@@ -3,6 +3,7 @@
 
 mod acts;
 mod bench;
+mod case;
 mod few_shot;
 mod graft;
 mod held_out_facts;
@@ -24,9 +25,16 @@ mod sparse_graft;
 mod steer;
 mod tune;
 
-pub use bench::{Bench, BenchError, Budget, Loot, Losses, Trial};
+pub use bench::{Bench, BenchError, Budget, Extra, Loot, Losses, Trial};
+pub use case::{Axis, Battery, Case};
 
-use crate::registry::Entry;
+use case::{Grid, cases_of, chosen};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::registry::{About, ParamDoc, ParamError, in_range, read};
 
 /// What an attack starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +105,10 @@ pub trait Attack: Send + Sync {
     fn needs_original(&self) -> bool {
         false
     }
+    /// Whether it makes use of that model where there is one.
+    fn uses_original(&self) -> bool {
+        self.needs_original()
+    }
     /// The blocks that its parameters name: a network has to have them.
     fn layers(&self) -> &[usize] {
         &[]
@@ -108,15 +120,42 @@ pub trait Attack: Send + Sync {
     fn start(&self, bench: &mut dyn Bench) -> Result<Losses, BenchError> {
         bench.before()
     }
-    /// Runs all its variants; the report takes the worst case over them.
+    /// Its variants against the model on the bench, in the order of results.
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case>;
+    /// Runs these of its variants, in their order, and hands each over with [`Bench::keep`] as soon as it is
+    /// done. A variant that the model leaves nothing to try for (no direction to project out) is not handed over.
     ///
     /// # Errors
     /// If the bench cannot give what it needs.
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError>;
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError>;
+}
+
+/// A registered attack.
+pub struct AttackEntry {
+    /// Its description.
+    pub about: &'static About,
+    /// What its curves run along.
+    pub axis: Axis,
+    /// Whether `lobe attack` makes it unasked.
+    pub battery: Battery,
+    /// Parameters that only list variants. A variant's result depends on the others and on its own [`Case`].
+    pub sweeps: &'static [&'static str],
+    /// Its parameters.
+    pub params: fn() -> Vec<ParamDoc>,
+    /// Builds it; returns the attack and its parameters with all defaults.
+    pub build: fn(&Value) -> Result<(Box<dyn Attack>, Value), ParamError>,
+}
+
+/// Reads an attack's parameters. No number lies outside of the range in their schema; where that has no
+/// lower end, it is 0.
+fn parse<P: DeserializeOwned + Serialize + JsonSchema>(value: &Value) -> Result<(P, Value), ParamError> {
+    let (params, full) = read::<P>(value)?;
+    in_range::<P>(&full)?;
+    Ok((params, full))
 }
 
 /// All attacks, in the order they are listed.
-pub static ATTACKS: &[Entry<dyn Attack>] = &[
+pub static ATTACKS: &[AttackEntry] = &[
     relearn::ENTRY,
     relearn_lora::ENTRY,
     relearn_retain::ENTRY,

@@ -12,9 +12,9 @@ use lobe_engine::{Edit, Plan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::acts::{Between, check, directions, refuse, residual, unit, with_edit};
-use super::{Attack, Bench, BenchError, Budget, Trial};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::acts::{Between, check, directions, layers, refuse, residual, unit, with_edit};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "orthogonalise",
@@ -46,6 +46,25 @@ impl Default for Orthogonalise {
 }
 
 impl Orthogonalise {
+    /// Whose means differ, and the block; `None` is all blocks at once.
+    fn grid(&self, bench: &dyn Bench) -> Grid<(Between, Option<usize>)> {
+        let layers = layers(bench.net(), &self.layers);
+        let mut out = Vec::new();
+        for between in Between::available(bench) {
+            let name = between.name();
+            out.extend(layers.iter().map(|l| {
+                let settings = [("direction", name.into()), ("layer", (*l).into())];
+                ((*between, Some(*l)), Case::new(format!("{name},layer={l}"), settings))
+            }));
+            if layers.len() > 1 {
+                let all = layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+                let settings = [("direction", name.into()), ("layers", all.into())];
+                out.push(((*between, None), Case::new(format!("{name},all"), settings)));
+            }
+        }
+        out
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
         if self.outliers != 0.0 && !(self.outliers >= 1.0 && self.outliers.is_finite()) {
@@ -64,48 +83,61 @@ impl Attack for Orthogonalise {
         &self.layers
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn uses_original(&self) -> bool {
+        true
+    }
+
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid(bench))
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let width = bench.net().config.width;
         let sites = residual(bench.net(), &self.layers)?;
         let victim = bench.victim().to_vec();
         let plain = Plan::plain(&bench.net().layout);
-        let kinds =
-            if bench.original().is_some() { &[Between::Models, Between::Data][..] } else { &[Between::Data] };
-        let mut out = Vec::new();
-        for (k, between) in kinds.iter().enumerate() {
-            let (found, took) = directions(bench, *between, self.examples, self.outliers, &sites)?;
+        let grid = chosen(self.grid(bench), cases);
+        let mut done = 0;
+        for between in [Between::Models, Between::Data] {
+            let mine: Grid<Option<usize>> =
+                grid.iter().filter(|((b, _), _)| *b == between).map(|((_, at), case)| (*at, case.clone())).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let (found, took) = directions(bench, between, self.examples, self.outliers, &sites)?;
             let units: Vec<_> = found.iter().map(|d| unit(d)).collect();
             let add = |plan: Plan, i: usize| match &units[i] {
                 Some(u) => with_edit(plan, sites[i].1, width, Edit::ProjectOut(u.clone())),
                 None => Ok(plan),
             };
-            let all: Vec<usize> = (0..sites.len()).filter(|i| units[*i].is_some()).collect();
-            let mut groups: Vec<_> =
-                all.iter().map(|i| (format!("layer={}", sites[*i].0), vec![*i])).collect();
-            if all.len() > 1 {
-                groups.push(("all".into(), all));
-            }
-            for (i, (name, group)) in groups.iter().enumerate() {
-                bench.progress((k as f64 + i as f64 / groups.len() as f64) / kinds.len() as f64)?;
+            for (at, case) in mine {
+                bench.progress(done as f64 / cases.len() as f64)?;
+                done += 1;
+                let named = |i: &usize| at.is_none_or(|layer| sites[*i].0 == layer);
+                let group: Vec<usize> = (0..sites.len()).filter(|i| units[*i].is_some() && named(i)).collect();
+                // Means that agree leave no direction; of a single one, all is that one.
+                if group.len() < if at.is_some() { 1 } else { 2 } {
+                    continue;
+                }
                 let plan = group.iter().try_fold(plain.clone(), |p, i| add(p, *i))?;
-                out.push(Trial {
-                    variant: format!("{},{name}", between.name()),
-                    curve: vec![(group.len() as u64, bench.losses(&victim, &plan)?)],
-                    budget: Budget { parameters: (group.len() * width) as u64, ..took },
-                    extra: vec![],
-                });
+                let losses = bench.losses(&victim, &plan)?;
+                let budget = Budget { parameters: (group.len() * width) as u64, ..took };
+                bench.keep(Trial::new(case.name, vec![(group.len() as u64, losses)], budget))?;
             }
         }
-        Ok(out)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis { name: "blocks projected", unit: "blocks" },
+    battery: Battery::WithOriginal,
+    sweeps: &["layers"],
     params: params_of::<Orthogonalise>,
     build: |v| {
-        let (p, full) = read::<Orthogonalise>(v)?;
+        let (p, full) = parse::<Orthogonalise>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

@@ -15,9 +15,9 @@ use lobe_engine::{Edit, Layout, Plan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::acts::{check, mean, missing, over_sites, refuse, residual, sites, tokens, with_edit};
-use super::{Attack, Bench, BenchError, Budget, Loot, Trial};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::acts::{check, layers, mean, missing, over_sites, refuse, residual, sites, tokens, with_edit};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen, parse};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "patch",
@@ -65,6 +65,23 @@ fn stitch(layout: &Layout, original: &[f32], victim: &[f32], layer: usize) -> (V
 }
 
 impl Patch {
+    /// The site that is set to its mean, or `None` for all rows of the residual stream; and the block.
+    fn grid(&self, bench: &dyn Bench) -> Grid<(Option<&str>, usize)> {
+        let layers = layers(bench.net(), &self.layers);
+        let rows = |l: &usize| {
+            let settings = [("kind", "rows".into()), ("layer", (*l).into())];
+            ((None, *l), Case::new(format!("rows,layer={l}"), settings))
+        };
+        let mut out: Grid<_> = layers.iter().filter(|_| self.rows).map(rows).collect();
+        for site in &self.sites {
+            out.extend(layers.iter().map(|l| {
+                let settings = [("kind", "mean".into()), ("site", site.as_str().into()), ("layer", (*l).into())];
+                ((Some(site.as_str()), *l), Case::new(format!("mean,site={site},layer={l}"), settings))
+            }));
+        }
+        out
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
         let known = ["resid_post", "resid_mid", "mlp.post", "attn.z"];
@@ -92,61 +109,64 @@ impl Attack for Patch {
         &self.layers
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid(bench))
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let net = bench.net().clone();
         let victim = bench.victim().to_vec();
         let original = bench.original().map(<[f32]>::to_vec);
         let original = original.ok_or_else(|| missing("there is no model from before the removal".into()))?;
         let plain = Plan::plain(&net.layout);
-        let mut out = Vec::new();
+        let grid = chosen(self.grid(bench), cases);
+        let (stitched, means): (Vec<_>, Vec<_>) = grid.into_iter().partition(|((site, _), _)| site.is_none());
+        let mut done = 0;
         let head = net.layout.get(net.head().weight).span();
-        let rows = self.rows && (!net.config.tied || original[head.clone()] == victim[head]);
-        let residual = residual(&net, &self.layers)?;
-        let total = (residual.len() * (self.sites.len() + usize::from(rows))) as f64;
-        for (layer, _) in residual.iter().filter(|_| rows) {
-            bench.progress(out.len() as f64 / total)?;
-            let (stitched, parameters) = stitch(&net.layout, &original, &victim, *layer);
-            out.push(Trial {
-                variant: format!("rows,layer={layer}"),
-                curve: vec![(*layer as u64, bench.losses(&stitched, &plain)?)],
-                budget: Budget { parameters, ..Budget::default() },
-                extra: vec![],
-            });
+        // A tied head would be patched along with the embedding.
+        let apart = !net.config.tied || original[head.clone()] == victim[head];
+        residual(&net, &self.layers)?;
+        for ((_, layer), case) in stitched.into_iter().filter(|_| apart) {
+            bench.progress(done as f64 / cases.len() as f64)?;
+            done += 1;
+            let (stitched, parameters) = stitch(&net.layout, &original, &victim, layer);
+            let losses = bench.losses(&stitched, &plain)?;
+            let budget = Budget { parameters, ..Budget::default() };
+            bench.keep(Trial::new(case.name, vec![(layer as u64, losses)], budget))?;
         }
-        if self.sites.is_empty() {
-            return Ok(out);
+        if means.is_empty() {
+            return Ok(());
         }
         let batch = bench.examples(Loot::Forget, self.examples)?;
         let took = Budget { tokens: tokens(&batch), examples: batch.len() as u64, ..Budget::default() };
-        for name in &self.sites {
-            let at = sites(&net, name, &self.layers)?;
-            let mut means = Vec::new();
+        for ((name, layer), case) in means {
+            bench.progress(done as f64 / cases.len() as f64)?;
+            done += 1;
+            let at = sites(&net, name.unwrap_or_default(), &[layer])?;
+            let mut m = Vec::new();
             over_sites(bench, &original, &batch, &at, &mut |_, rows| {
-                means.push(mean(rows, (rows.len() / batch.targets().max(1)).max(1), 0.0));
+                m = mean(rows, (rows.len() / batch.targets().max(1)).max(1), 0.0);
                 Ok(())
             })?;
-            for ((layer, site), m) in at.iter().zip(&means) {
-                bench.progress(out.len() as f64 / total)?;
-                let value = m.iter().map(|x| *x as f32).collect();
-                let plan = with_edit(plain.clone(), *site, m.len(), Edit::Set(value))?;
-                out.push(Trial {
-                    variant: format!("mean,site={name},layer={layer}"),
-                    curve: vec![(*layer as u64, bench.losses(&victim, &plan)?)],
-                    budget: Budget { parameters: m.len() as u64, ..took },
-                    extra: vec![],
-                });
-            }
+            let value = m.iter().map(|x| *x as f32).collect();
+            let plan = with_edit(plain.clone(), at[0].1, m.len(), Edit::Set(value))?;
+            let losses = bench.losses(&victim, &plan)?;
+            let budget = Budget { parameters: m.len() as u64, ..took };
+            bench.keep(Trial::new(case.name, vec![(layer as u64, losses)], budget))?;
         }
-        Ok(out)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::BLOCK,
+    battery: Battery::WithOriginal,
+    sweeps: &["layers", "rows", "sites"],
     params: params_of::<Patch>,
     build: |v| {
-        let (p, full) = read::<Patch>(v)?;
+        let (p, full) = parse::<Patch>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

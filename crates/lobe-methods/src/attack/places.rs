@@ -1,5 +1,7 @@
 //! Where a graft goes: outside of the cut, where the gradient is largest.
 
+use std::ops::Range;
+
 use lobe_core::{Key, Selection};
 use lobe_engine::{Layout, Owner};
 
@@ -80,30 +82,32 @@ impl<'a> Places<'a> {
         at
     }
 
-    /// A low-rank graft on the neurons' matrix with the largest gradient: B is zero and A is drawn, so
+    /// A low-rank graft on the neurons' matrix with the largest gradient (gate and way up are two): B is zero and A is drawn, so
     /// that it starts as nothing.
     pub(super) fn low_rank(&self, rank: usize) -> Result<(Graft, Vec<f32>), BenchError> {
         let single = |o: &Owner| o.parts.iter().all(|p| p.width == 1 && p.units_per_block == 1);
         let owned = |o: &Option<Owner>| o.as_ref().is_some_and(single);
-        let mut best: Option<(f64, usize)> = None;
+        let mut best: Option<(f64, usize, &Range<usize>)> = None;
         for (i, t) in self.layout.tensors().iter().enumerate() {
             if !t.matrix || !(owned(&t.row_owner) || owned(&t.col_owner)) {
                 continue;
             }
-            let free = t.span().filter(|p| self.free(*p));
-            let sum = free.map(|p| f64::from(self.gradient[p]).powi(2)).sum::<f64>();
-            if best.is_none_or(|(b, _)| sum > b) {
-                best = Some((sum, i));
+            for part in &t.matrices {
+                let mine = |p: &usize| self.free(*p) && part.contains(&((p - t.offset) % t.cols));
+                let sum = t.span().filter(mine).map(|p| f64::from(self.gradient[p]).powi(2)).sum::<f64>();
+                if best.is_none_or(|(b, ..)| sum > b) {
+                    best = Some((sum, i, part));
+                }
             }
         }
-        let Some((_, i)) = best else {
+        let Some((_, i, part)) = best else {
             return Err(BenchError::Missing("sparse-graft: rank needs an MLP".into()));
         };
         let t = &self.layout.tensors()[i];
         let at = |r: usize, c: usize| t.offset + r * t.cols + c;
         // Rows that are cut from end to end, and columns that are cut in any row that is left.
-        let rows: Vec<usize> = (0..t.rows).filter(|r| (0..t.cols).any(|c| self.free(at(*r, c)))).collect();
-        let cols: Vec<usize> = (0..t.cols).filter(|c| rows.iter().all(|r| self.free(at(*r, *c)))).collect();
+        let rows: Vec<usize> = (0..t.rows).filter(|r| part.clone().any(|c| self.free(at(*r, c)))).collect();
+        let cols: Vec<usize> = part.clone().filter(|c| rows.iter().all(|r| self.free(at(*r, *c)))).collect();
         let mut rng = self.key.child(&t.name).index(rank as u64).rng();
         let std = 1.0 / (rows.len().max(1) as f64).sqrt();
         let mut x: Vec<f32> = (0..rows.len() * rank).map(|_| (std * rng.normal()) as f32).collect();

@@ -11,6 +11,7 @@
 //! Fails: without fluency a filter on perplexity would catch the prefix (`prefix_surprise` says how easily);
 //! with few examples it fits those and not the held-out ones.
 
+use lobe_core::Rng;
 use lobe_engine::{View, ViewMut, gemm};
 use lobe_nets::TokenBatch;
 use schemars::JsonSchema;
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::acts::{check, missing, refuse, tokens};
 use super::prefixed::{after, alone, starts};
-use super::{Attack, Bench, BenchError, Budget, Loot, Losses, Trial};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of, chosen, parse};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prefix",
@@ -157,84 +158,106 @@ impl Attack for Prefix {
         bench.losses_after(&victim, &[], self.length)
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
-        let c = bench.net().config.clone();
-        let limit = c.context;
+    fn cases(&self, _: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid())
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
+        let limit = bench.net().config.context;
         if limit <= self.length {
-            return Err(missing(format!("prefix: {} tokens fill the context of {}", self.length, c.context)));
+            return Err(missing(format!("prefix: {} tokens fill the context of {limit}", self.length)));
         }
-        let victim = bench.victim().to_vec();
         let forget = bench.examples(Loot::Forget, self.examples)?;
-        let key = bench.key().child("prefix");
-        let mut out = Vec::new();
-        for start in 0..self.starts {
-            let mut rng = key.index(start as u64).rng();
-            let text = forget.tokens(0).0.iter().copied().take(if start == 0 { self.length } else { 0 });
-            let mut prefix: Vec<u32> = text.collect();
-            prefix.resize_with(self.length, || rng.below(c.vocab) as u32);
-            let mut batch = after(&forget, &prefix, limit);
-            if batch.targets() == 0 {
-                return Err(missing("prefix: the context leaves nothing to predict".into()));
-            }
-            let [mut least, before] = self.objective(bench, &victim, &batch, &prefix)?;
-            let own = Self::surprise(bench, &victim, &prefix)?;
-            // A fluent prefix is read by itself as often as in front of the examples.
-            let own_tokens = if self.fluency > 0.0 { self.length as u64 - 1 } else { 0 };
-            let each = |batch: &TokenBatch| tokens(batch) + own_tokens;
-            let (mut loss, mut run) = (before, each(&batch));
-            let mut curve = vec![(0, bench.losses_after(&victim, &prefix, self.length)?)];
-            for step in 1..=self.steps {
-                bench.progress((start as f64 + step as f64 / self.steps as f64) / self.starts as f64)?;
-                let mut swaps = self.swaps(bench, &victim, &batch, &prefix)?;
-                swaps.retain(|(i, v)| prefix[*i] != *v);
-                rng.shuffle(&mut swaps);
-                run += each(&batch);
-                let mut best = None;
-                for (i, v) in swaps.into_iter().take(self.candidates) {
-                    let mut other = prefix.clone();
-                    other[i] = v;
-                    let tried = after(&forget, &other, limit);
-                    let [all, l] = self.objective(bench, &victim, &tried, &other)?;
-                    run += each(&tried);
-                    if all < least {
-                        (least, loss) = (all, l);
-                        best = Some((other, tried));
-                    }
-                }
-                if let Some(found) = best {
-                    (prefix, batch) = found;
-                }
-                if step == self.steps || step % self.eval_every == 0 {
-                    curve.push((step, bench.losses_after(&victim, &prefix, self.length)?));
-                }
-            }
-            let mut extra =
-                vec![("prefix_loss_before".into(), before, "nat"), ("prefix_loss_after".into(), loss, "nat")];
-            extra.extend(own.map(|v| ("prefix_surprise_before".into(), v, "nat")));
-            let own = Self::surprise(bench, &victim, &prefix)?;
-            extra.extend(own.map(|v| ("prefix_surprise".into(), v, "nat")));
-            out.push(Trial {
-                variant: if start == 0 { "text".into() } else { format!("random-{start}") },
-                curve,
-                budget: Budget {
-                    steps: self.steps,
-                    tokens: run,
-                    examples: forget.len() as u64,
-                    parameters: self.length as u64,
-                },
-                extra,
-            });
+        for (done, (start, case)) in chosen(self.grid(), cases).into_iter().enumerate() {
+            let share = |step: u64| (done as f64 + step as f64 / self.steps as f64) / cases.len() as f64;
+            let rng = bench.key().child("prefix").index(start as u64).rng();
+            let trial = self.search(bench, &forget, case, start, rng, &share)?;
+            bench.keep(trial)?;
         }
-        Ok(out)
+        Ok(())
+    }
+}
+
+impl Prefix {
+    /// The number of each search: the first starts from a text.
+    fn grid(&self) -> Grid<usize> {
+        let of = |start: usize| {
+            let name = if start == 0 { "text".to_owned() } else { format!("random-{start}") };
+            (start, Case::new(name.clone(), []).from(name))
+        };
+        (0..self.starts).map(of).collect()
+    }
+
+    /// One search.
+    fn search(
+        &self,
+        bench: &mut dyn Bench,
+        forget: &TokenBatch,
+        case: Case,
+        start: usize,
+        mut rng: Rng,
+        share: &dyn Fn(u64) -> f64,
+    ) -> Result<Trial, BenchError> {
+        let (limit, vocab) = (bench.net().config.context, bench.net().config.vocab);
+        let victim = bench.victim().to_vec();
+        let text = forget.tokens(0).0.iter().copied().take(if start == 0 { self.length } else { 0 });
+        let mut prefix: Vec<u32> = text.collect();
+        prefix.resize_with(self.length, || rng.below(vocab) as u32);
+        let mut batch = after(forget, &prefix, limit);
+        if batch.targets() == 0 {
+            return Err(missing("prefix: the context leaves nothing to predict".into()));
+        }
+        let [mut least, before] = self.objective(bench, &victim, &batch, &prefix)?;
+        let own = Self::surprise(bench, &victim, &prefix)?;
+        // A fluent prefix is read by itself as often as in front of the examples.
+        let own_tokens = if self.fluency > 0.0 { self.length as u64 - 1 } else { 0 };
+        let each = |batch: &TokenBatch| tokens(batch) + own_tokens;
+        let (mut loss, mut run) = (before, each(&batch));
+        let mut curve = vec![(0, bench.losses_after(&victim, &prefix, self.length)?)];
+        for step in 1..=self.steps {
+            bench.progress(share(step))?;
+            let mut swaps = self.swaps(bench, &victim, &batch, &prefix)?;
+            swaps.retain(|(i, v)| prefix[*i] != *v);
+            rng.shuffle(&mut swaps);
+            run += each(&batch);
+            let mut best = None;
+            for (i, v) in swaps.into_iter().take(self.candidates) {
+                let mut other = prefix.clone();
+                other[i] = v;
+                let tried = after(forget, &other, limit);
+                let [all, l] = self.objective(bench, &victim, &tried, &other)?;
+                run += each(&tried);
+                if all < least {
+                    (least, loss) = (all, l);
+                    best = Some((other, tried));
+                }
+            }
+            if let Some(found) = best {
+                (prefix, batch) = found;
+            }
+            if step == self.steps || step % self.eval_every == 0 {
+                curve.push((step, bench.losses_after(&victim, &prefix, self.length)?));
+            }
+        }
+        let mut extra = vec![("prefix_loss_before", before, "nat"), ("prefix_loss_after", loss, "nat")];
+        extra.extend(own.map(|v| ("prefix_surprise_before", v, "nat")));
+        let own = Self::surprise(bench, &victim, &prefix)?;
+        extra.extend(own.map(|v| ("prefix_surprise", v, "nat")));
+        let (examples, parameters) = (forget.len() as u64, self.length as u64);
+        let budget = Budget { steps: self.steps, tokens: run, examples, parameters };
+        Ok(Trial { found: prefix, ..Trial::new(case.name, curve, budget).with(extra) })
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis { name: "search steps", unit: "steps" },
+    battery: Battery::Always,
+    sweeps: &["starts"],
     params: params_of::<Prefix>,
     build: |v| {
-        let (p, full) = read::<Prefix>(v)?;
+        let (p, full) = parse::<Prefix>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

@@ -1,18 +1,21 @@
 //! Magnitude pruning: zero the smallest weights and look again.
 //!
-//! Equation: in every matrix of the blocks the share f of smallest |w| becomes 0, for every f of a list.
+//! Equation: in every matrix of the blocks (queries, keys and values are three) the share f of smallest |w|
+//! becomes 0, for every f of a list.
 //! Paper: arXiv 2602.00577 (unlearning degrades under sparsification); the oldest of all compressions.
 //! Unusual: the share is of the weights that are not zero already; otherwise a cut would be counted as
 //! the attacker's own pruning, and two arms would not lose equally many weights.
 //! Fails: it can only take away: what it brings back was held down by small weights.
+
+use std::ops::Range;
 
 use lobe_engine::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::graft::largest;
-use super::{Attack, Bench, BenchError, Budget, Trial, tune};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse, tune};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prune-magnitude",
@@ -38,12 +41,13 @@ impl Default for PruneMagnitude {
     }
 }
 
-/// Zeroes the share `fraction` of the smallest weights that are not zero; of equals the first goes first.
-/// Returns how many.
-fn prune(w: &mut [f32], fraction: f64) -> usize {
-    let live = w.iter().filter(|x| **x != 0.0).count();
+/// Zeroes the share `fraction` of the smallest weights that are not zero among the columns `part` of a tensor
+/// with `cols` of them; of equals the first goes first. Returns how many.
+fn prune(w: &mut [f32], cols: usize, part: &Range<usize>, fraction: f64) -> usize {
+    let mine = |i: usize| w[i] != 0.0 && part.contains(&(i % cols));
+    let live = (0..w.len()).filter(|i| mine(*i)).count();
     let small: Vec<f32> = w.iter().map(|x| -x.abs()).collect();
-    let gone = largest(&small, |i| w[i] != 0.0, (fraction * live as f64).round() as usize);
+    let gone = largest(&small, mine, (fraction * live as f64).round() as usize);
     for i in &gone {
         w[*i] = 0.0;
     }
@@ -51,6 +55,11 @@ fn prune(w: &mut [f32], fraction: f64) -> usize {
 }
 
 impl PruneMagnitude {
+    fn grid(&self) -> Grid<f64> {
+        let of = |f: &f64| (*f, Case::new(format!("fraction={f}"), [("fraction", (*f).into())]));
+        self.fractions.iter().map(of).collect()
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
         tune::shares("fractions", &self.fractions)
@@ -62,32 +71,37 @@ impl Attack for PruneMagnitude {
         &self.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, _: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid())
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout.clone();
         let plan = Plan::plain(&layout);
-        let mut trials = Vec::new();
-        for (i, fraction) in self.fractions.iter().enumerate() {
+        for (i, (fraction, case)) in chosen(self.grid(), cases).into_iter().enumerate() {
             let mut params = bench.victim().to_vec();
-            let matrices = layout.tensors().iter().filter(|t| t.matrix && t.joint.is_none());
-            let gone: usize = matrices.map(|t| prune(&mut params[t.span()], *fraction)).sum();
-            trials.push(Trial {
-                variant: format!("fraction={fraction}"),
-                curve: vec![(gone as u64, bench.losses(&params, &plan)?)],
-                budget: Budget { parameters: gone as u64, ..Budget::default() },
-                extra: Vec::new(),
-            });
-            bench.progress((i + 1) as f64 / self.fractions.len() as f64)?;
+            let mut gone = 0;
+            for t in layout.tensors().iter().filter(|t| t.matrix && t.joint.is_none()) {
+                gone += t.matrices.iter().map(|m| prune(&mut params[t.span()], t.cols, m, fraction)).sum::<usize>();
+            }
+            let budget = Budget { parameters: gone as u64, ..Budget::default() };
+            let losses = bench.losses(&params, &plan)?;
+            bench.keep(Trial::new(case.name, vec![(gone as u64, losses)], budget))?;
+            bench.progress((i + 1) as f64 / cases.len() as f64)?;
         }
-        Ok(trials)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis { name: "weights set to zero", unit: "weights" },
+    battery: Battery::Always,
+    sweeps: &["fractions"],
     params: params_of::<PruneMagnitude>,
     build: |v| {
-        let (p, full) = read::<PruneMagnitude>(v)?;
+        let (p, full) = parse::<PruneMagnitude>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },
@@ -100,9 +114,17 @@ mod tests {
     #[test]
     fn the_smallest_go_and_zeros_do_not_count() {
         let mut w = [0.0, -0.1, 0.5, 0.1, 0.0, -2.0];
-        assert_eq!(prune(&mut w, 0.25), 1);
+        assert_eq!(prune(&mut w, 2, &(0..2), 0.25), 1);
         assert_eq!(w, [0.0, 0.0, 0.5, 0.1, 0.0, -2.0], "of two equals the first");
-        assert_eq!(prune(&mut w, 0.6), 2);
+        assert_eq!(prune(&mut w, 2, &(0..2), 0.6), 2);
         assert_eq!(w, [0.0, 0.0, 0.0, 0.0, 0.0, -2.0]);
+    }
+
+    #[test]
+    fn a_matrix_inside_a_tensor_loses_its_own_share() {
+        // Columns (1, 2, 3, 4) and (0.1, 0.2, 0.3, 0.4): of the whole, all of the second would go.
+        let mut w = [1.0, 0.1, 2.0, 0.2, 3.0, 0.3, 4.0, 0.4];
+        assert_eq!(prune(&mut w, 2, &(0..1), 0.5), 2);
+        assert_eq!(w, [0.0, 0.1, 0.0, 0.2, 3.0, 0.3, 4.0, 0.4]);
     }
 }

@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::graft::largest;
-use super::{Attack, Bench, BenchError, Budget, Loot, Trial, tune};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen, parse, tune};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prune-set-difference",
@@ -111,6 +111,18 @@ fn readers(tensors: &[Tensor]) -> Vec<(&Tensor, SiteId)> {
 }
 
 impl PruneSetDifference {
+    /// What is pruned, the share on forget data, and the share on retain data that stays.
+    fn grid(&self) -> Grid<(Level, f64, f64)> {
+        let mut out = Vec::new();
+        for (level, name) in [(Level::Weights, "weights"), (Level::Units, "units")] {
+            for (q, p) in self.forget_top.iter().flat_map(|q| self.retain_top.iter().map(move |p| (*q, *p))) {
+                let settings = [("level", name.into()), ("forget", q.into()), ("retain", p.into())];
+                out.push(((level, q, p), Case::new(format!("{name},forget={q},retain={p}"), settings)));
+            }
+        }
+        out
+    }
+
     /// ‖x_i‖₂ for every row of every reader over the batch; one site at a time, to save memory.
     fn inputs(
         bench: &mut dyn Bench,
@@ -138,7 +150,11 @@ impl Attack for PruneSetDifference {
         &self.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, _: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid())
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout.clone();
         let plan = Plan::plain(&layout);
         let readers = readers(layout.tensors());
@@ -147,39 +163,31 @@ impl Attack for PruneSetDifference {
         let forget = Self::inputs(bench, &sets[0], &readers)?;
         let retain = Self::inputs(bench, &sets[1], &readers)?;
         let (examples, tokens) = sets.iter().fold((0, 0), |(n, t), b| (n + b.len(), t + b.targets()));
-        let mut trials = Vec::new();
-        for (level, name) in [(Level::Weights, "weights"), (Level::Units, "units")] {
-            for (q, p) in self.forget_top.iter().flat_map(|q| self.retain_top.iter().map(move |p| (*q, *p))) {
-                let mut params = bench.victim().to_vec();
-                let mut gone = 0;
-                for (i, (t, _)) in readers.iter().enumerate() {
-                    gone += prune(&mut params[t.span()], t.cols, (&forget[i], &retain[i]), level, q, p);
-                }
-                trials.push(Trial {
-                    variant: format!("{name},forget={q},retain={p}"),
-                    curve: vec![(gone as u64, bench.losses(&params, &plan)?)],
-                    budget: Budget {
-                        steps: 0,
-                        tokens: tokens as u64,
-                        examples: examples as u64,
-                        parameters: gone as u64,
-                    },
-                    extra: Vec::new(),
-                });
-                let all = 2 * self.forget_top.len() * self.retain_top.len();
-                bench.progress(trials.len() as f64 / all as f64)?;
+        let took = Budget { tokens: tokens as u64, examples: examples as u64, ..Budget::default() };
+        for (n, ((level, q, p), case)) in chosen(self.grid(), cases).into_iter().enumerate() {
+            let mut params = bench.victim().to_vec();
+            let mut gone = 0;
+            for (i, (t, _)) in readers.iter().enumerate() {
+                gone += prune(&mut params[t.span()], t.cols, (&forget[i], &retain[i]), level, q, p);
             }
+            let losses = bench.losses(&params, &plan)?;
+            let budget = Budget { parameters: gone as u64, ..took };
+            bench.keep(Trial::new(case.name, vec![(gone as u64, losses)], budget))?;
+            bench.progress((n + 1) as f64 / cases.len() as f64)?;
         }
-        Ok(trials)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis { name: "weights set to zero", unit: "weights" },
+    battery: Battery::OnRequest,
+    sweeps: &["forget_top", "retain_top"],
     params: params_of::<PruneSetDifference>,
     build: |v| {
-        let (p, full) = read::<PruneSetDifference>(v)?;
+        let (p, full) = parse::<PruneSetDifference>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

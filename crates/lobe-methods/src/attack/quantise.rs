@@ -1,20 +1,22 @@
 //! Quantisation: round the weights and look again.
 //!
 //! Equation: per group of weights, s = max|w| / (2^(b-1) - 1), w ← s · round(w / s), halves to even. A
-//! group is a whole matrix or one of its output channels. Vectors (biases, norms) stay as they are.
+//! group is a whole matrix (queries, keys and values are three) or one of its output channels. Vectors (biases, norms) stay as they are.
 //! Paper: Zhang et al. 2024 (arXiv 2410.16454): unlearning moves weights by less than half a step
 //! of a 4-bit grid, so rounding moves them back: 21 % of the capability became 83 %.
 //! Unusual: nothing is trained and no data is needed; zeros stay zeros, so a cut region stays cut.
 //! Fails: where removal is a cut or a training from scratch there is nothing to round back; at 4 bits a
 //! small model loses everything, and a loss that rises everywhere says nothing.
 
+use std::ops::Range;
+
 use lobe_core::JointKind;
 use lobe_engine::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Bench, BenchError, Budget, Trial, tune};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse, tune};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "quantise",
@@ -42,23 +44,24 @@ impl Default for Quantise {
     }
 }
 
-/// Which weights share a scale.
+/// Which weights of a tensor share a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Group {
-    Tensor,
+enum Group<'a> {
+    /// Those of one matrix; a tensor may hold several, each these columns.
+    Matrix(&'a [Range<usize>]),
     Row,
     Column,
 }
 
-/// Symmetric round-to-nearest of a matrix with `cols` columns.
-fn quantise(w: &mut [f32], cols: usize, bits: usize, group: Group) {
+/// Symmetric round-to-nearest of a tensor with `cols` columns.
+fn quantise(w: &mut [f32], cols: usize, bits: usize, group: Group<'_>) {
     let of = |i: usize| match group {
-        Group::Tensor => 0,
+        Group::Matrix(parts) => parts.iter().position(|p| p.contains(&(i % cols))).unwrap_or(0),
         Group::Row => i / cols,
         Group::Column => i % cols,
     };
     let groups = match group {
-        Group::Tensor => 1,
+        Group::Matrix(parts) => parts.len().max(1),
         Group::Row => w.len() / cols,
         Group::Column => cols,
     };
@@ -79,6 +82,16 @@ fn quantise(w: &mut [f32], cols: usize, bits: usize, group: Group) {
 }
 
 impl Quantise {
+    /// Bits, and whether each output channel has a scale of its own.
+    fn grid(&self) -> Grid<(usize, bool)> {
+        let of = |bits: usize, channels: bool| {
+            let scale = if channels { "per-channel" } else { "per-tensor" };
+            let settings = [("bits", bits.into()), ("scale", scale.into())];
+            ((bits, channels), Case::new(format!("int{bits},{scale}"), settings))
+        };
+        self.bits.iter().flat_map(|bits| [of(*bits, false), of(*bits, true)]).collect()
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
         tune::sizes("bits", &self.bits, 16)?;
@@ -94,44 +107,44 @@ impl Attack for Quantise {
         &self.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, _: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid())
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout.clone();
         let plan = Plan::plain(&layout);
-        let mut trials = Vec::new();
-        for bits in &self.bits {
-            for (channels, name) in [(false, "per-tensor"), (true, "per-channel")] {
+        for (i, ((bits, channels), case)) in chosen(self.grid(), cases).into_iter().enumerate() {
                 let mut params = bench.victim().to_vec();
                 for t in layout.tensors().iter().filter(|t| t.matrix) {
                     // Weights lie as [in, out]: an output channel is a column. A table has a row per token.
                     let group = match t.joint {
                         Some(JointKind::Embedding | JointKind::Head) if !self.embeddings => continue,
-                        _ if !channels => Group::Tensor,
+                        _ if !channels => Group::Matrix(&t.matrices),
                         Some(JointKind::Embedding) => Group::Row,
                         _ => Group::Column,
                     };
-                    quantise(&mut params[t.span()], t.cols, *bits, group);
+                    quantise(&mut params[t.span()], t.cols, bits, group);
                 }
                 let changed = params.iter().zip(bench.victim()).filter(|(a, b)| a != b).count();
                 let losses = bench.losses(&params, &plan)?;
-                trials.push(Trial {
-                    variant: format!("int{bits},{name}"),
-                    curve: vec![(*bits as u64, losses)],
-                    budget: Budget { parameters: changed as u64, ..Budget::default() },
-                    extra: Vec::new(),
-                });
-                bench.progress(trials.len() as f64 / (2 * self.bits.len()) as f64)?;
-            }
+                let budget = Budget { parameters: changed as u64, ..Budget::default() };
+                bench.keep(Trial::new(case.name, vec![(bits as u64, losses)], budget))?;
+            bench.progress((i + 1) as f64 / cases.len() as f64)?;
         }
-        Ok(trials)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis { name: "bits per weight", unit: "bits" },
+    battery: Battery::Always,
+    sweeps: &["bits"],
     params: params_of::<Quantise>,
     build: |v| {
-        let (p, full) = read::<Quantise>(v)?;
+        let (p, full) = parse::<Quantise>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },
@@ -141,8 +154,10 @@ pub(super) const ENTRY: Entry<dyn Attack> = Entry {
 mod tests {
     use super::{Group, quantise};
 
+    const WHOLE: Group<'_> = Group::Matrix(&[]);
+
     #[track_caller]
-    fn rounds(group: Group, bits: usize, want: [f32; 6]) {
+    fn rounds(group: Group<'_>, bits: usize, want: [f32; 6]) {
         let mut w = [3.5, -1.0, 0.5, 0.75, 2.0, 0.0];
         quantise(&mut w, 2, bits, group);
         assert_eq!(w, want, "{group:?}, {bits} bits");
@@ -152,10 +167,12 @@ mod tests {
     fn three_bits_by_hand() {
         // Seven levels, -3 to 3. Whole matrix: s = 3.5 / 3; -1 / s = -0.857, 0.5 / s = 0.43, 2 / s = 1.71.
         let s = 3.5f32 / 3.0;
-        rounds(Group::Tensor, 3, [3.0 * s, -s, 0.0, s, 2.0 * s, 0.0]);
+        rounds(WHOLE, 3, [3.0 * s, -s, 0.0, s, 2.0 * s, 0.0]);
         // Columns (3.5, 0.5, 2) and (-1, 0.75, 0): the second has s = 1/3; 0.75 / s = 2.25.
         let t = 1.0f32 / 3.0;
         rounds(Group::Column, 3, [3.0 * s, -3.0 * t, 0.0, 2.0 * t, 2.0 * s, 0.0]);
+        // Two matrices of one column each are the columns.
+        rounds(Group::Matrix(&[0..1, 1..2]), 3, [3.0 * s, -3.0 * t, 0.0, 2.0 * t, 2.0 * s, 0.0]);
         // Rows (3.5, -1), (0.5, 0.75), (2, 0): s = 0.25 and 2/3.
         rounds(Group::Row, 3, [3.0 * s, -s, 0.5, 0.75, 2.0, 0.0]);
     }
@@ -163,13 +180,13 @@ mod tests {
     #[test]
     fn two_bits_have_three_levels() {
         // s = 3.5; 2 / 3.5 = 0.57 goes up, 0.75 / 3.5 goes down, and so does 1 / 3.5.
-        rounds(Group::Tensor, 2, [3.5, 0.0, 0.0, 0.0, 3.5, 0.0]);
+        rounds(WHOLE, 2, [3.5, 0.0, 0.0, 0.0, 3.5, 0.0]);
     }
 
     #[test]
     fn halves_go_to_even_and_zeros_stay() {
         let mut w = [3.0, 0.5, 1.5, 2.5, -0.5, -1.5];
-        quantise(&mut w, 6, 3, Group::Tensor);
+        quantise(&mut w, 6, 3, WHOLE);
         assert_eq!(w, [3.0, 0.0, 2.0, 2.0, 0.0, -2.0]);
         let mut zeros = [0.0; 4];
         quantise(&mut zeros, 2, 8, Group::Column);

@@ -9,8 +9,8 @@
 //! last step has not been attacked to the end.
 
 use super::tune::{self, FineTune};
-use super::{Attack, Loot};
-use crate::registry::{About, Entry};
+use super::{AttackEntry, Axis, Battery, Loot};
+use crate::registry::About;
 
 const ABOUT: About = About {
     name: "relearn",
@@ -21,8 +21,11 @@ const ABOUT: About = About {
 };
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::STEPS,
+    battery: Battery::Always,
+    sweeps: tune::SWEEPS,
     params: || tune::params(&FineTune::default()),
     build: |v| tune::attack(v, &FineTune::default(), Loot::Forget),
 };

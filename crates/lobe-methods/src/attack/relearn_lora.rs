@@ -10,8 +10,8 @@
 //! many numbers as the matrices.
 
 use super::tune::{self, FineTune, refuse};
-use super::{Attack, Loot};
-use crate::registry::{About, Entry};
+use super::{AttackEntry, Axis, Battery, Loot};
+use crate::registry::About;
 
 const ABOUT: About = About {
     name: "relearn-lora",
@@ -26,8 +26,11 @@ fn defaults() -> FineTune {
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::STEPS,
+    battery: Battery::Always,
+    sweeps: tune::SWEEPS,
     params: || tune::params(&defaults()),
     build: |v| {
         let (attack, full) = tune::attack(v, &defaults(), Loot::Forget)?;

@@ -9,8 +9,8 @@
 //! removal is and never teaches.
 
 use super::tune::{self, FineTune, refuse};
-use super::{Attack, Loot};
-use crate::registry::{About, Entry};
+use super::{AttackEntry, Axis, Battery, Loot};
+use crate::registry::About;
 
 const ABOUT: About = About {
     name: "relearn-retain",
@@ -25,8 +25,11 @@ fn defaults() -> FineTune {
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::STEPS,
+    battery: Battery::Always,
+    sweeps: tune::SWEEPS,
     params: || tune::params(&defaults()),
     build: |v| {
         let (attack, full) = tune::attack(v, &defaults(), Loot::Retain)?;

@@ -63,14 +63,27 @@ pub(super) fn solve(mut l: Vec<f64>, mut z: Vec<f64>, d: usize) -> Option<Vec<f6
     Some(z)
 }
 
-/// One trial per reach of the closed form.
-pub(super) fn trials(
+/// The closed form, whatever its reach.
+pub(super) struct Solved {
+    /// Where the matrix starts.
+    offset: usize,
+    cols: usize,
+    /// Rows outside of the cut.
+    free: Vec<bool>,
+    /// Δ `[rows, cols]`.
+    delta: Vec<f32>,
+    /// Root mean squares of the residual and of what Δ adds to it.
+    residual: f64,
+    added: f64,
+}
+
+/// Solves for Δ.
+pub(super) fn solved(
     bench: &mut dyn Bench,
     host: &Host,
     places: &Places<'_>,
-    reaches: &[f64],
     lambda: f64,
-) -> Result<Vec<Trial>, BenchError> {
+) -> Result<Solved, BenchError> {
     let missing = |what: &str| BenchError::Missing(format!("sparse-graft: ridge {what}"));
     let block = format!("blocks.{}", bench.net().config.layers.saturating_sub(1));
     let site = |name: &str| places.layout.find_site(&format!("{block}.{name}"));
@@ -97,29 +110,32 @@ pub(super) fn trials(
     x.chunks_exact_mut(m).for_each(|row| (0..m).filter(|i| !free[*i]).for_each(|i| row[i] = 0.0));
     let delta = ridge(&x, m, &down, d, lambda).ok_or_else(|| missing("reads only zeros"))?;
     let added = rms(&product(&x, m, &delta, d));
-    let mut trials = Vec::new();
-    for reach in reaches {
-        let c = (reach * rms(&r) / added.max(1e-30)) as f32;
+    Ok(Solved { offset: t.offset, cols: d, free, delta, residual: rms(&r), added })
+}
+
+impl Solved {
+    /// The model with a Δ that adds `reach` times the residual.
+    pub(super) fn trial(
+        &self,
+        bench: &mut dyn Bench,
+        host: &Host,
+        name: String,
+        reach: f64,
+    ) -> Result<Trial, BenchError> {
+        let c = (reach * self.residual / self.added.max(1e-30)) as f32;
+        let d = self.cols;
         let mut params = host.victim.clone();
-        for i in (0..m).filter(|i| free[*i]) {
+        for i in (0..self.free.len()).filter(|i| self.free[*i]) {
             for j in 0..d {
-                params[t.offset + i * d + j] += c * delta[i * d + j];
+                params[self.offset + i * d + j] += c * self.delta[i * d + j];
             }
         }
-        let n = (free.iter().filter(|f| **f).count() * d) as u64;
-        trials.push(Trial {
-            variant: format!("ridge,reach={reach}"),
-            curve: vec![(0, host.before.clone()), (1, bench.losses(&params, &host.plan)?)],
-            budget: Budget {
-                steps: 1,
-                tokens: host.pool.targets() as u64,
-                examples: host.pool.len() as u64,
-                parameters: n,
-            },
-            extra: vec![("changed_parameters".to_owned(), n as f64, "count")],
-        });
+        let n = (self.free.iter().filter(|f| **f).count() * d) as u64;
+        let curve = vec![(0, host.before.clone()), (1, bench.losses(&params, &host.plan)?)];
+        let (tokens, examples) = (host.pool.targets() as u64, host.pool.len() as u64);
+        let budget = Budget { steps: 1, tokens, examples, parameters: n };
+        Ok(Trial::new(name, curve, budget).with([("changed_parameters", n as f64, "count")]))
     }
-    Ok(trials)
 }
 
 #[cfg(test)]

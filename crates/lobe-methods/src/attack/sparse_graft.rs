@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::graft::{Adam, Graft, turn};
 use super::places::Places;
-use super::{Attack, Bench, BenchError, Budget, Loot, Losses, Trial, ridge, tune};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of, chosen, parse, ridge, tune};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "sparse-graft",
@@ -108,31 +108,38 @@ pub(super) struct Host {
 }
 
 impl SparseGraft {
-    /// (name, graft, start of its variables) of everything that is trained.
-    fn grafts(&self, places: &Places<'_>) -> Result<Vec<(String, Graft, Vec<f32>)>, BenchError> {
+    /// Every graft: its kind, its size, and the learning rate or, of a ridge, how far it reaches.
+    fn grid(&self) -> Grid<(Kind, usize, f64)> {
         let mut out = Vec::new();
-        let plain = |name: String, at: Vec<usize>| (name, vec![0.0; at.len()], Graft::Entries { at });
-        for kind in &self.kinds {
-            let mut add = |(name, x, graft)| out.push((name, graft, x));
-            match kind {
-                Kind::Entries => {
-                    self.entries
-                        .iter()
-                        .for_each(|k| add(plain(format!("entries,k={k}"), places.entries(*k))));
-                }
-                Kind::Rows => {
-                    self.rows.iter().for_each(|n| add(plain(format!("rows,n={n}"), places.neurons(*n))));
-                }
-                Kind::Rank => {
-                    for rank in &self.ranks {
-                        let (graft, x) = places.low_rank(*rank)?;
-                        add((format!("rank,r={rank}"), x, graft));
-                    }
-                }
-                Kind::Ridge => {}
+        for kind in self.kinds.iter().filter(|k| **k != Kind::Ridge) {
+            let (name, letter, sizes) = match kind {
+                Kind::Rows => ("rows", "n", &self.rows),
+                Kind::Rank => ("rank", "r", &self.ranks),
+                _ => ("entries", "k", &self.entries),
+            };
+            for (size, lr) in sizes.iter().flat_map(|s| self.lrs.iter().map(move |lr| (*s, *lr))) {
+                let settings = [("kind", name.into()), (letter, size.into()), ("lr", lr.into())];
+                out.push(((*kind, size, lr), Case::new(format!("{name},{letter}={size},lr={lr}"), settings)));
             }
         }
-        Ok(out)
+        // The closed form comes last: it trains nothing.
+        let reaches = self.reaches.iter().filter(|_| self.kinds.contains(&Kind::Ridge));
+        out.extend(reaches.map(|reach| {
+            let settings = [("kind", "ridge".into()), ("reach", (*reach).into())];
+            ((Kind::Ridge, 0, *reach), Case::new(format!("ridge,reach={reach}"), settings))
+        }));
+        out
+    }
+
+    /// A graft that is trained, and the start of its variables.
+    fn graft(places: &Places<'_>, kind: Kind, size: usize) -> Result<(Graft, Vec<f32>), BenchError> {
+        let at = match kind {
+            Kind::Rank => return places.low_rank(size),
+            Kind::Rows => places.neurons(size),
+            _ => places.entries(size),
+        };
+        let x = vec![0.0; at.len()];
+        Ok((Graft::Entries { at }, x))
     }
 
     fn train(
@@ -175,8 +182,7 @@ impl SparseGraft {
                 }
             }
         }
-        let extra = vec![("changed_parameters".to_owned(), graft.changes() as f64, "count")];
-        Ok(Trial { variant: name, curve, budget, extra })
+        Ok(Trial::new(name, curve, budget).with([("changed_parameters", graft.changes() as f64, "count")]))
     }
 
     /// Refuses what is out of range.
@@ -210,7 +216,11 @@ impl Attack for SparseGraft {
         &self.label
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn cases(&self, _: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid())
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout.clone();
         let plan = Plan::plain(&layout);
         let victim = bench.victim().to_vec();
@@ -219,28 +229,34 @@ impl Attack for SparseGraft {
         let (_, gradient) = bench.gradient(&victim, &pool, &plan)?;
         let places = Places::new(&layout, bench.cut(), &gradient, bench.key().child("sparse-graft"));
         let host = Host { plan, victim, pool, before };
-        let grafts = self.grafts(&places)?;
-        let all = (grafts.len() * self.lrs.len()).max(1) as f64;
-        let mut trials = Vec::new();
-        for (name, graft, x) in grafts {
-            for lr in &self.lrs {
-                trials.push(self.train(bench, &host, format!("{name},lr={lr}"), &graft, x.clone(), *lr)?);
-                bench.progress(trials.len() as f64 / all)?;
-            }
+        let mut solved = None;
+        for (i, ((kind, size, by), case)) in chosen(self.grid(), cases).into_iter().enumerate() {
+            let trial = if kind == Kind::Ridge {
+                let found = match solved.take() {
+                    Some(found) => found,
+                    None => ridge::solved(bench, &host, &places, self.lambda)?,
+                };
+                solved.insert(found).trial(bench, &host, case.name, by)?
+            } else {
+                let (graft, x) = Self::graft(&places, kind, size)?;
+                self.train(bench, &host, case.name, &graft, x, by)?
+            };
+            bench.keep(trial)?;
+            bench.progress((i + 1) as f64 / cases.len() as f64)?;
         }
-        if self.kinds.contains(&Kind::Ridge) {
-            trials.extend(ridge::trials(bench, &host, &places, &self.reaches, self.lambda)?);
-        }
-        Ok(trials)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::STEPS,
+    battery: Battery::Always,
+    sweeps: &["kinds", "entries", "rows", "ranks", "reaches", "lrs"],
     params: params_of::<SparseGraft>,
     build: |v| {
-        let (p, full) = read::<SparseGraft>(v)?;
+        let (p, full) = parse::<SparseGraft>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

@@ -13,9 +13,9 @@ use lobe_engine::{Edit, Plan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::acts::{Between, check, directions, refuse, residual, with_edit};
-use super::{Attack, Bench, BenchError, Budget, Trial};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use super::acts::{Between, check, directions, layers, refuse, residual, with_edit};
+use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse};
+use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "steer",
@@ -35,7 +35,8 @@ struct Steer {
     examples: usize,
     /// Blocks to try; empty is all of them.
     layers: Vec<usize>,
-    /// Multiples of the mean difference to try.
+    /// Multiples of the mean difference to try, from -1000 to 1000 and not 0.
+    #[schemars(inner(range(min = -1000, max = 1000)))]
     coefficients: Vec<f64>,
 }
 
@@ -47,6 +48,18 @@ impl Default for Steer {
 }
 
 impl Steer {
+    /// Which of the named blocks, by its place among them, and the coefficient.
+    fn grid(&self, bench: &dyn Bench) -> Grid<(usize, f64)> {
+        let name = Between::available(bench)[0].name();
+        let of = |(at, layer): (usize, usize)| {
+            self.coefficients.iter().map(move |c| {
+                let settings = [("direction", name.into()), ("layer", layer.into()), ("coefficient", (*c).into())];
+                ((at, *c), Case::new(format!("{name},layer={layer},coefficient={c}"), settings))
+            })
+        };
+        layers(bench.net(), &self.layers).into_iter().enumerate().flat_map(of).collect()
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<(), ParamError> {
         let bad = |c: &f64| *c == 0.0 || !(-1000.0..=1000.0).contains(c);
@@ -66,37 +79,43 @@ impl Attack for Steer {
         &self.layers
     }
 
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
+    fn uses_original(&self) -> bool {
+        true
+    }
+
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(self.grid(bench))
+    }
+
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let width = bench.net().config.width;
         let sites = residual(bench.net(), &self.layers)?;
         let victim = bench.victim().to_vec();
         let plain = Plan::plain(&bench.net().layout);
-        let between = if bench.original().is_some() { Between::Models } else { Between::Data };
+        let between = Between::available(bench)[0];
         let (found, took) = directions(bench, between, self.examples, 0.0, &sites)?;
-        let mut out = Vec::new();
-        for ((layer, site), d) in sites.iter().zip(&found) {
-            for c in &self.coefficients {
-                bench.progress(out.len() as f64 / (sites.len() * self.coefficients.len()) as f64)?;
-                let step = d.iter().map(|x| (f64::from(*x) * c) as f32).collect();
-                let plan = with_edit(plain.clone(), *site, width, Edit::Add(step))?;
-                out.push(Trial {
-                    variant: format!("{},layer={layer},coefficient={c}", between.name()),
-                    curve: vec![(*layer as u64, bench.losses(&victim, &plan)?)],
-                    budget: Budget { parameters: width as u64, ..took },
-                    extra: vec![],
-                });
-            }
+        for (i, ((at, c), case)) in chosen(self.grid(bench), cases).into_iter().enumerate() {
+            bench.progress(i as f64 / cases.len() as f64)?;
+            let step = found[at].iter().map(|x| (f64::from(*x) * c) as f32).collect();
+            let (layer, site) = sites[at];
+            let plan = with_edit(plain.clone(), site, width, Edit::Add(step))?;
+            let losses = bench.losses(&victim, &plan)?;
+            let budget = Budget { parameters: width as u64, ..took };
+            bench.keep(Trial::new(case.name, vec![(layer as u64, losses)], budget))?;
         }
-        Ok(out)
+        Ok(())
     }
 }
 
 /// The registered attack.
-pub(super) const ENTRY: Entry<dyn Attack> = Entry {
+pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,
+    axis: Axis::BLOCK,
+    battery: Battery::Always,
+    sweeps: &["layers", "coefficients"],
     params: params_of::<Steer>,
     build: |v| {
-        let (p, full) = read::<Steer>(v)?;
+        let (p, full) = parse::<Steer>(v)?;
         p.check()?;
         Ok((Box::new(p) as Box<dyn Attack>, full))
     },

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attack, Bench, BenchError, Loot, Trial, Variant, starts};
-use crate::registry::{ParamDoc, ParamError, params_of, read};
+use super::{Attack, Bench, BenchError, Case, Extra, Grid, Loot, Variant, cases_of, chosen, parse, starts};
+use crate::registry::{ParamDoc, ParamError, params_of};
 
 /// Parameters of a fine-tuning attack; every attack has its own defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub(super) struct FineTune {
     pub(super) examples: Vec<usize>,
     /// Rank of low-rank adapters on every matrix of the blocks, up to 4096; 0 trains everything.
     pub(super) rank: usize,
-    /// Peak learning rates to try.
+    /// Peak learning rates to try (AdamW with betas 0.9 and 0.95, the gradient's norm clipped to 1).
     pub(super) lrs: Vec<f64>,
     /// Optimiser steps of each variant.
     pub(super) steps: u64,
@@ -53,9 +53,12 @@ impl Default for FineTune {
     }
 }
 
+/// Parameters that only list variants.
+pub(super) const SWEEPS: &[&str] = &["examples", "lrs", "reinit"];
+
 impl FineTune {
     /// One variant per number of examples, start and learning rate, in this order.
-    pub(super) fn variants(&self, cut: bool, loot: Loot, watch: Option<Loot>) -> Vec<Variant> {
+    pub(super) fn variants(&self, cut: bool, loot: Loot, watch: Option<Loot>) -> Grid<Variant> {
         let all = [None];
         let some: Vec<Option<usize>> = self.examples.iter().map(|n| Some(*n)).collect();
         let sizes = if some.is_empty() { &all[..] } else { &some[..] };
@@ -64,8 +67,12 @@ impl FineTune {
             // With a single number there is nothing to tell apart.
             let size = n.filter(|_| sizes.len() > 1).map_or(String::new(), |n| format!("n={n},"));
             for (start, name) in starts(cut, self.reinit) {
-                out.extend(self.lrs.iter().map(|lr| Variant {
-                    name: format!("{size}{name},lr={lr}"),
+                out.extend(self.lrs.iter().map(|lr| {
+                    let case = Case::new(format!("{size}{name},lr={lr}"), [("lr", (*lr).into())]);
+                    let mut case = case.from(*name);
+                    case.settings.extend(n.map(|n| ("n".to_owned(), n.into())));
+                    let variant = Variant {
+                    name: case.name.clone(),
                     start: *start,
                     lr: *lr,
                     steps: self.steps,
@@ -78,11 +85,30 @@ impl FineTune {
                     rank: (self.rank > 0).then_some(self.rank),
                     eval_every: self.eval_every,
                     watch,
+                    };
+                    (variant, case)
                 }));
             }
         }
         out
     }
+}
+
+/// Fine-tunes those of `variants` that are wanted, few at a time; each trial carries `extra` as well.
+pub(super) fn each(
+    bench: &mut dyn Bench,
+    variants: Grid<Variant>,
+    cases: &[Case],
+    extra: &[Extra],
+) -> Result<(), BenchError> {
+    let todo: Vec<Variant> = chosen(variants, cases).into_iter().map(|(v, _)| v).collect();
+    for part in todo.chunks(bench.side_by_side().max(1)) {
+        for mut trial in bench.fine_tune(part)? {
+            trial.extra.extend_from_slice(extra);
+            bench.keep(trial)?;
+        }
+    }
+    Ok(())
 }
 
 /// An attack that is nothing but fine-tuning.
@@ -95,8 +121,12 @@ impl Attack for Tuning {
     fn label(&self) -> &str {
         &self.settings.label
     }
-    fn run(&self, bench: &mut dyn Bench) -> Result<Vec<Trial>, BenchError> {
-        bench.fine_tune(&self.settings.variants(bench.cut().is_some(), self.loot, None))
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(self.settings.variants(bench.cut().is_some(), self.loot, None))
+    }
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
+        let variants = self.settings.variants(bench.cut().is_some(), self.loot, None);
+        each(bench, variants, cases, &[])
     }
 }
 
@@ -120,11 +150,11 @@ pub(super) fn params(defaults: &FineTune) -> Vec<ParamDoc> {
 /// What `value` gives over an attack's own defaults, checked; also as one full value.
 pub(super) fn settings(value: &Value, defaults: &FineTune) -> Result<(FineTune, Value), ParamError> {
     let mut all = serde_json::to_value(defaults).unwrap_or_default();
-    let Some(given) = value.as_object() else { return read(value) };
+    let Some(given) = value.as_object() else { return parse(value) };
     for (key, v) in given {
         all[key] = v.clone();
     }
-    let (settings, full) = read(&all)?;
+    let (settings, full): (FineTune, Value) = parse(&all)?;
     check(&settings)?;
     Ok((settings, full))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Desk {
     pub(crate) plans: Vec<Plan>,
     /// Shares of the attack that were reported.
     pub(crate) progress: Vec<f64>,
+    /// Finished variants.
+    pub(crate) kept: Vec<Trial>,
 }
 
 /// Sequences over `tokens`, some of them shorter, one with a hole.
@@ -63,6 +65,7 @@ impl Desk {
             runner: Runner::new(1).unwrap(),
             plans: Vec::new(),
             progress: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -151,6 +154,11 @@ impl Bench for Desk {
             out.push_pair(inputs, targets, all.row_label(s, 0), None);
         }
         Ok(out)
+    }
+
+    fn keep(&mut self, trial: Trial) -> Result<(), BenchError> {
+        self.kept.push(trial);
+        Ok(())
     }
 
     fn fine_tune(&mut self, _: &[Variant]) -> Result<Vec<Trial>, BenchError> {

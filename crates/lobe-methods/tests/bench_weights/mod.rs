@@ -47,7 +47,10 @@ impl Rig {
 
     pub(crate) fn run(&mut self, name: &str, params: Value) -> Vec<Trial> {
         let entry = ATTACKS.iter().find(|e| e.about.name == name).unwrap();
-        (entry.build)(&params).unwrap().0.run(self).unwrap()
+        let attack = (entry.build)(&params).unwrap().0;
+        let cases = attack.cases(self);
+        attack.run(self, &cases).unwrap();
+        std::mem::take(&mut self.desk.kept)
     }
 
     pub(crate) fn owned(&self) -> Vec<bool> {
@@ -78,7 +81,7 @@ impl Rig {
             }
         }
         let budget = Budget { steps: v.steps, parameters: params.len() as u64, ..Budget::default() };
-        Trial { variant: v.name.clone(), curve, budget, extra: Vec::new() }
+        Trial::new(&v.name, curve, budget)
     }
 }
 
@@ -118,6 +121,9 @@ impl Bench for Rig {
             out.push_pair(inputs, targets, all.row_label(s, 0), None);
         }
         Ok(out)
+    }
+    fn keep(&mut self, trial: Trial) -> Result<(), BenchError> {
+        self.desk.keep(trial)
     }
     fn fine_tune(&mut self, variants: &[Variant]) -> Result<Vec<Trial>, BenchError> {
         self.asked.extend_from_slice(variants);

@@ -7,6 +7,7 @@ use anyhow::Result;
 use lobe_lab::exec::{self, Experiment, Options, Progress, Silent};
 
 use super::report;
+use crate::failure::partly;
 use crate::recipe::{Loaded, RecipeArgs};
 use crate::{describe, out, progress, signals};
 
@@ -19,7 +20,8 @@ use crate::{describe, out, progress, signals};
 
 What is finished is not done again: the same command goes on with a run that was interrupted or
 killed, to the same bytes, on any number of threads. The first interrupt (ctrl-C) saves and exits
-with code 75, a second one stops at once.")]
+with code 75, a second one stops at once. A member whose loss is not finite fails alone: the others are
+finished, and the exit code is 3.")]
 pub(crate) struct Args {
     #[command(flatten)]
     recipe: RecipeArgs,
@@ -66,8 +68,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(out::print(&describe::text(&loaded, &experiment)?)?);
     }
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&loaded, args.recipe.preset.as_deref()));
-    execute(&loaded, &dir, args.threads, args.quiet)?;
-    report::finished(&dir, args.json, args.quiet)
+    let done = execute(&loaded, &dir, args.threads, args.quiet);
+    if done.as_ref().err().is_none_or(partly) {
+        report::finished(&dir, args.json, args.quiet)?;
+    }
+    done
 }
 
 /// Tells the listener for interrupts when the first stage begins.

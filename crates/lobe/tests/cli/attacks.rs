@@ -122,6 +122,60 @@ fn a_control_and_the_original_give_the_loss_a_scale() {
     assert!(said.out.contains("not judged"), "{}", said.out);
 }
 
+/// The same models and one with a region, which leaves without it: 16 of its 64 neurons are gone.
+fn narrower() -> Place {
+    let place = models();
+    let routed = MODELS.replace("[train]", "[regions]\nes = \"blocks.*.mlp.post[-16..]\"\n[train]")
+        + "[arms.sgtm]\nmethod = \"sgtm\"\nregion = \"es\"\n";
+    let routed = routed.replace("seq = 32\n", "seq = 32\nbatches = \"one-class\"\n");
+    let (stage, arm) = routed.split_once("[[stage]]\ndo = \"train\"\n").unwrap();
+    place.write("routed.toml", &format!("{stage}{arm}[[stage]]\ndo = \"train\"\n"));
+    place.lobe(&["run", "routed.toml", "--out", "routed", "--quiet"]).ends(0);
+    place.lobe(&["export", "routed", "--arm", "sgtm", "--profile", "core", "--out", "core"]).ends(0);
+    place
+}
+
+#[test]
+fn an_export_without_its_region_is_attacked_beside_the_full_control() {
+    let place = narrower();
+    let (oracle, whole) = (ORACLE.replacen("run", "routed", 1), BASELINE.replacen("run", "routed", 1));
+    let args = |model: &'static str, out: &'static str| -> Vec<String> {
+        let more = ["--control", &oracle, "--original", &whole, "--out", out, "--steps", "4", "--lrs", "1e-2"];
+        let head = ["attack", model, "--forget", "es.txt", "--retain", "en.txt", "--seq", "24"];
+        let attacks = ["--tokenizer", "routed/tokenizer.json", "--attacks", "relearn,quantise,steer,patch"];
+        [&head[..], &attacks, &more].concat().into_iter().map(str::to_owned).collect()
+    };
+    let made = |args: Vec<String>| place.lobe(&args.iter().map(String::as_str).collect::<Vec<_>>()).ends(0);
+    let said = made(args("core", "a"));
+    for words in [
+        "oracle has heads = 2, kv_heads = 2, mlp = 64 and [model] heads = 2, kv_heads = 2, mlp = 48",
+        "patch is left out for model, fresh: the original's tensors have another width",
+        "steer does without the original for model, fresh",
+    ] {
+        assert!(said.err.contains(words), "{words:?} is missing in\n{}", said.err);
+    }
+    let text = String::from_utf8(place.read("a/results.csv")).unwrap();
+    assert!(!text.contains("patch,model,") && text.contains("patch,oracle,"), "only equal tensors are patched");
+    row(&place, "a", "relearn,model,0,forget,recovery");
+    row(&place, "a", "load,model,0,forget,control_kl");
+    // The control's numbers are its own, whatever stands beside it.
+    made(args("core", "a"));
+    let full = |out: &'static str, model: &'static str| {
+        let mut args = args(model, out);
+        args.extend(["--quiet".to_owned()]);
+        made(args);
+    };
+    full("b", "routed/stages/train/sgtm.0/model.safetensors");
+    for head in ["relearn,oracle,0,forget,attack_best", "quantise,oracle,0,forget,attack_best", "patch,oracle,0,forget,attack_best"]
+    {
+        assert_eq!(row(&place, "a", head), row(&place, "b", head), "{head}");
+    }
+    for metric in ["baseline_start", "control_start"] {
+        let of = |run: &str| row(&place, run, &format!("relearn,model,0,forget,{metric}"));
+        assert_eq!(of("a"), of("b"), "{metric}");
+    }
+}
+
 #[test]
 fn the_recipe_behind_it_is_one_that_runs() {
     let place = models();

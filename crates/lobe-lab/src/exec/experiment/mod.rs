@@ -9,6 +9,7 @@ mod removes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use lobe_core::{FORGET, Key, LabelId, LabelSet, Region, RouteTable, Selection};
 use lobe_data::{Dataset, Labelling, Labels, Stream, StreamConfig};
@@ -26,6 +27,7 @@ use crate::recipe::{Arm, ArmData, PathError, Recipe};
 use crate::stage::Loaded;
 
 /// One arm, compiled.
+#[derive(Clone)]
 pub struct ArmPlan {
     /// The arm as the recipe has it.
     pub arm: Arm,
@@ -56,13 +58,14 @@ pub struct ArmPlan {
 }
 
 /// A resolved recipe with its data, network and arms.
+#[derive(Clone)]
 pub struct Experiment {
     /// The recipe.
     pub recipe: Recipe,
     /// `[data]`, typed.
     pub section: DataSection,
     /// The data.
-    pub data: Dataset,
+    pub data: Arc<Dataset>,
     /// All labels.
     pub labels: LabelSet,
     /// The network every arm trains.
@@ -75,6 +78,8 @@ pub struct Experiment {
     pub train_truth: Vec<LabelId>,
     /// What `load` stages read, by stage.
     pub loaded: BTreeMap<String, Loaded>,
+    /// The same experiment over a network with another number of units, for arms that are loaded with one.
+    shapes: BTreeMap<usize, Arc<Experiment>>,
 }
 
 /// Beyond this only a mistake asks for a network.
@@ -99,7 +104,8 @@ impl Experiment {
     ///
     /// # Errors
     /// If a part of the recipe does not fit another.
-    pub fn over(recipe: &Recipe, data: Dataset) -> Result<Experiment, LabError> {
+    pub fn over(recipe: &Recipe, data: impl Into<Arc<Dataset>>) -> Result<Experiment, LabError> {
+        let data = data.into();
         let (section, _) = at(DataSection::read(&recipe.data.kind, &recipe.data.value()), &["data"])?;
         let mut labels = section.labels();
         let (model, _) = at(ModelSection::read(&recipe.model.kind, &recipe.model.value()), &["model"])?;
@@ -135,6 +141,7 @@ impl Experiment {
             test_truth,
             train_truth,
             loaded: BTreeMap::new(),
+            shapes: BTreeMap::new(),
         };
         out.name_kinds()?;
         for arm in &recipe.arms {
@@ -148,8 +155,34 @@ impl Experiment {
         out.check_stages()?;
         out.find_removed();
         out.find_alike()?;
-        out.loaded = crate::stage::loaded(&out)?;
+        let loaded = crate::stage::loaded(&out)?;
+        let networks: Vec<(String, Net)> = loaded.iter().map(|(stage, net, _)| (stage.clone(), net.clone())).collect();
+        out.loaded = loaded.into_iter().map(|(stage, _, loaded)| (stage, loaded)).collect();
+        for (stage, net) in networks {
+            if crate::stage::difference(&net, &out.net).is_some() {
+                out.shape(&stage, net, &objective)?;
+            }
+        }
         Ok(out)
+    }
+
+    /// Gives the arms of a `load` stage, and those that go on from them, a network of their own.
+    fn shape(&mut self, stage: &str, net: Net, objective: &Objective) -> Result<(), LabError> {
+        let named = self.recipe.stage(stage).map_or(&[][..], |s| &s.arms);
+        let mine = |a: &Arm| named.contains(&a.name) || a.from.as_ref().is_some_and(|f| named.contains(f));
+        let arms: Vec<usize> = (0..self.arms.len()).filter(|i| mine(&self.arms[*i].arm)).collect();
+        let mut own = Experiment { net, shapes: BTreeMap::new(), ..self.clone() };
+        for arm in &arms {
+            own.arms[*arm] = own.compile(&own.arms[*arm].arm, objective)?;
+        }
+        let own = Arc::new(own);
+        self.shapes.extend(arms.into_iter().map(|arm| (arm, own.clone())));
+        Ok(())
+    }
+
+    /// The experiment over an arm's own network.
+    pub(crate) fn of_arm(&self, arm: usize) -> &Experiment {
+        self.shapes.get(&arm).map_or(self, |own| own)
     }
 
     /// The arms that some stage trains from scratch.

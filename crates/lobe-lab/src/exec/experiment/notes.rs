@@ -5,7 +5,10 @@ use lobe_methods::{LOCALIZE, UNLEARN};
 
 use super::Experiment;
 use crate::advice::same_training;
+use crate::exec::settings;
 use crate::recipe::{Arm, ArmData};
+use crate::stage::{difference, units};
+use crate::store::Reference;
 
 impl Experiment {
     /// One line about an arm that has none of its own.
@@ -22,6 +25,36 @@ impl Experiment {
             ArmData::Nothing => "a network as it was drawn, never trained".to_owned(),
             ArmData::Without(labels) => format!("{about}, but without any data of {}", labels.join(", ")),
         }
+    }
+
+    /// What is said of arms whose network has another number of units, and of attacks that cannot bridge that.
+    pub fn width_notes(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for (arm, own) in &self.shapes {
+            out.push(format!(
+                "{} has {} and [model] {}: its own shape is used for it, and outputs are compared",
+                self.arms[*arm].arm.name,
+                units(&own.net),
+                units(&self.net)
+            ));
+        }
+        let original = Reference::of(&self.recipe).baseline;
+        let original = original.and_then(|name| self.arms.iter().position(|a| a.arm.name == name));
+        for stage in self.recipe.stages.iter().filter(|_| !self.shapes.is_empty()) {
+            let attack = settings::attack(&stage.does, &stage.value()).and_then(Result::ok);
+            let (Some((attack, _)), Some(original)) = (attack, original) else { continue };
+            let shape = |arm: usize| &self.of_arm(arm).net;
+            let other = |arm: &usize| difference(shape(*arm), shape(original)).is_some();
+            let arms = (0..self.arms.len()).filter(|i| stage.arms.contains(&self.arms[*i].arm.name)).filter(other);
+            let names: Vec<&str> = arms.map(|i| self.arms[i].arm.name.as_str()).collect();
+            if names.is_empty() || !attack.uses_original() {
+                continue;
+            }
+            let what = if attack.needs_original() { "is left out" } else { "does without the original" };
+            let (stage, names) = (&stage.name, names.join(", "));
+            out.push(format!("{stage} {what} for {names}: the original's tensors have another width"));
+        }
+        out
     }
 
     /// Remarks for the report.
@@ -55,6 +88,7 @@ impl Experiment {
         for (stage, loaded) in &self.loaded {
             out.extend(loaded.notes.iter().map(|note| format!("{stage}: {note}")));
         }
+        out.extend(self.width_notes());
         if self.test_truth.contains(&UNLABELLED) {
             out.push("some held-out data belongs to no label and is measured as \"unlabelled\"".into());
         }

@@ -33,7 +33,7 @@ pub(crate) fn optimiser(t: &Train) -> Optimiser {
             floor: t.min_lr as f32,
         },
         weight_decay: t.weight_decay as f32,
-        decay_matrices_only: false,
+        decay_matrices_only: t.decay == recipe::Decay::Matrices,
         clip: t.clip.map(|c| c as f32),
         masked,
     }

@@ -9,30 +9,14 @@ use anyhow::Result;
 use lobe_data::Tokenizer;
 use lobe_lab::exec::{self, Experiment};
 use lobe_lab::recipe::Written;
-use lobe_methods::ATTACKS;
+use lobe_methods::{ATTACKS, AttackEntry, Battery};
 
 use super::sample::source::language_model;
 use super::{report, run};
-use crate::failure::{refuse, unknown};
+use crate::failure::{partly, refuse, unknown};
 use crate::out;
 use crate::recipe::{Loaded, toml_seeds};
 
-/// What is tried without `--attacks`.
-const BATTERY: [&str; 11] = [
-    "relearn",
-    "relearn-lora",
-    "relearn-retain",
-    "few-shot",
-    "quantise",
-    "prune-magnitude",
-    "sparse-graft",
-    "logit-lens",
-    "linear-probe",
-    "steer",
-    "prefix",
-];
-/// What joins it where the original is known.
-const WITH_ORIGINAL: [&str; 2] = ["orthogonalise", "patch"];
 /// What `--quick` tries.
 const QUICK: [&str; 4] = ["relearn", "few-shot", "quantise", "logit-lens"];
 /// Ids of the byte tokenizer: 256 bytes and a mark between texts.
@@ -47,7 +31,7 @@ const BYTES: usize = 257;
   lobe attack model --forget es.txt --retain en.txt --print-recipe > mine.toml
 
 Part of the text is held out; attacks train on the rest. Every attack counts by its best variant. A
-control is a model of the same shape that never saw the forget text: without one nothing can be said
+control is a model that never saw the forget text (its width may differ): without one nothing is said
 about removal, only how far the loss moved. A network of random weights is attacked beside it. The
 same command goes on where it stopped; --print-recipe shows what it runs.")]
 pub(crate) struct Args {
@@ -140,13 +124,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(out::print(&text)?);
     }
     let dir = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("attack-{name}")));
-    run::execute(&Loaded { written, recipe, derived }, &dir, args.threads, args.quiet)?;
+    let done = run::execute(&Loaded { written, recipe, derived }, &dir, args.threads, args.quiet);
+    if !done.as_ref().err().is_none_or(partly) {
+        return done;
+    }
     let (data, page) = report::write(&dir)?;
     let found = verdict::Verdict::of(&data)?;
     if args.json {
-        return Ok(out::json(&found.json(&dir, args))?);
+        out::json(&found.json(&dir, args))?;
+        return done;
     }
-    Ok(out::print(&format!("{}\nReport: {}\n", found.text(args, out::width()), page.display()))?)
+    out::print(&format!("{}\nReport: {}\n", found.text(args, out::width()), page.display()))?;
+    done
 }
 
 /// The attacks to make, in the order asked for.
@@ -155,8 +144,12 @@ fn attacks(args: &Args) -> Result<Vec<&str>> {
     if args.quick {
         out.extend(QUICK);
     } else if args.attacks.is_empty() {
-        out.extend(BATTERY);
-        out.extend(WITH_ORIGINAL.iter().filter(|_| args.original.is_some()));
+        let joins = |entry: &&AttackEntry| match entry.battery {
+            Battery::Always => true,
+            Battery::WithOriginal => args.original.is_some(),
+            Battery::OnRequest => false,
+        };
+        out.extend(ATTACKS.iter().filter(joins).map(|e| e.about.name));
     }
     for name in args.attacks.iter().map(|a| a.trim()) {
         let Some(entry) = ATTACKS.iter().find(|e| e.about.name == name) else {
@@ -242,13 +235,31 @@ fn name(model: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::{Cli, Command};
 
     #[test]
     fn every_attack_of_the_battery_exists() {
-        for name in BATTERY.iter().chain(&WITH_ORIGINAL).chain(&QUICK) {
-            assert!(ATTACKS.iter().any(|e| e.about.name == *name), "{name}");
+        for name in QUICK {
+            assert!(ATTACKS.iter().any(|e| e.about.name == name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_battery_is_what_the_attacks_say_of_themselves() {
+        let of = |more: &[&str]| {
+            let args = [&["lobe", "attack", "m", "--forget", "f", "--retain", "r"], more].concat();
+            let Command::Attack(args) = Cli::try_parse_from(args).unwrap().command else { panic!("attack") };
+            attacks(&args).unwrap().iter().map(|a| (*a).to_owned()).collect::<Vec<_>>()
+        };
+        let always = of(&[]);
+        assert_eq!((always.len(), &always[0][..]), (11, "relearn"));
+        let more = of(&["--original", "o"]);
+        let joined: Vec<&String> = more.iter().filter(|a| !always.contains(a)).collect();
+        assert_eq!(joined, ["orthogonalise", "patch"]);
+        assert!(!more.contains(&"held-out-facts".to_owned()));
     }
 
     #[test]
