@@ -1,0 +1,53 @@
+//! One figure: drawings, how to read them, and the same as files.
+
+use maud::{Markup, PreEscaped, html};
+
+use super::download::address;
+use super::table;
+use crate::figures::{Figure, Size};
+
+fn class(size: Size) -> &'static str {
+    match size {
+        Size::Small => "panel small",
+        Size::Plain => "panel",
+        Size::Wide => "panel wide",
+    }
+}
+
+/// A figure in full.
+pub(super) fn one(f: &Figure) -> Markup {
+    html! { figure id=(f.id) { h2 { (f.title) } (inside(f)) } }
+}
+
+/// A figure that unfolds.
+pub(super) fn folded(f: &Figure) -> Markup {
+    html! { details.fold id=(f.id) { summary { (f.title) } figure { (inside(f)) } } }
+}
+
+fn inside(f: &Figure) -> Markup {
+    html! {
+        div.panels {
+            @for p in &f.panels {
+                div class=(class(p.size)) tabindex=[(p.size == Size::Wide).then_some("0")] {
+                    (PreEscaped(p.drawing.inline()))
+                }
+            }
+        }
+        figcaption { (f.caption) (get(&f.id, Some(&f.svg()), &f.data.csv())) }
+        @for b in &f.below {
+            details { summary { (b.title) } p.note { (b.note) } (table(&b.table, "grid")) }
+        }
+    }
+}
+
+/// Links to the figure as files; the files are in the links.
+pub(super) fn get(name: &str, svg: Option<&str>, csv: &str) -> Markup {
+    html! {
+        " " span.get {
+            @if let Some(svg) = svg {
+                a download={ (name) ".svg" } href=(address("image/svg+xml", svg)) { "SVG" }
+            }
+            a download={ (name) ".csv" } href=(address("text/csv", csv)) { "CSV" }
+        }
+    }
+}
