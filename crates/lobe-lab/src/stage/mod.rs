@@ -14,6 +14,7 @@ mod loot;
 mod lora;
 mod measure;
 mod probes;
+mod samples;
 mod train;
 mod tune;
 mod unlearn;
@@ -44,7 +45,7 @@ fn format(does: &str) -> u32 {
     match does {
         _ if starts_anew(does) => 2,
         "ablate" | "unlearn" => 3,
-        "measure" => 5,
+        "measure" => 6,
         _ => 4,
     }
 }

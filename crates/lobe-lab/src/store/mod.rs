@@ -13,13 +13,17 @@ mod member;
 mod metrics;
 mod name;
 mod run_dir;
+mod time;
 
 pub use atomic::{write_atomic, write_atomic_with};
 pub use checkpoint::Checkpoint;
 pub use csv::{Order, ResultRow, TimingRow, results_csv, timings_csv};
 pub use error::StoreError;
-pub use manifest::{Manifest, ManifestArm, ManifestStage, Reference, RunState};
+pub use manifest::{
+    ClassFacts, DataFacts, Manifest, ManifestArm, ManifestStage, ModelFacts, Reference, RunState,
+};
 pub use member::{MemberDir, State, Status};
 pub use metrics::{Metric, MetricsLog};
 pub use name::check_name;
 pub use run_dir::RunDir;
+pub(crate) use time::now;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Data, clip, extent, plain};
+use super::{Data, clip, extent, plain, with_intervals};
 use crate::data::{Measured, summary};
 use crate::palette::Look;
 use crate::svg::{Anchor, Drawing, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps};
@@ -197,23 +197,23 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<Drawing> {
 
 /// Axes that hold everything that is drawn, the outsider aside; `None` where nothing is.
 fn scales(svg: &mut Svg, bundles: &[Bundle<'_>], plot: &Plot<'_>, frame: Frame) -> Option<Axes> {
-    let drawn = |b: &&Bundle<'_>| -> Line {
-        let mut all: Line = b.mean.clone();
-        match (&b.band, plot.bands) {
-            (Some((upper, lower)), true) => all.extend(upper.iter().chain(lower)),
-            _ => all.extend(b.seeds.iter().flatten()),
-        }
-        all
+    let lines = |b: &&Bundle<'_>| -> Line {
+        let seeds = b.seeds.iter().flatten().filter(|_| !plot.bands);
+        b.mean.iter().chain(seeds).copied().collect()
     };
-    let xs: Vec<f64> = bundles.iter().flat_map(|b| drawn(&b)).map(|p| p.0).collect();
+    let edges = |b: &&Bundle<'_>| -> Line {
+        let band = b.band.as_ref().filter(|_| plot.bands);
+        band.into_iter().flat_map(|(upper, lower)| upper.iter().chain(lower).copied()).collect()
+    };
+    let xs: Vec<f64> = bundles.iter().flat_map(|b| lines(&b)).map(|p| p.0).collect();
     let ordinary = || bundles.iter().filter(|b| Some(b.arm) != plot.outsider);
     let counted: Vec<&Bundle<'_>> = if ordinary().any(|b| !b.mean.is_empty()) {
         ordinary().collect()
     } else {
         bundles.iter().collect()
     };
-    let ys = counted.iter().flat_map(drawn).map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0));
-    let (low, high) = extent(ys)?;
+    let ys = counted.iter().flat_map(lines).map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0));
+    let (low, high) = with_intervals(ys, counted.iter().flat_map(edges).map(|p| p.1))?;
     let (x, zero) = if plot.log_x { log_or_linear(&xs, frame.x()) } else { steps(&xs, frame.x()) };
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {
         let room = (high / low).powf(0.06);

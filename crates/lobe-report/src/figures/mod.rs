@@ -199,3 +199,16 @@ pub(crate) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         Some((low, high)) => Some((low.min(v), high.max(v))),
     })
 }
+
+/// Least and greatest of `values`, widened so that it holds their intervals, too, but not by more than a third:
+/// with two seeds an interval can be ten times as wide as all that was measured, and would leave it no room.
+pub(crate) fn with_intervals(
+    values: impl Iterator<Item = f64>,
+    edges: impl Iterator<Item = f64>,
+) -> Option<(f64, f64)> {
+    let (low, high) = extent(values)?;
+    let span = if high > low { high - low } else { high.abs().max(1e-6) * 0.2 };
+    let (least, most) = (low - span / 3.0, high + span / 3.0);
+    let (from, to) = extent(edges).unwrap_or((low, high));
+    Some((low.min(from).max(least), high.max(to).min(most)))
+}

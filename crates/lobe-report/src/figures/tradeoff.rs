@@ -1,6 +1,6 @@
 //! Forget loss against retain loss: did the cut take away the one and leave the other?
 
-use super::{Data, Figure, Ink, Panel, Place, Size, axis, extent, seeds};
+use super::{Data, Figure, Ink, Panel, Place, Size, axis, seeds, with_intervals};
 use crate::data::summary;
 use crate::format::interval;
 use crate::palette::Look;
@@ -93,9 +93,9 @@ fn plane(ink: &Ink<'_>, spots: &[Spot<'_>], cut: bool) -> Result<Drawing, String
     let bars = |of: fn(&Spot<'_>) -> Summary| {
         spots.iter().filter_map(move |s| of(s).interval).flat_map(|i| [i.0, i.1])
     };
-    let xs = points().map(|p| p.0).chain(bars(|s| s.forget));
-    let ys = points().map(|p| p.1).chain(bars(|s| s.retain));
-    let (Some(x), Some(y)) = (extent(xs), extent(ys)) else { return Err("no finite losses".into()) };
+    let x = with_intervals(points().map(|p| p.0), bars(|s| s.forget));
+    let y = with_intervals(points().map(|p| p.1), bars(|s| s.retain));
+    let (Some(x), Some(y)) = (x, y) else { return Err("no finite losses".into()) };
 
     let mut svg = Svg::new(470.0, 344.0);
     let frame = Frame { left: 50.0, top: 34.0, right: 460.0, bottom: 296.0 };
@@ -106,7 +106,10 @@ fn plane(ink: &Ink<'_>, spots: &[Spot<'_>], cut: bool) -> Result<Drawing, String
     let titles = (axis(&format!("forget loss{when}"), unit), axis(&format!("retain loss{when}"), unit));
     axes(&mut svg, frame, &x, &y, (&titles.0, &titles.1));
     svg.text((frame.right, frame.top - 12.0), Anchor::End, "tick", "better: right and down ↘");
-    let at = |(a, b): (f64, f64)| (x.at(a), y.at(b));
+    // What an interval has outside of the frame is cut off.
+    let at = |(a, b): (f64, f64)| {
+        (x.at(a).clamp(frame.left, frame.right), y.at(b).clamp(frame.top, frame.bottom))
+    };
     let mut labels = Labels::new(frame);
     for s in spots.iter().filter(|s| ink.run.is_reference(s.arm) && Some(s.arm) != ink.run.filter()) {
         svg.line((x.at(s.forget.mean), frame.top), (x.at(s.forget.mean), frame.bottom), "reference");

@@ -1,10 +1,10 @@
 //! One token after another.
 
 use anyhow::Result;
-use lobe_core::{Key, Rng, UNLABELLED};
+use lobe_core::{Key, Rng};
 use lobe_data::Tokenizer;
-use lobe_engine::{Plan, ShardRows, Tape, Workspace};
-use lobe_nets::Gpt;
+use lobe_engine::Workspace;
+use lobe_nets::{Gpt, next_logits};
 
 /// How to choose tokens.
 pub(super) struct Settings {
@@ -24,20 +24,11 @@ pub(super) fn generate(
 ) -> Result<String> {
     let mut ids = vec![tokenizer.bos()];
     ids.extend(tokenizer.encode(prompt)?);
-    let plan = Plan::plain(&net.layout);
     let mut ws = Workspace::default();
     let mut rng = Key::root(settings.seed).child("sample").rng();
     for _ in 0..settings.tokens {
-        let window = &ids[ids.len().saturating_sub(net.config.context)..];
-        let rows = ShardRows::uniform(window.len(), UNLABELLED);
-        let mut tape = Tape::new(&mut ws, &net.layout, params, None, &plan, rows);
-        let h = net.hidden(&mut tape, window, window.len())?;
-        // Only the last position speaks.
-        let d = net.config.width;
-        let last = tape.value(h)[(window.len() - 1) * d..].to_vec();
-        let last = tape.input(1, d, |buf| buf.copy_from_slice(&last));
-        let logits = tape.logits(last, net.head())?;
-        let next = choose(tape.value(logits), settings, &mut rng);
+        let logits = next_logits(net, &mut ws, params, &ids)?;
+        let next = choose(&logits, settings, &mut rng);
         if next == tokenizer.eos() {
             break;
         }
