@@ -182,9 +182,11 @@ fn root(dark: bool) -> String {
 /// The page's style sheet.
 pub(crate) fn page() -> String {
     let (light, dark) = (root(false), root(true));
+    let cell = |h: String| format!(".heat .b{h}{{background:var(--{h});color:var(--{h}t)}}");
+    let cells: String = (LOWEST..=HIGHEST).map(|i| cell(heat(i))).collect();
     format!(
         ":root{{color-scheme:light dark}}{light}@media (prefers-color-scheme:dark){{{dark}}}@media print{{{light}}}\n\
-         {FIGURE}{}\n{PAGE}",
+         {FIGURE}{}{cells}\n{PAGE}",
         rules()
     )
 }

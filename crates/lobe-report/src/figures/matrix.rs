@@ -69,7 +69,10 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
     Ok(vec![Figure {
         id: "matrix".into(),
         title: "Every arm under every attack".into(),
-        panels: vec![Panel { drawing: draw(ink, m), size: Size::Wide }],
+        panels: vec![
+            Panel { drawing: legend(ink), size: Size::Wide },
+            Panel { drawing: draw(ink, m), size: Size::Wide },
+        ],
         caption: format!(
             "Recovery of {target}: 0 is as ignorant as {control} before any attack, 1 as able as {baseline}. Each cell is the \
              worst case of the attack's own sweep, mean over seeds ({n}); point at it for the interval, follow it to the numbers \
@@ -118,7 +121,7 @@ fn draw(ink: &Ink<'_>, m: &Matrix) -> Drawing {
     let level = names.iter().all(|n| text_width(n, 12.5) + 8.0 <= wide);
     let over = if level { 0.0 } else { NAME * 0.72 };
     let w = ((WIDTH - LEFT - 8.0 - over) / columns as f64).clamp(42.0, 112.0);
-    let top = if level { 76.0 } else { 54.0 + NAME * 0.74 };
+    let top = if level { 26.0 } else { 8.0 + NAME * 0.74 };
     let grid = Grid { w, h: if w >= 78.0 { 28.0 } else { 24.0 }, columns };
 
     let mut groups: Vec<(Group, usize)> = Vec::new();
@@ -130,8 +133,7 @@ fn draw(ink: &Ink<'_>, m: &Matrix) -> Drawing {
     }
     let bottom = top + HEAD * groups.len() as f64 + grid.h * rows.len() as f64;
     let right = grid.x(columns);
-    let mut svg = Svg::new((right + over + 4.0).max(LEFT + 340.0), bottom + 8.0);
-    legend(&mut svg, ink);
+    let mut svg = Svg::new(right + over + 4.0, bottom + 8.0);
     for (i, name) in names.iter().enumerate() {
         let middle = grid.x(i) + w / 2.0;
         svg.open("ink", name);
@@ -156,7 +158,8 @@ fn draw(ink: &Ink<'_>, m: &Matrix) -> Drawing {
 }
 
 /// The fixed scale, drawn to scale: tenths up to 1, fifths beyond.
-fn legend(svg: &mut Svg, ink: &Ink<'_>) {
+fn legend(ink: &Ink<'_>) -> Drawing {
+    let mut svg = Svg::new(460.0, 46.0);
     const FROM: f64 = 84.0;
     const UNIT: f64 = 90.0;
     let x = |v: f64| FROM + UNIT * (v + 1.05);
@@ -168,9 +171,9 @@ fn legend(svg: &mut Svg, ink: &Ink<'_>) {
         } else {
             (1.05 + (at - 11.0) * 0.2, 1.05 + (at - 10.0) * 0.2)
         };
-        svg.rect((x(low), 9.0), (x(high) - x(low), 13.0), &format!("heat {}", heat(i)));
+        svg.rect((x(low), 8.0), (x(high) - x(low), 14.0), &format!("heat {}", heat(i)));
     }
-    let control = fit(ink.run.control().unwrap_or("control"), 70.0);
+    let control = fit(ink.run.control().unwrap_or("control"), 66.0);
     let baseline = fit(ink.run.baseline().unwrap_or("baseline"), 80.0);
     let ticks = [
         (-1.0, "≤ −1".to_owned()),
@@ -182,8 +185,7 @@ fn legend(svg: &mut Svg, ink: &Ink<'_>) {
         svg.line((x(v), 22.0), (x(v), 26.0), "axis");
         svg.text((x(v), 39.0), Anchor::Middle, "tick", &text);
     }
-    hatch(svg, (402.0, 9.0), (22.0, 13.0));
-    svg.text((430.0, 20.0), Anchor::Start, "tick", "not measured");
+    svg.finish("Scale of recovery")
 }
 
 /// A cell without a number.

@@ -19,6 +19,8 @@ struct Spot<'a> {
     /// With the seed each belongs to.
     seeds: Vec<(u64, (f64, f64))>,
     before: Vec<(u64, (f64, f64))>,
+    /// Whether another arm stands where this one came from.
+    borrowed: bool,
     forget: Summary,
     retain: Summary,
 }
@@ -51,7 +53,8 @@ fn spot<'a>(ink: &Ink<'a>, arm: &'a str, look: Look) -> Option<Spot<'a>> {
     };
     let of = |pick: fn(&(f64, f64)) -> f64| summary(&seeds.iter().map(|(s, p)| (*s, pick(p))).collect::<Vec<_>>());
     let (forget, retain) = (of(|p| p.0)?, of(|p| p.1)?);
-    Some(Spot { arm, look, seeds, before, forget, retain })
+    let borrowed = run.origin(arm, "loss").is_some_and(|(origin, _)| origin != arm && run.is_reference(origin));
+    Some(Spot { arm, look, seeds, before, borrowed, forget, retain })
 }
 
 pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
@@ -145,11 +148,13 @@ fn marks(
     if let Some(before) = middle(&s.before).map(&at) {
         svg.path(&[before, centre], "trail", "");
         labels.avoid_line(before, centre);
-        for (_, p) in s.before.iter().take(MOST_SEEDS) {
-            svg.marker(at(*p), 2.6, s.look.marker, "ghost");
+        if !s.borrowed {
+            for (_, p) in s.before.iter().take(MOST_SEEDS) {
+                svg.marker(at(*p), 2.6, s.look.marker, "ghost");
+            }
+            svg.marker(before, MARK - 1.0, s.look.marker, "hollow");
+            labels.avoid(before, 8.0);
         }
-        svg.marker(before, MARK - 1.0, s.look.marker, "hollow");
-        labels.avoid(before, 8.0);
     }
     for (_, p) in s.seeds.iter().take(MOST_SEEDS) {
         svg.marker(at(*p), 2.8, s.look.marker, "seed");

@@ -115,12 +115,12 @@ fn name(svg: &mut Svg, frame: Frame, right: f64, y: f64, text: &str, x: &Scale, 
     let text = fit(text, 130.0);
     let wide = crate::svg::text_width(&text, 12.0) * 1.05;
     if right + 11.0 + wide <= frame.right {
-        svg.text((right + 11.0, y + 4.2), Anchor::Start, "tick", &text);
+        svg.text((right + 11.0, y + 4.2), Anchor::Start, "over", &text);
         return;
     }
     let least = row.cells.iter().flatten().flat_map(|c| [c.recovery.mean, c.recovery.interval.map_or(c.recovery.mean, |i| i.0)]);
     let least = x.at(least.fold(f64::INFINITY, f64::min).clamp(LEAST, MOST));
     if least - 9.0 - wide >= frame.left {
-        svg.text((least - 9.0, y + 4.2), Anchor::End, "tick", &text);
+        svg.text((least - 9.0, y + 4.2), Anchor::End, "over", &text);
     }
 }

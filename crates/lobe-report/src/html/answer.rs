@@ -95,7 +95,7 @@ fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
         div.scroll tabindex="0" {
             table {
                 thead { tr {
-                    th scope="col" { "arm" }
+                    th.stick scope="col" { "arm" }
                     @for (_, head, small, _) in &columns {
                         th scope="col" { (head) @if !small.is_empty() { small { (small) } } }
                     }
@@ -103,7 +103,7 @@ fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
                 } }
                 tbody { @for r in rows {
                     tr class=[(r.level == Level::Reference).then_some("reference")] {
-                        th scope="row" { (keyed(run, &looks, &r.arm)) }
+                        th.stick scope="row" { (keyed(run, &looks, &r.arm)) }
                         @for (_, _, _, pick) in &columns { @let cell = pick(r); td {
                             @if cell.main.is_empty() { span.none { (crate::format::MISSING) } } @else { (sub(cell)) }
                         } }

@@ -29,7 +29,7 @@ pub(super) fn section(run: &RunData, m: &Measures<'_>) -> Markup {
                 table.grid {
                     thead {
                         tr {
-                            th scope="col" rowspan="2" { "arm" }
+                            th.stick scope="col" rowspan="2" { "arm" }
                             @for (metric, unit, n) in &groups {
                                 th.group scope="colgroup" colspan=(n) {
                                     (words(metric)) @if !unit.is_empty() { " (" (unit) ")" }
@@ -39,7 +39,7 @@ pub(super) fn section(run: &RunData, m: &Measures<'_>) -> Markup {
                         tr { @for c in &m.columns { th scope="col" { (c.label) } } }
                     }
                     tbody { @for (arm, look, values) in &m.rows { tr {
-                        th scope="row" { (keyed(run, &looks, arm)) }
+                        th.stick scope="row" { (keyed(run, &looks, arm)) }
                         @for (c, v) in m.columns.iter().zip(values) {
                             @if let Some(v) = v {
                                 td { div.strip { (PreEscaped(strip(c, arm, *look, v).inline())) } (number(v.after.mean)) }

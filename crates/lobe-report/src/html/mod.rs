@@ -5,6 +5,7 @@ mod details;
 mod download;
 mod figure;
 mod head;
+mod matrix;
 mod measures;
 mod samples;
 
@@ -55,7 +56,9 @@ pub fn render(run: &RunData) -> String {
                     @if of(Place::Answer).next().is_some() {
                         div.pair { @for f in of(Place::Answer) { (figure::one(f)) } }
                     }
-                    @for f in of(Place::Body) { (figure::one(f)) }
+                    @for f in of(Place::Body) {
+                        @if f.id == "matrix" { (matrix::section(run, f)) } @else { (figure::one(f)) }
+                    }
                     @if let Some(s) = &samples { (s) }
                     @if let Some(m) = &measures { (measures::section(run, m)) }
                     (details::section(run, of(Place::Folded)))
@@ -118,9 +121,11 @@ fn table(t: &Table, class: &str) -> Markup {
     html! {
         div.scroll tabindex="0" {
             table class=(class) {
-                thead { tr { @for h in &t.header { th scope="col" { (h) } } } }
+                thead { tr { @for (i, h) in t.header.iter().enumerate() {
+                    th.stick[i == 0] scope="col" { (h) }
+                } } }
                 tbody { @for row in &t.rows { tr { @for (i, cell) in row.iter().enumerate() {
-                    @if i < t.heads { th scope="row" { (sub(cell)) } }
+                    @if i < t.heads { th.stick[i == 0] scope="row" { (sub(cell)) } }
                     @else if cell.main == MISSING { td.none { (sub(cell)) } }
                     @else { td { (sub(cell)) } }
                 } } } }
