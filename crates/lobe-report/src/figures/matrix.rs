@@ -2,7 +2,8 @@
 
 use super::{Below, Data, Figure, Ink, Panel, Place, Size, plain, seeds};
 use crate::format::{difference, share, share_interval};
-use crate::matrix::{Cell, Group, Matrix, RETAIN_TOLERANCE, Row};
+use crate::judge::rule::RETAIN_TOLERANCE;
+use crate::matrix::{Cell, Group, Matrix, Row};
 use crate::ranking;
 use crate::svg::{Anchor, Drawing, Marker, Svg, fit, member_href, text_width};
 use crate::theme::{HIGHEST, LOWEST, heat, step};
@@ -35,8 +36,8 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
     let cut = if cut { " Only the first rows and columns are drawn." } else { "" };
     let pays = if m.rows.iter().any(|r| r.damaged) {
         format!(
-            " ▲: after removal the {} loss is more than {:.0} % above that of {control}, so that low recovery may be a broken \
-             model rather than a forgotten capability.",
+            " ▲: after removal the {} loss is more than {:.0} % above that of every reference, so low recovery may mean a \
+             damaged model rather than a removed capability.",
             m.retain.as_deref().unwrap_or_default(),
             RETAIN_TOLERANCE * 100.0
         )
@@ -49,9 +50,8 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
         below.push(Below {
             title: "The worst case of each arm".to_owned(),
             note: format!(
-                "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ come last. An arm \
-                 beats {control} only if, under the attacks both met, the interval of the paired differences lies below 0 from \
-                 each of its starts; it is worse if it lies above 0 from one of them. Δ: paired difference after removal."
+                "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ come last. The \
+                 judgement is that at the top of the page. Δ {control}: paired difference after removal."
             ),
             table: worst,
         });

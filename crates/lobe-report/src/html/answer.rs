@@ -4,12 +4,16 @@ use maud::{Markup, html};
 
 use super::{keyed, sub};
 use crate::RunData;
+use crate::format::{MISSING, difference, percent_interval};
+use crate::judge::rule::Word;
+use crate::judge::table::resists;
+use crate::judge::{Judged, Role, Versus, judge};
 use crate::palette::looks;
 use crate::tables::Cell;
 
 /// How a verdict is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+enum Level {
     /// What the method set out to do held.
     Good,
     /// It held in part, or at a price.
@@ -35,17 +39,23 @@ impl Level {
 
 /// One arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AnswerRow {
-    pub(super) arm: String,
-    pub(super) gap: Cell,
-    pub(super) retain: Cell,
-    pub(super) against_filter: Cell,
-    pub(super) against_oracle: Cell,
+struct AnswerRow {
+    arm: String,
+    /// The capability, where arms are judged for different ones.
+    label: Option<String>,
+    gap: Cell,
+    retain: Cell,
+    /// How long the worst attack took, or how much it brought back.
+    back: Cell,
+    against_filter: Cell,
+    against_oracle: Cell,
     /// The verdict in a few words, with its symbol.
-    pub(super) word: String,
-    pub(super) level: Level,
+    word: String,
+    level: Level,
     /// Why, one sentence each.
-    pub(super) sentences: Vec<String>,
+    sentences: Vec<String>,
+    /// Attack, against filter, against oracle; where there are several attacks.
+    attacks: Vec<[String; 3]>,
 }
 
 /// Most arms that are shown at once; those of a sweep unfold.
@@ -75,39 +85,37 @@ pub(super) fn section(run: &RunData) -> Markup {
     }
 }
 
+type Column = (&'static str, String, fn(&AnswerRow) -> &Cell);
+
 fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
     let looks = looks(run);
-    let (filter, control) = (run.filter(), run.control());
-    let has = |pick: fn(&AnswerRow) -> &Cell| rows.iter().any(|r| !pick(r).main.is_empty());
-    let shown = |column: &(bool, &str, String, fn(&AnswerRow) -> &Cell)| column.0 && has(column.3);
-    let columns: [(bool, &str, String, fn(&AnswerRow) -> &Cell); 4] = [
-        (true, "gap closed", "by the cut".to_owned(), |r| &r.gap),
-        (true, "retain cost", String::new(), |r| &r.retain),
-        (filter.is_some(), "against filter", format!("resists longer than {}", filter.unwrap_or_default()), |r| {
-            &r.against_filter
-        }),
-        (control.is_some(), "against oracle", format!("resists longer than {}", control.unwrap_or_default()), |r| {
-            &r.against_oracle
-        }),
+    let [filter, control, cost] =
+        [run.filter(), run.control(), run.filter().or(run.baseline())].map(|a| a.unwrap_or_default());
+    let columns: [Column; 5] = [
+        ("gap closed", "by the cut".to_owned(), |r| &r.gap),
+        ("retain cost", format!("loss above {cost}"), |r| &r.retain),
+        ("comes back", "under the worst attack".to_owned(), |r| &r.back),
+        ("against filter", format!("resists longer than {filter}"), |r| &r.against_filter),
+        ("against oracle", format!("resists longer than {control}"), |r| &r.against_oracle),
     ];
-    let columns: Vec<_> = columns.into_iter().filter(shown).collect();
+    let columns: Vec<Column> =
+        columns.into_iter().filter(|c| rows.iter().any(|r| c.2(r).main != MISSING)).collect();
     html! {
         div.scroll tabindex="0" {
             table {
                 thead { tr {
                     th.stick scope="col" { "arm" }
-                    @for (_, head, small, _) in &columns {
-                        th scope="col" { (head) @if !small.is_empty() { small { (small) } } }
-                    }
+                    @for (head, small, _) in &columns { th scope="col" { (head) small { (small) } } }
                     th scope="col" { "verdict" }
                 } }
                 tbody { @for r in rows {
                     tr class=[(r.level == Level::Reference).then_some("reference")] {
-                        th.stick scope="row" { (keyed(run, &looks, &r.arm)) }
-                        @for (_, _, _, pick) in &columns { @let cell = pick(r); td {
-                            @if cell.main.is_empty() { span.none { (crate::format::MISSING) } } @else { (sub(cell)) }
-                        } }
-                        td.word { (verdict(r)) }
+                        th.stick scope="row" {
+                            (keyed(run, &looks, &r.arm))
+                            @if let Some(label) = &r.label { span.sub { (label) } }
+                        }
+                        @for (_, _, pick) in &columns { @let cell = pick(r); td.none[cell.main == MISSING] { (sub(cell)) } }
+                        td.word { (verdict(r, [filter, control])) }
                     }
                 } }
             }
@@ -115,11 +123,24 @@ fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
     }
 }
 
-fn verdict(r: &AnswerRow) -> Markup {
+fn verdict(r: &AnswerRow, [filter, control]: [&str; 2]) -> Markup {
     let word = html! { b class=(r.level.class()) { (r.word) } };
     html! {
         @if r.sentences.is_empty() { (word) } @else {
-            details { summary { (word) } @for s in &r.sentences { p { (s) } } }
+            details {
+                summary { (word) }
+                @for s in &r.sentences { p { (s) } }
+                @if !r.attacks.is_empty() {
+                    table.each {
+                        thead { tr {
+                            th scope="col" { "attack" }
+                            th scope="col" { "against " (filter) }
+                            th scope="col" { "against " (control) }
+                        } }
+                        tbody { @for [attack, a, b] in &r.attacks { tr { th scope="row" { (attack) } td { (a) } td { (b) } } } }
+                    }
+                }
+            }
         }
     }
 }
@@ -133,16 +154,114 @@ struct Answer {
 }
 
 fn answer(run: &RunData) -> Answer {
-    let v = crate::verdict::verdict(run);
-    let row = |a: &crate::verdict::ArmVerdict| AnswerRow {
-        arm: a.arm.clone(),
-        gap: Cell::default(),
-        retain: Cell::default(),
-        against_filter: Cell::default(),
-        against_oracle: Cell::default(),
-        word: a.conclusion.clone(),
-        level: Level::Open,
-        sentences: a.sentences.clone(),
+    let j = judge(run);
+    let several = j.arms.iter().any(|a| a.label != j.arms[0].label);
+    let shown = j.arms.iter().filter(|a| a.role != Role::Fresh);
+    let rows = shown.map(|a| row(run, a, several)).collect();
+    Answer { rows, overview: j.overview, scale: j.scale, caveats: j.caveats }
+}
+
+fn row(run: &RunData, j: &Judged, several: bool) -> AnswerRow {
+    let beside = |other: Option<&str>| other.and_then(|o| j.beside(o));
+    let versus = |v: Option<&Versus>| {
+        let mut cell = v.map_or_else(missing, |v| split(&resists(v)));
+        if let Some(v) = v.filter(|_| j.attacks.len() > 1) {
+            cell.sub = format!("{} {}", cell.sub, v.stage).trim().to_owned();
+        }
+        cell
     };
-    Answer { rows: v.arms.iter().map(row).collect(), overview: v.summary, scale: None, caveats: v.caveats }
+    let own = j.role == Role::Judged;
+    let gap = j.closed.filter(|_| own).map_or_else(missing, |s| split(&percent_interval(&s)));
+    let unit = run.unit("loss");
+    let cost = run.filter().or(run.baseline());
+    let cost = j.retain.as_ref().filter(|r| cost == Some(r.against.as_str()));
+    let retain = cost.map_or_else(missing, |r| split(&format!("{} {unit}", difference(&r.by))));
+    AnswerRow {
+        arm: j.arm.clone(),
+        label: several.then(|| j.label.clone()),
+        gap,
+        retain,
+        back: back(j),
+        against_filter: versus(beside(run.filter())),
+        against_oracle: versus(beside(run.control())),
+        word: word(j),
+        level: level(j),
+        sentences: if own { j.sentences.clone() } else { Vec::new() },
+        attacks: attacks(run, j),
+    }
+}
+
+fn missing() -> Cell {
+    MISSING.to_owned().into()
+}
+
+/// `+4 [−13, 5] steps` as a number with its interval below it.
+fn split(text: &str) -> Cell {
+    let parts = text.split_once(" [").and_then(|(main, rest)| Some((main, rest.split_once(']')?)));
+    match parts {
+        Some((main, (inside, unit))) => {
+            Cell { main: format!("{main}{}", unit.trim_end()), sub: format!("[{inside}]") }
+        }
+        None => Cell::from(text.trim_end().to_owned()),
+    }
+}
+
+/// Under the worst attack: steps where it takes steps, else the share of the gap that came back.
+fn back(j: &Judged) -> Cell {
+    let Some(worst) = j.worst.and_then(|w| j.attacks.get(w)) else { return missing() };
+    let mut cell = match (&worst.steps, &worst.returned) {
+        (Some(steps), _) => split(steps),
+        (None, Some(share)) => split(&percent_interval(share)),
+        (None, None) => return missing(),
+    };
+    if j.attacks.len() > 1 {
+        cell.sub = format!("{} {}", cell.sub, worst.stage).trim().to_owned();
+    }
+    cell
+}
+
+fn attacks(run: &RunData, j: &Judged) -> Vec<[String; 3]> {
+    if j.attacks.len() < 2 || j.role != Role::Judged {
+        return Vec::new();
+    }
+    let of = |stage: &str, other: Option<&str>| {
+        let found = j.versus.iter().find(|v| v.stage == stage && Some(v.other.as_str()) == other);
+        found.map_or_else(|| MISSING.to_owned(), resists)
+    };
+    let row = |a: &crate::judge::Attacked| {
+        [a.stage.clone(), of(&a.stage, run.filter()), of(&a.stage, run.control())]
+    };
+    j.attacks.iter().map(row).collect()
+}
+
+fn word(j: &Judged) -> String {
+    match j.role {
+        Role::Judged => format!("{} {}", j.word.symbol(), j.word.text()),
+        Role::Baseline => "learnt it".to_owned(),
+        Role::Control => "never had it".to_owned(),
+        Role::Fresh => "never trained".to_owned(),
+    }
+}
+
+fn level(j: &Judged) -> Level {
+    match j.word {
+        _ if j.role != Role::Judged => Level::Reference,
+        Word::Removed => Level::Good,
+        Word::GoneUntilAttacked | Word::Untested | Word::Damaged => Level::Mixed,
+        Word::StillThere | Word::Hidden | Word::NotRemoved => Level::Bad,
+        Word::Undecided | Word::Nothing | Word::NotJudged | Word::OneSeed => Level::Open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_stands_below_its_number() {
+        let of = |t: &str| (split(t).main, split(t).sub);
+        assert_eq!(of("+4 [−13, 5] steps"), ("+4 steps".into(), "[−13, 5]".into()));
+        assert_eq!(of("≥ +4 steps"), ("≥ +4 steps".into(), String::new()));
+        assert_eq!(of("93 % [90, 95]"), ("93 %".into(), "[90, 95]".into()));
+    }
 }
