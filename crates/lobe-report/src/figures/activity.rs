@@ -12,7 +12,7 @@ use crate::theme::{heat, step};
 /// Most columns; more units are averaged with their neighbours.
 const MOST_COLUMNS: usize = 128;
 /// Up to so many units have a cell with a number in it, as attention heads do.
-const READABLE: usize = 8;
+const READABLE: usize = 4;
 /// Most rows and panels of one figure.
 const MOST_ROWS: usize = 48;
 const MOST_PANELS: usize = 6;
@@ -162,7 +162,7 @@ fn strip(svg: &mut Svg, r: &Row<'_>, y: f64, top: f64, decimals: usize) {
     let bucket = r.units.len().div_ceil(MOST_COLUMNS).max(1);
     let columns = r.units.len().div_ceil(bucket);
     let numbers = columns <= READABLE && decimals <= 3;
-    let width = ((RIGHT - LEFT) / columns.max(1) as f64).min(if numbers { 60.0 } else { 34.0 });
+    let width = ((RIGHT - LEFT) / columns.max(1) as f64).min(if numbers { 66.0 } else { 34.0 });
     for (column, bin) in r.units.chunks(bucket).enumerate() {
         let known: Vec<f64> = bin.iter().filter_map(|u| u.1).collect();
         let at = (LEFT + column as f64 * width, y + 1.0);
@@ -174,9 +174,10 @@ fn strip(svg: &mut Svg, r: &Row<'_>, y: f64, top: f64, decimals: usize) {
         svg.open(&format!("cell t{class}"), &format!("{}[{unit}]: {shown}", r.site));
         // A hair of overlap, or renderers leave light seams between cells.
         svg.rect(at, size, &class);
-        if numbers && width >= 30.0 {
+        if numbers {
             let middle = (at.0 + size.0 / 2.0, at.1 + 14.0);
-            svg.text(middle, Anchor::Middle, "value", &value.map_or_else(|| MISSING.into(), |v| signed(v, decimals)));
+            let number = value.map_or_else(|| MISSING.into(), |v| signed(v, decimals));
+            svg.text(middle, Anchor::Middle, "value", &format!("{unit}: {number}"));
         }
         svg.close();
     }

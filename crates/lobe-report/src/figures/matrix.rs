@@ -185,7 +185,7 @@ fn legend(ink: &Ink<'_>) -> Drawing {
         svg.line((x(v), 22.0), (x(v), 26.0), "axis");
         svg.text((x(v), 39.0), Anchor::Middle, "tick", &text);
     }
-    svg.finish("Scale of recovery")
+    svg.finish_open("Scale of recovery")
 }
 
 /// A cell without a number.

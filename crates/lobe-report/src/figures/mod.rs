@@ -15,8 +15,6 @@ mod worst;
 
 pub(crate) use axis::along;
 
-#[cfg(test)]
-mod tests;
 
 use crate::RunData;
 use crate::csv::record;

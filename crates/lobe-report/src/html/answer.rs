@@ -65,19 +65,23 @@ const SPOKEN: usize = 12;
 pub(super) fn section(run: &RunData) -> Markup {
     let answer = answer(run);
     let (shown, more) = answer.rows.split_at(answer.rows.len().min(SPOKEN));
-    let limits = answer.caveats.len() + run.warnings.len();
+    let (near, far) = answer.caveats.split_at(answer.caveats.len().min(2));
+    let limits = far.len() + run.warnings.len();
     html! {
         section.answer #answer aria-label="Answer" {
-            @for s in &answer.overview { p.about { (s) } }
+            @if !answer.overview.is_empty() { p.about { (answer.overview.join(" ")) } }
             @if !shown.is_empty() { (table(run, shown)) }
             @if !more.is_empty() {
                 details { summary { (more.len()) " more arms" } (table(run, more)) }
             }
-            @if let Some(scale) = &answer.scale { p.caveat { (scale) } }
+            p.caveat {
+                @if let Some(scale) = &answer.scale { (scale) " " }
+                @for c in near { (c) " " }
+            }
             @if limits > 0 {
                 details open[limits == 1 || answer.rows.is_empty()] {
-                    summary.caveat { "What limits this (" (limits) ")" }
-                    @for c in &answer.caveats { p.caveat { (c) } }
+                    summary.caveat { "What else limits this (" (limits) ")" }
+                    @for c in far { p.caveat { (c) } }
                     @for w in run.warnings.iter().take(20) { p.caveat { "While reading: " (w) "." } }
                 }
             }
@@ -113,6 +117,8 @@ fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
                         th.stick scope="row" {
                             (keyed(run, &looks, &r.arm))
                             @if let Some(label) = &r.label { span.sub { (label) } }
+                            // Where the last column is out of sight.
+                            span.short aria-hidden="true" { b class=(r.level.class()) { (r.word) } }
                         }
                         @for (_, _, pick) in &columns { @let cell = pick(r); td.none[cell.main == MISSING] { (sub(cell)) } }
                         td.word { (verdict(r, [filter, control])) }
@@ -163,13 +169,7 @@ fn answer(run: &RunData) -> Answer {
 
 fn row(run: &RunData, j: &Judged, several: bool) -> AnswerRow {
     let beside = |other: Option<&str>| other.and_then(|o| j.beside(o));
-    let versus = |v: Option<&Versus>| {
-        let mut cell = v.map_or_else(missing, |v| split(&resists(v)));
-        if let Some(v) = v.filter(|_| j.attacks.len() > 1) {
-            cell.sub = format!("{} {}", cell.sub, v.stage).trim().to_owned();
-        }
-        cell
-    };
+    let versus = |v: Option<&Versus>| v.map_or_else(missing, |v| split(&resists(v)));
     let own = j.role == Role::Judged;
     let gap = j.closed.filter(|_| own).map_or_else(missing, |s| split(&percent_interval(&s)));
     let unit = run.unit("loss");
