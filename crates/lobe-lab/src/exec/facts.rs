@@ -26,22 +26,23 @@ pub(super) fn data(x: &Experiment) -> DataFacts {
     }
 }
 
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// The network.
 pub(super) fn model(x: &Experiment) -> ModelFacts {
     let (kind, shape) = match &x.net {
         Net::Gpt(net) => {
             let c = &net.config;
-            ("gpt", format!("{} blocks of width {}, {} heads, {} neurons", c.layers, c.width, c.heads, c.mlp))
+            let blocks = counted(c.layers, "block");
+            ("gpt", format!("{blocks} of width {}, {}, {} neurons", c.width, counted(c.heads, "head"), c.mlp))
         }
         Net::Autoencoder(net) => {
             let c = &net.config;
             let widths = [c.input].into_iter().chain(c.hidden.iter().copied()).chain([c.latent]);
             let widths: Vec<String> = widths.map(|w| w.to_string()).collect();
-            let decoders = match c.decoders.len() {
-                1 => "1 decoder".to_owned(),
-                n => format!("{n} decoders"),
-            };
-            ("autoencoder", format!("{}, {decoders}", widths.join("–")))
+            ("autoencoder", format!("{}, {}", widths.join("–"), counted(c.decoders.len(), "decoder")))
         }
     };
     ModelFacts { kind: kind.to_owned(), shape, parameters: x.layout().len() as u64 }
