@@ -91,7 +91,11 @@ fn figures_have_a_size_and_no_text_collides() {
                 "{name} {size} scrolls sideways"
             );
             let figures: Vec<&str> = attribute(&dom, "data-figures").split(';').collect();
-            assert!(!figures.is_empty() && figures[0] != "", "{name}: no figure");
+            if figures == [""] {
+                // Image runs without an attack have a table with small drawings alone.
+                assert_eq!(name, "digits");
+                continue;
+            }
             for (i, f) in figures.iter().enumerate() {
                 let (sizes, rest) = f.split_once('|').unwrap();
                 let (bad, key) = rest.rsplit_once('|').unwrap();

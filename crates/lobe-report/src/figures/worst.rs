@@ -80,7 +80,10 @@ fn draw(m: &Matrix, rows: &[(&Row, Look)]) -> Drawing {
     axes(&mut svg, frame, &x, &none, ("recovery under attack", ""));
     for (v, name) in [(0.0, "never had it"), (1.0, "never cut")] {
         svg.line((x.at(v), frame.top), (x.at(v), frame.bottom), "level");
-        svg.text((x.at(v), frame.top - 8.0), Anchor::Middle, "tick", name);
+        // Near the edge the name stands before its line's end.
+        let half = crate::svg::text_width(name, 12.0) * 0.6;
+        let middle = x.at(v).min(frame.right + 8.0 - half);
+        svg.text((middle, frame.top - 8.0), Anchor::Middle, "tick", name);
     }
     for (i, (row, look)) in rows.iter().enumerate() {
         let y = frame.top + 3.0 + row_height * (i as f64 + 0.5);

@@ -90,18 +90,19 @@ impl Labels {
         }
     }
 
-    /// What covering this place costs: text on text most, text on marks and intervals nearly as much.
+    /// What covering this place costs. Covering anything at all is worse than any way to move.
     fn cost(&self, area: Box4) -> f64 {
         let frame = (self.bounds.left, self.bounds.top, self.bounds.right, self.bounds.bottom);
         let outside = (area.2 - area.0) * (area.3 - area.1) - overlap(area, frame);
         let on = |taken: &[Box4]| taken.iter().map(|t| overlap(area, *t)).sum::<f64>();
-        4.0 * on(&self.drawn) + 9.0 * on(&self.written) + 9.0 * outside
+        let covered = 4.0 * on(&self.drawn) + 9.0 * on(&self.written) + 9.0 * outside;
+        if covered > 0.5 { 200.0 + covered } else { covered }
     }
 
     /// Writes `text` close to `at`, with a thin line to it when it had to move away.
     pub(crate) fn put(&mut self, svg: &mut Svg, at: (f64, f64), text: &str, class: &str) {
         // The margin is for bold letters, which run wider than the estimate.
-        let (w, h) = (text_width(text, LABEL) * 1.1, LABEL);
+        let (w, h) = (text_width(text, LABEL) * 1.2, LABEL);
         let mut best: Option<(f64, Box4, f64)> = None;
         for ring in 0..14 {
             let reach = 11.0 + 9.0 * f64::from(ring);
