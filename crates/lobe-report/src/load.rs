@@ -70,7 +70,7 @@ impl RunData {
         if let Some(text) = root.read("activity.json")? {
             activity(&mut run, &text)?;
         }
-        samples(&mut run, &root)?;
+        samples(&mut run, &root);
         // A recipe that cannot be read is no reason to show nothing.
         match root.read_up_to("recipe.toml", RECIPE_LIMIT) {
             Ok(text) => run.recipe = text.map_or_else(String::new, |t| lines(&t, RECIPE_LIMIT as usize)),
@@ -378,8 +378,8 @@ fn activity(run: &mut RunData, text: &str) -> Result<(), ReportError> {
 
 /// What the first seed of each arm says, from the folders of the stages that measure. A file that is no such
 /// thing is left out and named: nothing else depends on it.
-fn samples(run: &mut RunData, root: &Root) -> Result<(), ReportError> {
-    let Some(seed) = run.manifest.seeds.first().copied() else { return Ok(()) };
+fn samples(run: &mut RunData, root: &Root) {
+    let Some(seed) = run.manifest.seeds.first().copied() else { return };
     let measure = |s: &&Stage| s.does == "measure" && plain_name(&s.name);
     let stages: Vec<String> = run.manifest.stages.iter().filter(measure).map(|s| s.name.clone()).collect();
     let arms: Vec<String> = run.arms().iter().map(|a| a.name.clone()).filter(|a| plain_name(a)).collect();
@@ -394,10 +394,9 @@ fn samples(run: &mut RunData, root: &Root) -> Result<(), ReportError> {
         }
         if run.samples.len() > said::MOST {
             run.samples.truncate(said::MOST);
-            return Ok(());
+            return;
         }
     }
-    Ok(())
 }
 
 fn whole(file: &str, line: usize, column: &str, text: &str) -> Result<u64, ReportError> {

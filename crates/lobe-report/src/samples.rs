@@ -43,7 +43,8 @@ struct Model {
 struct Text {
     label: String,
     prompt: String,
-    text: String,
+    #[serde(rename = "text")]
+    more: String,
 }
 
 /// The texts of one member's file.
@@ -56,7 +57,7 @@ pub(crate) fn of_file(arm: &str, seed: u64, file: File) -> Vec<Sample> {
             stage: stage.clone(),
             label: clean(&t.label),
             prompt: lines(&t.prompt, LONGEST),
-            text: lines(&t.text, LONGEST),
+            text: lines(&t.more, LONGEST),
         })
     };
     file.models.into_iter().flat_map(of_model).take(MOST).collect()
@@ -64,7 +65,7 @@ pub(crate) fn of_file(arm: &str, seed: u64, file: File) -> Vec<Sample> {
 
 /// One beginning, and how every arm goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Prompt<'a> {
+pub(crate) struct Beginning<'a> {
     pub(crate) label: &'a str,
     pub(crate) prompt: &'a str,
     pub(crate) arms: Vec<Said<'a>>,
@@ -80,7 +81,7 @@ pub(crate) struct Said<'a> {
 }
 
 /// The samples of a run by their beginning, in the order of labels and arms.
-pub(crate) fn prompts(run: &RunData) -> Vec<Prompt<'_>> {
+pub(crate) fn prompts(run: &RunData) -> Vec<Beginning<'_>> {
     let mut keys: Vec<(&str, &str)> = Vec::new();
     for s in &run.samples {
         if !keys.contains(&(&*s.label, &*s.prompt)) {
@@ -88,7 +89,7 @@ pub(crate) fn prompts(run: &RunData) -> Vec<Prompt<'_>> {
         }
     }
     keys.sort_by_key(|(label, _)| run.manifest.labels.iter().position(|l| l == label));
-    let of = |(label, prompt)| Prompt { label, prompt, arms: said(run, label, prompt) };
+    let of = |(label, prompt)| Beginning { label, prompt, arms: said(run, label, prompt) };
     keys.into_iter().map(of).filter(|p| !p.arms.is_empty()).collect()
 }
 
@@ -101,7 +102,11 @@ fn said<'a>(run: &'a RunData, label: &str, prompt: &str) -> Vec<Said<'a>> {
         let last = run.before_after(&a.name, "loss")?.1;
         let changed = run.changed(&a.name, "loss");
         let before = run.origin(&a.name, "loss").filter(|_| changed);
-        Some(Said { arm: &a.name, after: find(&a.name, last)?, before: before.and_then(|(arm, stage)| find(arm, stage)) })
+        Some(Said {
+            arm: &a.name,
+            after: find(&a.name, last)?,
+            before: before.and_then(|(arm, stage)| find(arm, stage)),
+        })
     };
     run.arms().iter().filter_map(of_arm).collect()
 }

@@ -146,8 +146,7 @@ fn on(rgb: [u8; 3]) -> &'static str {
 }
 
 fn variables(dark: bool) -> Vec<(String, String)> {
-    let (fixed, ramp): (_, &[(i32, [u8; 3])]) =
-        if dark { (DARK, &RAMP_DARK) } else { (LIGHT, &RAMP_LIGHT) };
+    let (fixed, ramp): (_, &[(i32, [u8; 3])]) = if dark { (DARK, &RAMP_DARK) } else { (LIGHT, &RAMP_LIGHT) };
     let mut out: Vec<(String, String)> =
         fixed.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     for i in LOWEST..=HIGHEST {
@@ -175,15 +174,20 @@ fn rules() -> String {
 }
 
 fn root(dark: bool) -> String {
-    let list: String = variables(dark).iter().map(|(n, v)| format!("--{n}:{v};")).collect();
+    let mut list = String::new();
+    for (name, value) in variables(dark) {
+        write!(list, "--{name}:{value};").ok();
+    }
     format!(":root{{{list}}}")
 }
 
 /// The page's style sheet.
 pub(crate) fn page() -> String {
     let (light, dark) = (root(false), root(true));
-    let cell = |h: String| format!(".heat .b{h}{{background:var(--{h});color:var(--{h}t)}}");
-    let cells: String = (LOWEST..=HIGHEST).map(|i| cell(heat(i))).collect();
+    let mut cells = String::new();
+    for h in (LOWEST..=HIGHEST).map(heat) {
+        write!(cells, ".heat .b{h}{{background:var(--{h});color:var(--{h}t)}}").ok();
+    }
     format!(
         ":root{{color-scheme:light dark}}{light}@media (prefers-color-scheme:dark){{{dark}}}@media print{{{light}}}\n\
          {FIGURE}{}{cells}\n{PAGE}",

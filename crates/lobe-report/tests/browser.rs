@@ -33,7 +33,7 @@ fn open(browser: &Path, profile: &Path, extra: &[&str], page: &Path) -> String {
 const MEASURE: &str = "<script>
 const hit = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1.5 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
 document.querySelectorAll('details').forEach(d => d.open = true);
-const rows = [...document.querySelectorAll('figure svg')].map(s => {
+const rows = [...document.querySelectorAll('figure .panel svg')].map(s => {
   const box = s.getBoundingClientRect(), inner = s.getBBox();
   const texts = [...s.querySelectorAll('text')].filter(t => t.textContent);
   const boxes = texts.map(t => t.getBoundingClientRect());

@@ -38,7 +38,8 @@ fn area(a: Box4, b: Box4) -> f64 {
 fn labels(svg: &str) -> Vec<(String, Box4)> {
     let of = |e: &str| {
         let text = e.split_once('>').unwrap().1.to_owned();
-        let wide = text.chars().map(|c| if "fijlrt.,' ".contains(c) { 0.41 } else { 0.65 }).sum::<f64>() * 13.0;
+        let wide =
+            text.chars().map(|c| if "fijlrt.,' ".contains(c) { 0.41 } else { 0.65 }).sum::<f64>() * 13.0;
         let (x, y) = (at(e, "x"), at(e, "y"));
         let left = match () {
             () if e.contains("\"middle\"") => x - wide / 2.0,
@@ -63,10 +64,14 @@ fn marks(svg: &str) -> Vec<Box4> {
             .map(|p| p.split_once(',').unwrap())
             .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
             .collect();
-        let fold = |f: fn(f64, f64) -> f64, pick: fn(&(f64, f64)) -> f64| points.iter().map(pick).reduce(f).unwrap();
+        let fold =
+            |f: fn(f64, f64) -> f64, pick: fn(&(f64, f64)) -> f64| points.iter().map(pick).reduce(f).unwrap();
         (fold(f64::min, |p| p.0), fold(f64::min, |p| p.1), fold(f64::max, |p| p.0), fold(f64::max, |p| p.1))
     };
-    elements(svg, "line class=\"bar\"").map(bar).chain(elements(svg, "polygon class=\"mean\"").map(mean)).collect()
+    elements(svg, "line class=\"bar\"")
+        .map(bar)
+        .chain(elements(svg, "polygon class=\"mean\"").map(mean))
+        .collect()
 }
 
 #[test]
@@ -100,13 +105,20 @@ fn arms_on_one_spot_are_both_to_be_seen() {
         let same: String = text
             .lines()
             .filter(|l| !l.contains(",filter,"))
-            .flat_map(|l| [l.to_owned(), l.replace(",oracle,", ",filter,")].into_iter().take(1 + usize::from(l.contains(",oracle,"))))
+            .flat_map(|l| {
+                [l.to_owned(), l.replace(",oracle,", ",filter,")]
+                    .into_iter()
+                    .take(1 + usize::from(l.contains(",oracle,")))
+            })
             .collect::<Vec<_>>()
             .join("\n");
         std::fs::write(&path, same).unwrap();
     });
     let svg = named(&figures, "trade-off");
-    let means: Vec<Box4> = marks(&svg).into_iter().filter(|b| b.2 - b.0 > 8.0 && b.3 - b.1 > 8.0 && b.3 - b.1 < 20.0 && b.2 - b.0 < 20.0).collect();
+    let means: Vec<Box4> = marks(&svg)
+        .into_iter()
+        .filter(|b| b.2 - b.0 > 8.0 && b.3 - b.1 > 8.0 && b.3 - b.1 < 20.0 && b.2 - b.0 < 20.0)
+        .collect();
     assert!(means.len() >= 4, "{means:?}");
     for (i, a) in means.iter().enumerate() {
         assert!(means[i + 1..].iter().all(|b| area(*a, *b) < 20.0), "{a:?} hides another: {means:?}");
@@ -137,10 +149,12 @@ fn a_network_that_was_never_trained_does_not_set_the_scale() {
     let (near, far) = (with(5.0), with(500.0));
     assert_eq!(ticks(&near), ticks(&far));
     assert!(labels(&far).iter().any(|(t, _)| t == "↑ fresh"), "the line that leaves says so");
-    let y = |e: &str| e.split("points=\"").nth(1).unwrap().split('"').next().unwrap().split(' ').all(|p| {
-        let y: f64 = p.split_once(',').unwrap().1.parse().unwrap();
-        (33.0..=400.0).contains(&y)
-    });
+    let y = |e: &str| {
+        e.split("points=\"").nth(1).unwrap().split('"').next().unwrap().split(' ').all(|p| {
+            let y: f64 = p.split_once(',').unwrap().1.parse().unwrap();
+            (33.0..=400.0).contains(&y)
+        })
+    };
     assert!(elements(&far, "polyline class=\"curve").all(y), "nothing is drawn outside of the frame");
 }
 
@@ -152,7 +166,11 @@ fn a_file_opens_alone_and_holds_the_numbers() {
         let header = lines.next().unwrap().split(',').count();
         assert!(lines.clone().count() > 2 && lines.all(|l| l.split(',').count() >= header), "{}", f.csv);
         let Some(svg) = &f.svg else { continue };
-        assert!(svg.starts_with("<?xml") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""), "{}", f.name);
+        assert!(
+            svg.starts_with("<?xml") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""),
+            "{}",
+            f.name
+        );
         assert!(svg.contains("<style>") && !svg.contains("var(--"), "{}: own style, no variables", f.name);
         // The one address is the name of the format.
         assert_eq!(svg.matches("http").count(), 1, "{}", f.name);

@@ -31,7 +31,13 @@ fn the_head_names_question_date_data_and_model() {
         m["model"] = json!({"kind": "gpt", "shape": "2 blocks of width 64", "parameters": 286_000});
     }));
     let head = page.split("</header>").next().unwrap();
-    for part in ["Does cutting", "2026-11-27", "es 4000 (1.2 M tokens)", "2 blocks of width 64, 286 k parameters", "lobe run"] {
+    for part in [
+        "Does cutting",
+        "2026-11-27",
+        "es 4000 (1.2 M tokens)",
+        "2 blocks of width 64, 286 k parameters",
+        "lobe run",
+    ] {
         assert!(head.contains(part), "{part} is missing in {head}");
     }
     // None of it is needed.
@@ -71,8 +77,8 @@ fn texts_stand_before_and_after_the_cut_and_are_escaped() {
         samples(d, "sgtm", &models.to_string());
     }));
     let part = page.split("id=\"samples\"").nth(1).unwrap().split("</section>").next().unwrap();
-    let [prompt, before, after] =
-        ["La &lt;b&gt;casa", "es muy grande", "&lt;script&gt;the the"].map(|t| part.find(t).unwrap_or_else(|| panic!("{t}: {part}")));
+    let [prompt, before, after] = ["La &lt;b&gt;casa", "es muy grande", "&lt;script&gt;the the"]
+        .map(|t| part.find(t).unwrap_or_else(|| panic!("{t}: {part}")));
     assert!(prompt < before && before < after);
     assert!(!page.contains("<script"));
     assert!(!html::render(&run(|_, _| {})).contains("id=\"samples\""), "no texts, no section");
@@ -87,13 +93,17 @@ fn a_damaged_or_huge_file_of_texts_is_left_out_and_named() {
     });
     assert!(broken.samples.is_empty());
     let warnings = broken.warnings.join("\n");
-    assert!(warnings.contains("sgtm.0/samples.json line 1") && warnings.contains("routing.0/samples.json"), "{warnings}");
+    assert!(
+        warnings.contains("sgtm.0/samples.json line 1") && warnings.contains("routing.0/samples.json"),
+        "{warnings}"
+    );
     html::render(&broken);
 }
 
 #[test]
 fn the_recipe_is_in_the_page() {
-    let page = html::render(&run(|d, _| fs::write(d.join("recipe.toml"), "name = \"x\"\n# <i>why\n").unwrap()));
+    let page =
+        html::render(&run(|d, _| fs::write(d.join("recipe.toml"), "name = \"x\"\n# <i>why\n").unwrap()));
     assert!(page.contains("name = &quot;x&quot;\n# &lt;i&gt;why"), "as written, escaped");
 }
 

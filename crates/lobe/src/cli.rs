@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    attack, bench, check, completions, explain, export, figures, list, new, penalty, record, report, run, sample,
-    schema,
+    attack, bench, check, completions, explain, export, figures, list, new, penalty, record, report, run,
+    sample, schema,
 };
 
 /// Train networks whose capabilities live in named regions, cut a region out, and try to bring the

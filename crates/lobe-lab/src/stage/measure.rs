@@ -8,7 +8,9 @@ use lobe_engine::Buf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Work, absorption, activity, agreement, calibrate, control, probes, read_model, samples, sources};
+use super::{
+    Work, absorption, activity, agreement, calibrate, control, probes, read_model, samples, sources,
+};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Feed, ModelRef, evaluate};
 use crate::recipe::{Stage, starts_anew, typed};

@@ -76,7 +76,8 @@ pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<V
             // A row that does not start with the mark is the middle of a document: the mark is what models expect.
             let row = x.data.test.row(i);
             let own = usize::from(row.first() == Some(&tokenizer.bos()));
-            let ids = std::iter::once(tokenizer.bos()).chain(row[own..].iter().copied().take(begin)).collect();
+            let ids =
+                std::iter::once(tokenizer.bos()).chain(row[own..].iter().copied().take(begin)).collect();
             prompts.push((x.labels.name(label).to_owned(), ids));
         }
     }

@@ -219,7 +219,14 @@ impl MemberDir {
     /// If the file system refuses.
     pub fn reset(&self) -> Result<(), StoreError> {
         // The status goes first: without it nothing else counts.
-        for name in ["status.json", "metrics.jsonl", "model.safetensors", "activity.json", "samples.json", "timing.json"] {
+        for name in [
+            "status.json",
+            "metrics.jsonl",
+            "model.safetensors",
+            "activity.json",
+            "samples.json",
+            "timing.json",
+        ] {
             match fs::remove_file(self.path.join(name)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => {
                     return Err(StoreError::io("cannot be removed", &self.path)(e));

@@ -39,7 +39,8 @@ fn labels(list: &[String]) -> Option<(&str, &str)> {
 fn row<'a>(a: &'a Activity, (target, other): (&str, &str)) -> Option<Row<'a>> {
     let of = |label: &str| a.mean_abs.get(a.labels.iter().position(|l| l == label)?);
     let (own, rest) = (of(target)?, of(other)?);
-    let differ = |(unit, (x, y)): (&u64, (&Option<f64>, &Option<f64>))| (*unit, x.zip(*y).map(|(x, y)| x - y));
+    let differ =
+        |(unit, (x, y)): (&u64, (&Option<f64>, &Option<f64>))| (*unit, x.zip(*y).map(|(x, y)| x - y));
     Some(Row { site: &a.site, units: a.units.iter().zip(own.iter().zip(rest)).map(differ).collect() })
 }
 
@@ -86,7 +87,7 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
         let same = here.iter().filter(|a| a.stage == stage && a.arm == arm && a.site == site);
         mean(&same.filter_map(|a| row(a, pair)).flat_map(|r| r.units).filter_map(|u| u.1).collect::<Vec<_>>())
     };
-    let mut panels = Vec::new();
+    let mut panels = vec![Panel { drawing: legend(pair), size: Size::Wide }];
     let mut data = Data::new(&["arm", "seed", "stage", "site", "unit", "difference"]);
     for arm in arms.iter().take(MOST_PANELS) {
         let rows = rows_of(arm);
@@ -96,7 +97,10 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
                 data.rows.push(words.map(str::to_owned).to_vec());
             }
         }
-        panels.push(Panel { drawing: panel(arm, &rows, top, pair, |site| average(arm, site)), size: Size::Plain });
+        panels.push(Panel {
+            drawing: panel(arm, &rows, top, pair, &|site| average(arm, site)),
+            size: Size::Plain,
+        });
     }
     let left_out = arms.len().saturating_sub(MOST_PANELS);
     let more =
@@ -104,17 +108,18 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
     let seeds = here.iter().map(|a| a.seed).collect::<BTreeSet<_>>().len();
     let widest = drawn.iter().map(|a| a.units.len()).max().unwrap_or(0);
     let binned = if widest > MOST_COLUMNS { " Neighbouring units are averaged to fit." } else { "" };
-    (!panels.is_empty()).then(|| Figure {
+    (panels.len() > 1).then(|| Figure {
         id: format!("units-{}", number_of + 1),
         title: format!("What the region {region} responds to"),
         panels,
         caption: format!(
             "Each cell is a unit of the region: its mean absolute activation on {} data less that on {} data, in the model after \
-             {stage}, seed {seed}. Differences beyond ±{} have the last colour. A localised region is orange throughout. At the \
-             right: the mean over units and {}.{binned}{more}",
+             {stage}, seed {seed}. Differences beyond ±{} have the last colour. A region that holds {} alone is orange \
+             throughout. At the right: the mean over units and {}.{binned}{more}",
             pair.0,
             pair.1,
             number(top),
+            pair.0,
             if seeds == 1 { "the one seed".to_owned() } else { format!("all {seeds} seeds") },
         ),
         data,
@@ -138,12 +143,11 @@ fn panel(
     rows: &[Row<'_>],
     top: f64,
     pair: (&str, &str),
-    average: impl Fn(&str) -> Option<f64>,
+    average: &dyn Fn(&str) -> Option<f64>,
 ) -> Drawing {
-    let head = 56.0;
+    let head = 30.0;
     let mut svg = Svg::new(WIDTH, head + rows.len() as f64 * ROW + 8.0);
     svg.text((4.0, 18.0), Anchor::Start, "panel-title", &shorten(arm, 24));
-    legend(&mut svg, pair);
     svg.text((WIDTH - 6.0, head - 8.0), Anchor::End, "tick", "mean");
     // The same decimals in every row, so that the column lines up.
     let decimals = (1 - top.log10().floor() as i32).clamp(0, 6) as usize;
@@ -183,11 +187,18 @@ fn strip(svg: &mut Svg, r: &Row<'_>, y: f64, top: f64, decimals: usize) {
     }
 }
 
-fn legend(svg: &mut Svg, (target, other): (&str, &str)) {
-    let (left, wide, y) = (LEFT + 76.0, 5.0, 30.0);
+fn legend((target, other): (&str, &str)) -> Drawing {
+    let mut svg = Svg::new(400.0, 24.0);
+    let (left, wide, y) = (120.0, 6.0, 6.0);
     for i in -10..=10 {
         svg.rect((left + f64::from(i + 10) * wide, y), (wide + 0.3, 11.0), &heat(i));
     }
-    svg.text((left - 6.0, y + 9.5), Anchor::End, "tick", &format!("more on {}", shorten(other, 10)));
-    svg.text((left + 21.0 * wide + 6.0, y + 9.5), Anchor::Start, "tick", &format!("on {}", shorten(target, 10)));
+    svg.text((left - 8.0, y + 10.0), Anchor::End, "tick", &format!("more on {}", shorten(other, 10)));
+    svg.text(
+        (left + 21.0 * wide + 8.0, y + 10.0),
+        Anchor::Start,
+        "tick",
+        &format!("more on {}", shorten(target, 10)),
+    );
+    svg.finish_open("Scale of the difference")
 }

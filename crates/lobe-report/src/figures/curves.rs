@@ -79,7 +79,8 @@ pub(super) const COLUMNS: [&str; 6] = ["plot", "arm", "x", "mean", "low", "high"
 pub(super) fn write(data: &mut Data, plot: &str, bundles: &[Bundle<'_>]) {
     for b in bundles {
         for (i, (x, mean)) in b.mean.iter().enumerate() {
-            let edge = |pick: fn(&(Line, Line)) -> &Line| b.band.as_ref().and_then(|e| Some(pick(e).get(i)?.1));
+            let edge =
+                |pick: fn(&(Line, Line)) -> &Line| b.band.as_ref().and_then(|e| Some(pick(e).get(i)?.1));
             let numbers = [Some(*x), Some(*mean), edge(|e| &e.1), edge(|e| &e.0)].map(plain);
             let mut row = vec![plot.to_owned(), b.arm.to_owned()];
             row.extend(numbers);
@@ -207,11 +208,8 @@ fn scales(svg: &mut Svg, bundles: &[Bundle<'_>], plot: &Plot<'_>, frame: Frame) 
     };
     let xs: Vec<f64> = bundles.iter().flat_map(|b| lines(&b)).map(|p| p.0).collect();
     let ordinary = || bundles.iter().filter(|b| Some(b.arm) != plot.outsider);
-    let counted: Vec<&Bundle<'_>> = if ordinary().any(|b| !b.mean.is_empty()) {
-        ordinary().collect()
-    } else {
-        bundles.iter().collect()
-    };
+    let counted: Vec<&Bundle<'_>> =
+        if ordinary().any(|b| !b.mean.is_empty()) { ordinary().collect() } else { bundles.iter().collect() };
     let ys = counted.iter().flat_map(lines).map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0));
     let (low, high) = with_intervals(ys, counted.iter().flat_map(edges).map(|p| p.1))?;
     let (x, zero) = if plot.log_x { log_or_linear(&xs, frame.x()) } else { steps(&xs, frame.x()) };

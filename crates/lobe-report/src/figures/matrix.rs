@@ -93,7 +93,14 @@ fn data(m: &Matrix) -> Data {
             let edge = |pick: fn((f64, f64)) -> f64| plain(s.and_then(|s| s.interval).map(pick));
             let n = s.map_or(0, |s| s.n).to_string();
             let mean = plain(s.map(|s| s.mean));
-            out.rows.push(vec![row.arm.clone(), m.column(i).to_owned(), mean, edge(|e| e.0), edge(|e| e.1), n]);
+            out.rows.push(vec![
+                row.arm.clone(),
+                m.column(i).to_owned(),
+                mean,
+                edge(|e| e.0),
+                edge(|e| e.1),
+                n,
+            ]);
         }
     }
     out

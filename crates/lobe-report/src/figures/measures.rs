@@ -84,8 +84,7 @@ pub(crate) fn build<'a>(ink: &Ink<'a>) -> Option<Measures<'a>> {
     for (q, _) in run.ordered() {
         // What single decoders make of images is what such a run is about; single classes the tables have.
         let part = q.metric.split_once('@').is_some_and(|(metric, _)| !["mse", "mae"].contains(&metric));
-        let skip =
-            NOT_SHOWN.contains(&q.metric.as_str()) || part || attacks.contains(&q.stage.as_str());
+        let skip = NOT_SHOWN.contains(&q.metric.as_str()) || part || attacks.contains(&q.stage.as_str());
         if !skip && !metrics.contains(&q.metric.as_str()) {
             metrics.push(&q.metric);
         }

@@ -15,7 +15,6 @@ mod worst;
 
 pub(crate) use axis::along;
 
-
 use crate::RunData;
 use crate::csv::record;
 use crate::palette::{Look, looks};

@@ -79,7 +79,9 @@ fn outside(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> String {
         of(true).filter(|own| of(false).is_some_and(|other| *own > other))
     };
     match attacks.iter().filter_map(high).reduce(f64::max) {
-        Some(most) if attacks.len() == 1 => format!(" ▲: {fresh} is above the frame, up to {}.", number(most)),
+        Some(most) if attacks.len() == 1 => {
+            format!(" ▲: {fresh} is above the frame, up to {}.", number(most))
+        }
         Some(_) => format!(" ▲: {fresh}, which was never trained, is above the frame."),
         None => String::new(),
     }
@@ -89,7 +91,9 @@ fn single(ink: &Ink<'_>, a: &Attack<'_>, place: Place) -> Option<Figure> {
     let level = level(ink, a);
     let baseline = ink.run.baseline().unwrap_or("the baseline");
     let level_words = if level.is_some() {
-        format!(" The dotted line is the loss of {baseline} before any attack: where a curve meets it, the capability is back.")
+        format!(
+            " The dotted line is the loss of {baseline} before any attack: where a curve meets it, the capability is back."
+        )
     } else {
         String::new()
     };

@@ -51,9 +51,11 @@ fn spot<'a>(ink: &Ink<'a>, arm: &'a str, look: Look) -> Option<Spot<'a>> {
     } else {
         Vec::new()
     };
-    let of = |pick: fn(&(f64, f64)) -> f64| summary(&seeds.iter().map(|(s, p)| (*s, pick(p))).collect::<Vec<_>>());
+    let of =
+        |pick: fn(&(f64, f64)) -> f64| summary(&seeds.iter().map(|(s, p)| (*s, pick(p))).collect::<Vec<_>>());
     let (forget, retain) = (of(|p| p.0)?, of(|p| p.1)?);
-    let borrowed = run.origin(arm, "loss").is_some_and(|(origin, _)| origin != arm && run.is_reference(origin));
+    let borrowed =
+        run.origin(arm, "loss").is_some_and(|(origin, _)| origin != arm && run.is_reference(origin));
     Some(Spot { arm, look, seeds, before, borrowed, forget, retain })
 }
 
@@ -110,9 +112,8 @@ fn plane(ink: &Ink<'_>, spots: &[Spot<'_>], cut: bool) -> Result<Drawing, String
     axes(&mut svg, frame, &x, &y, (&titles.0, &titles.1));
     svg.text((frame.right, frame.top - 12.0), Anchor::End, "tick", "better: right and down ↘");
     // What an interval has outside of the frame is cut off.
-    let at = |(a, b): (f64, f64)| {
-        (x.at(a).clamp(frame.left, frame.right), y.at(b).clamp(frame.top, frame.bottom))
-    };
+    let at =
+        |(a, b): (f64, f64)| (x.at(a).clamp(frame.left, frame.right), y.at(b).clamp(frame.top, frame.bottom));
     let mut labels = Labels::new(frame);
     for s in spots.iter().filter(|s| ink.run.is_reference(s.arm) && Some(s.arm) != ink.run.filter()) {
         svg.line((x.at(s.forget.mean), frame.top), (x.at(s.forget.mean), frame.bottom), "reference");

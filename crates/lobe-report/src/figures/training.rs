@@ -45,7 +45,10 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
         return Err("no training loss over steps".into());
     }
     let thinned = if longest > MOST_POINTS {
-        format!(" Neighbouring steps are averaged: {} points become at most {MOST_POINTS}.", number(longest as f64))
+        format!(
+            " Neighbouring steps are averaged: {} points become at most {MOST_POINTS}.",
+            number(longest as f64)
+        )
     } else {
         String::new()
     };

@@ -69,7 +69,8 @@ fn rows<'a>(ink: &Ink<'a>, m: &'a Matrix) -> Vec<(&'a Row, Look)> {
 fn draw(m: &Matrix, rows: &[(&Row, Look)]) -> Drawing {
     let cells = || rows.iter().flat_map(|(r, _)| r.cells.iter().flatten().map(|c| &c.recovery));
     let inside = |v: f64| v.clamp(LEAST, MOST);
-    let ends = cells().flat_map(|s| [s.mean, s.interval.map_or(s.mean, |i| i.0), s.interval.map_or(s.mean, |i| i.1)]);
+    let ends = cells()
+        .flat_map(|s| [s.mean, s.interval.map_or(s.mean, |i| i.0), s.interval.map_or(s.mean, |i| i.1)]);
     let (low, high) = ends.map(inside).fold((-0.05, 1.05), |(l, h), v| (v.min(l), v.max(h)));
     let bottom = (40.0 + ROW * rows.len() as f64).max(200.0);
     let frame = Frame { left: 118.0, top: 34.0, right: 460.0, bottom };
@@ -88,7 +89,12 @@ fn draw(m: &Matrix, rows: &[(&Row, Look)]) -> Drawing {
     for (i, (row, look)) in rows.iter().enumerate() {
         let y = frame.top + 3.0 + row_height * (i as f64 + 0.5);
         let Some(worst) = row.worst() else { continue };
-        let title = format!("{}: worst {} ({})", row.arm, share_interval(&worst.cell.recovery), m.column(worst.column));
+        let title = format!(
+            "{}: worst {} ({})",
+            row.arm,
+            share_interval(&worst.cell.recovery),
+            m.column(worst.column)
+        );
         svg.line((frame.left, y), (frame.right, y), "grid");
         svg.open(look.class, &title);
         svg.marker((10.0, y), 4.2, look.marker, "mean");
@@ -107,7 +113,15 @@ fn draw(m: &Matrix, rows: &[(&Row, Look)]) -> Drawing {
             svg.line((x.at(inside(low)), y), (x.at(inside(high)), y), "bar");
         }
         svg.marker((x.at(inside(s.mean)), y), 5.6, look.marker, "mean");
-        name(&mut svg, frame, x.at(inside(s.interval.map_or(s.mean, |i| i.1))), y, m.column(worst.column), &x, row);
+        name(
+            &mut svg,
+            frame,
+            x.at(inside(s.interval.map_or(s.mean, |i| i.1))),
+            y,
+            m.column(worst.column),
+            &x,
+            row,
+        );
         svg.close();
     }
     svg.finish("Recovery of every arm under every attack, worst case marked")
@@ -121,7 +135,11 @@ fn name(svg: &mut Svg, frame: Frame, right: f64, y: f64, text: &str, x: &Scale, 
         svg.text((right + 11.0, y + 4.2), Anchor::Start, "over", &text);
         return;
     }
-    let least = row.cells.iter().flatten().flat_map(|c| [c.recovery.mean, c.recovery.interval.map_or(c.recovery.mean, |i| i.0)]);
+    let least = row
+        .cells
+        .iter()
+        .flatten()
+        .flat_map(|c| [c.recovery.mean, c.recovery.interval.map_or(c.recovery.mean, |i| i.0)]);
     let least = x.at(least.fold(f64::INFINITY, f64::min).clamp(LEAST, MOST));
     if least - 9.0 - wide >= frame.left {
         svg.text((least - 9.0, y + 4.2), Anchor::End, "over", &text);

@@ -94,7 +94,7 @@ type Column = (&'static str, String, fn(&AnswerRow) -> &Cell);
 fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
     let looks = looks(run);
     let [filter, control, cost] =
-        [run.filter(), run.control(), run.filter().or(run.baseline())].map(|a| a.unwrap_or_default());
+        [run.filter(), run.control(), run.filter().or(run.baseline())].map(Option::unwrap_or_default);
     let columns: [Column; 5] = [
         ("gap closed", "by the cut".to_owned(), |r| &r.gap),
         ("retain cost", format!("loss above {cost}"), |r| &r.retain),
@@ -215,7 +215,8 @@ fn back(j: &Judged) -> Cell {
         (None, None) => return missing(),
     };
     if j.attacks.len() > 1 {
-        cell.sub = format!("{} {}", cell.sub, worst.stage).trim().to_owned();
+        let sub = format!("{} {}", cell.sub, worst.stage);
+        sub.trim().clone_into(&mut cell.sub);
     }
     cell
 }

@@ -19,25 +19,25 @@ pub(super) fn section<'a>(run: &RunData, figures: impl Iterator<Item = &'a Figur
             div.folds {
                 @for f in figures { (figure::folded(f)) }
                 (numbers(run))
-                @if !costs.rows.is_empty() { (fold("Cost", html! {
+                @if !costs.rows.is_empty() { (fold("Cost", &html! {
                     p.note { "Wall time of one member, mean over seeds; members may have trained side by side, so times do not add up to the run's own." }
                     (table(&costs, "grid"))
                 })) }
-                (fold("Arms", table(&arms(run), "words")))
-                @if !derived.rows.is_empty() { (fold("Derived settings", html! {
+                (fold("Arms", &table(&arms(run), "words")))
+                @if !derived.rows.is_empty() { (fold("Derived settings", &html! {
                     p.note { "What the recipe left open, and the rule that filled it." }
                     (table(&derived, "words"))
                 })) }
-                @if !run.recipe.is_empty() { (fold("Recipe", html! { pre { code { (run.recipe) } } })) }
+                @if !run.recipe.is_empty() { (fold("Recipe", &html! { pre { code { (run.recipe) } } })) }
                 @if !run.manifest.notes.is_empty() {
-                    (fold("Notes", html! { ul { @for n in run.manifest.notes.iter().take(100) { li { (n) } } } }))
+                    (fold("Notes", &html! { ul { @for n in run.manifest.notes.iter().take(100) { li { (n) } } } }))
                 }
             }
         }
     }
 }
 
-fn fold(title: &str, inside: Markup) -> Markup {
+fn fold(title: &str, inside: &Markup) -> Markup {
     html! { details.fold { summary { (title) } (inside) } }
 }
 
@@ -77,7 +77,7 @@ fn numbers(run: &RunData) -> Markup {
         @for (stage, (main, rest)) in stages {
             @let (same, main) = constants(&main);
             @if !main.rows.is_empty() || !same.is_empty() {
-                (fold(&format!("Numbers of {stage}"), html! {
+                (fold(&format!("Numbers of {stage}"), &html! {
                     p.note {
                         "Last value of each metric: mean over seeds with its 95 % interval, n = " (n) " unless stated; "
                         (MISSING) " was not measured or not reached."

@@ -55,12 +55,12 @@ pub fn render(run: &RunData) -> String {
                     (answer::section(run))
                     @if of(Place::Answer).next().is_some() {
                         div.pair { @for f in of(Place::Answer) { (figure::one(f)) } }
-                    }
+                    } @else if let Some(m) = &measures { (measures::section(run, m)) }
                     @for f in of(Place::Body) {
                         @if f.id == "matrix" { (matrix::section(run, f)) } @else { (figure::one(f)) }
                     }
                     @if let Some(s) = &samples { (s) }
-                    @if let Some(m) = &measures { (measures::section(run, m)) }
+                    @if let (Some(m), true) = (&measures, of(Place::Answer).next().is_some()) { (measures::section(run, m)) }
                     (details::section(run, of(Place::Folded)))
                     (not_shown(&missing))
                 }

@@ -157,7 +157,13 @@ impl Svg {
 
     /// The finished drawing; `label` is what a screen reader says.
     pub(crate) fn finish(self, label: &str) -> Drawing {
-        Drawing { width: self.width, height: self.height, body: self.body, label: label.to_owned(), parts: false }
+        Drawing {
+            width: self.width,
+            height: self.height,
+            body: self.body,
+            label: label.to_owned(),
+            parts: false,
+        }
     }
 
     /// A finished drawing whose parts a screen reader reads one by one.

@@ -22,9 +22,14 @@ pub(crate) fn loaded(write: impl FnOnce(&Path)) -> RunData {
 pub(crate) fn words(run: &RunData) -> String {
     let j = judge(run);
     let arms = j.arms.iter().filter(|a| a.role == Role::Judged);
-    let arms = arms.map(|a| format!("{} {}: {}\n  {}\n", a.word.symbol(), a.arm, a.word.text(), a.sentences.join("\n  ")));
+    let arms = arms.map(|a| {
+        format!("{} {}: {}\n  {}\n", a.word.symbol(), a.arm, a.word.text(), a.sentences.join("\n  "))
+    });
     let lines = |list: &[String]| list.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>();
-    lines(&j.overview) + &arms.collect::<String>() + &j.scale.map_or_else(String::new, |s| s + "\n") + &j.caveats.join("\n")
+    lines(&j.overview)
+        + &arms.collect::<String>()
+        + &j.scale.map_or_else(String::new, |s| s + "\n")
+        + &j.caveats.join("\n")
 }
 
 /// The page without its own files and without the links to its own parts, each of which was checked.
@@ -34,7 +39,8 @@ pub(crate) fn without_files(page: &str) -> String {
     for part in parts {
         let (href, rest) = part.split_once('"').unwrap();
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+/=-".contains(c));
-        let file = ["data:image/svg+xml;base64,", "data:text/csv;base64,"].iter().find_map(|k| href.strip_prefix(k));
+        let file =
+            ["data:image/svg+xml;base64,", "data:text/csv;base64,"].iter().find_map(|k| href.strip_prefix(k));
         if file.or(href.strip_prefix('#')).is_some_and(plain) {
             out.push_str(rest);
         } else {
@@ -431,7 +437,8 @@ pub(crate) fn outside(dir: &Path, model: &[(f64, f64)], control: &[(f64, f64)], 
         }
     }
     let names: Vec<&str> = ["model", "oracle"].into_iter().chain(original.map(|_| "baseline")).collect();
-    let arms: Vec<Value> = names.iter().map(|n| json!({"name": n, "method": "none", "control": *n == "oracle"})).collect();
+    let arms: Vec<Value> =
+        names.iter().map(|n| json!({"name": n, "method": "none", "control": *n == "oracle"})).collect();
     let manifest = json!({
         "name": "synthetic attack", "state": "done", "seeds": (0..model.len()).collect::<Vec<_>>(), "arms": arms,
         "labels": ["forget", "retain"], "stages": [{"name": "load", "do": "load"}, {"name": "relearn", "do": "relearn"}],

@@ -26,7 +26,8 @@ fn a_run_describes_itself_and_its_figures_become_files() {
     assert!(first["data"]["vocabulary"].as_u64().unwrap() > 10);
     assert_eq!(first["model"]["shape"], "1 block of width 32, 2 heads, 64 neurons");
     assert!(first["model"]["parameters"].as_u64().unwrap() > 10_000);
-    let times = |m: &Value| [m["started"].clone(), m["finished"].clone()].map(|t| t.as_str().unwrap().to_owned());
+    let times =
+        |m: &Value| [m["started"].clone(), m["finished"].clone()].map(|t| t.as_str().unwrap().to_owned());
     let [started, finished] = times(&first);
     assert!(started.ends_with('Z') && started.len() == 20 && started <= finished, "{started} {finished}");
 
@@ -35,7 +36,10 @@ fn a_run_describes_itself_and_its_figures_become_files() {
     let models = file["models"].as_array().unwrap();
     assert_eq!(models.iter().map(|m| m["stage"].as_str().unwrap()).collect::<Vec<_>>(), ["train", "ablate"]);
     let texts = models[0]["texts"].as_array().unwrap();
-    assert!(texts.iter().any(|t| t["label"] == "forget") && texts.iter().any(|t| t["label"] == "retain"), "{file}");
+    assert!(
+        texts.iter().any(|t| t["label"] == "forget") && texts.iter().any(|t| t["label"] == "retain"),
+        "{file}"
+    );
     assert!(texts.iter().all(|t| !t["prompt"].as_str().unwrap().is_empty()), "{file}");
     assert!(!place.read("run/results.csv").windows(7).any(|w| w == b"samples"));
 
@@ -51,10 +55,16 @@ fn a_run_describes_itself_and_its_figures_become_files() {
     let svg = String::from_utf8(place.read("figures/trade-off.svg")).unwrap();
     assert!(svg.starts_with("<?xml") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""));
     let csv = String::from_utf8(place.read("figures/trade-off.csv")).unwrap();
-    assert!(csv.starts_with("arm,seed,when,forget_loss,retain_loss\n") && csv.contains("\nsgtm,0,after the cut,"), "{csv}");
+    assert!(
+        csv.starts_with("arm,seed,when,forget_loss,retain_loss\n") && csv.contains("\nsgtm,0,after the cut,"),
+        "{csv}"
+    );
     // The page has the same file behind its link.
     let page = String::from_utf8(place.read("run/report.html")).unwrap();
-    assert!(page.contains("download=\"trade-off.svg\"") && page.contains("Does cutting the region remove Spanish?"));
+    assert!(
+        page.contains("download=\"trade-off.svg\"")
+            && page.contains("Does cutting the region remove Spanish?")
+    );
 
     place.lobe(&["figures", "nowhere", "--out", "figures"]).ends(2);
     place.write("file", "");
