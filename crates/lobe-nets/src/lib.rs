@@ -10,6 +10,7 @@ pub mod hub;
 mod language;
 mod net;
 mod reconstruction;
+mod speak;
 mod weights;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
@@ -18,4 +19,5 @@ pub use gpt_config::{Activation, GptConfig, NormKind, Positions};
 pub use language::{LanguageModelling, Penalised, TokenBatch};
 pub use net::{Net, NetError};
 pub use reconstruction::{ImageBatch, Penalties, Reconstruction};
+pub use speak::next_logits;
 pub use weights::{load, read_header, save};

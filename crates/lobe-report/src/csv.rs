@@ -35,6 +35,22 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// One record of a file that a spreadsheet may open: quoted where needed, and text that would be taken for a
+/// formula is not.
+pub(crate) fn record(out: &mut String, fields: &[String]) {
+    for (i, field) in fields.iter().enumerate() {
+        out.push_str(if i == 0 { "" } else { "," });
+        let formula = field.starts_with(['=', '+', '@', '-']) && field.parse::<f64>().is_err();
+        let field = if formula { format!("'{field}") } else { field.clone() };
+        if field.contains(['"', ',', '\n', '\r']) {
+            out.push_str(&format!("\"{}\"", field.replace('"', "\"\"")));
+        } else {
+            out.push_str(&field);
+        }
+    }
+    out.push('\n');
+}
+
 fn shorten(text: &str) -> String {
     text.chars().take(120).collect()
 }

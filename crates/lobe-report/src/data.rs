@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::manifest::{Arm, Manifest, text, texts};
 use crate::matrix::Matrix;
+use crate::samples::Sample;
 use crate::stats::{self, Summary};
 
 /// What was measured: a column of `results.csv` once arm, seed and step are set aside.
@@ -156,6 +157,10 @@ pub struct RunData {
     pub activity: Vec<Activity>,
     /// Prefixes that attacks found.
     pub prefixes: Vec<Prefix>,
+    /// What models say, of the first seed of each arm.
+    pub samples: Vec<Sample>,
+    /// The recipe as written; empty if it is not there.
+    pub recipe: String,
     /// What was left out while reading, for the reader of the report.
     pub warnings: Vec<String>,
     index: OnceLock<Index>,
@@ -317,7 +322,7 @@ impl RunData {
 
     /// The arm and the stage whose model `arm` was before anything was removed from it. A post-hoc
     /// arm starts from the newest model that its `from` has up to the stage of its own first one.
-    fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
+    pub(crate) fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
         let (first, _) = self.before_after(arm, metric)?;
         let from = self.known(self.arm(arm)?.from.as_deref()).filter(|f| *f != arm);
         let own = matches!(self.does(first), "train" | "load");

@@ -15,6 +15,7 @@
 mod csv;
 mod data;
 mod error;
+pub mod figure_files;
 mod figures;
 mod format;
 pub mod html;
@@ -26,14 +27,19 @@ mod matrix;
 mod palette;
 mod ranking;
 pub mod record;
+mod samples;
 mod starts;
 pub mod stats;
 mod svg;
 mod tables;
 mod targets;
 pub mod terminal;
+mod theme;
 
 pub use data::{Activity, Measured, Point, Prefix, Quantity, RunData, Timing};
 pub use error::ReportError;
-pub use manifest::{Arm, Axis, Derived, Failed, Manifest, Reference, Stage, readable};
+pub use manifest::{
+    Arm, Axis, ClassFacts, DataFacts, Derived, Failed, Manifest, ModelFacts, Reference, Stage, readable,
+};
+pub use samples::Sample;
 pub use targets::{Target, Targets};

@@ -9,9 +9,9 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 
 use crate::data::{Activity, Point, Prefix, Quantity, RunData, Timing};
-use crate::manifest::{Arm, Manifest, Stage, clean};
+use crate::manifest::{Arm, Manifest, Stage, clean, lines};
 use crate::svg::plain_name;
-use crate::{ReportError, csv};
+use crate::{ReportError, csv, samples as said};
 
 /// Most bytes read of one file.
 const LIMIT: u64 = 256 << 20;
@@ -23,6 +23,9 @@ const MOST_NAMES: usize = 256;
 const MOST_SEEDS: usize = 1000;
 /// Most folders of one stage.
 const MOST_MEMBERS: usize = MOST_NAMES * MOST_SEEDS;
+/// Most bytes of a recipe, and of what one member says.
+const RECIPE_LIMIT: u64 = 256 << 10;
+const SAMPLES_LIMIT: u64 = 256 << 10;
 /// Most entries of `activity.json` or `prefixes.json`.
 const MOST_ACTIVITY: usize = 20_000;
 /// Most different quantities.
@@ -70,6 +73,12 @@ impl RunData {
         if let Some(text) = root.read("prefixes.json")? {
             prefixes(&mut run, &text)?;
         }
+        samples(&mut run, &root);
+        // A recipe that cannot be read is no reason to show nothing.
+        match root.read_up_to("recipe.toml", RECIPE_LIMIT) {
+            Ok(text) => run.recipe = text.map_or_else(String::new, |t| lines(&t, RECIPE_LIMIT as usize)),
+            Err(e) => run.warnings.push(e.to_string()),
+        }
         Ok(run)
     }
 }
@@ -105,6 +114,11 @@ impl Root {
 
     /// The text of a file, or `None` if it does not exist.
     fn read(&self, name: &str) -> Result<Option<String>, ReportError> {
+        self.read_up_to(name, LIMIT)
+    }
+
+    /// The text of a file of at most `most` bytes, or `None` if it does not exist.
+    fn read_up_to(&self, name: &str, most: u64) -> Result<Option<String>, ReportError> {
         let fail = |source| ReportError::Io { file: name.to_owned(), source };
         let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
         let path = match self.dir.join(name).canonicalize() {
@@ -117,7 +131,7 @@ impl Root {
         if !path.starts_with(&self.dir) || !meta.is_file() {
             return Err(ReportError::Outside { file: name.to_owned() });
         }
-        let limit = LIMIT.min(self.left.get());
+        let limit = most.min(self.left.get());
         if meta.len() > limit {
             return Err(ReportError::TooLarge { file: name.to_owned(), bytes: meta.len(), limit });
         }
@@ -377,6 +391,29 @@ fn prefixes(run: &mut RunData, text: &str) -> Result<(), ReportError> {
     }
     run.prefixes = whole.prefixes;
     Ok(())
+}
+
+/// What the first seed of each arm says, from the folders of the stages that measure. A file that is no such
+/// thing is left out and named: nothing else depends on it.
+fn samples(run: &mut RunData, root: &Root) {
+    let Some(seed) = run.manifest.seeds.first().copied() else { return };
+    let measure = |s: &&Stage| s.does == "measure" && plain_name(&s.name);
+    let stages: Vec<String> = run.manifest.stages.iter().filter(measure).map(|s| s.name.clone()).collect();
+    let arms: Vec<String> = run.arms().iter().map(|a| a.name.clone()).filter(|a| plain_name(a)).collect();
+    for (stage, arm) in stages.iter().flat_map(|s| arms.iter().map(move |a| (s, a))) {
+        let file = format!("stages/{stage}/{arm}.{seed}/samples.json");
+        let found = root.read_up_to(&file, SAMPLES_LIMIT).and_then(|text| {
+            text.map_or_else(|| Ok(Vec::new()), |t| Ok(said::of_file(arm, seed, json(&file, 0, &t)?)))
+        });
+        match found {
+            Ok(list) => run.samples.extend(list),
+            Err(e) => run.warnings.push(e.to_string()),
+        }
+        if run.samples.len() > said::MOST {
+            run.samples.truncate(said::MOST);
+            return;
+        }
+    }
 }
 
 fn whole(file: &str, line: usize, column: &str, text: &str) -> Result<u64, ReportError> {

@@ -41,9 +41,72 @@ pub struct Manifest {
     /// Remarks of the run about itself.
     #[serde(default, deserialize_with = "texts")]
     pub notes: Vec<String>,
+    /// What the experiment is about, in the recipe's words.
+    #[serde(default, deserialize_with = "maybe_long")]
+    pub about: Option<String>,
+    /// When the run began and when it ended last, as `2026-11-27T16:30:00Z`.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub started: Option<String>,
+    /// See [`Manifest::started`].
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub finished: Option<String>,
+    /// What was learned from.
+    #[serde(default)]
+    pub data: Option<DataFacts>,
+    /// What learned it.
+    #[serde(default)]
+    pub model: Option<ModelFacts>,
     /// Members that ended with a number that is not finite; they have no results.
     #[serde(default)]
     pub failed: Vec<Failed>,
+}
+
+/// What a run learned from.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct DataFacts {
+    /// What an example is made of: `token`, `pixel`.
+    #[serde(default, deserialize_with = "text")]
+    pub unit: String,
+    /// Different tokens, for text.
+    #[serde(default)]
+    pub vocabulary: Option<u64>,
+    /// Every true class.
+    #[serde(default)]
+    pub classes: Vec<ClassFacts>,
+}
+
+/// One true class of the data.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ClassFacts {
+    /// Its name.
+    #[serde(default, deserialize_with = "text")]
+    pub name: String,
+    /// The label whose held-out data it belongs to.
+    #[serde(default, deserialize_with = "text")]
+    pub label: String,
+    /// Training documents, or images.
+    #[serde(default)]
+    pub documents: Option<u64>,
+    /// Tokens of them, or pixels.
+    #[serde(default)]
+    pub units: Option<u64>,
+    /// Held-out documents, or images.
+    #[serde(default)]
+    pub held_out: Option<u64>,
+}
+
+/// What a run trained.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ModelFacts {
+    /// `gpt`, `autoencoder`, …
+    #[serde(default, deserialize_with = "text")]
+    pub kind: String,
+    /// Its size in words: `4 blocks of width 128`.
+    #[serde(default, deserialize_with = "text")]
+    pub shape: String,
+    /// Numbers that training moves.
+    #[serde(default)]
+    pub parameters: Option<u64>,
 }
 
 /// A member that ended early.
@@ -159,6 +222,8 @@ pub struct Derived {
 
 /// Longest text taken from a file; a name that is longer is cut, not refused.
 const LONGEST: usize = 400;
+/// Longest text in sentences.
+const LONG: usize = 4000;
 
 /// `raw` without control characters and without marks that reorder text: both could make a
 /// terminal or a page show something else than what is there.
@@ -182,6 +247,16 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
 
 fn maybe_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(from)?.map(|s| clean(&s)))
+}
+
+/// Text of several lines, without what could show something else than what is there.
+pub(crate) fn lines(raw: &str, most: usize) -> String {
+    let short: String = raw.chars().take(most).collect();
+    short.lines().map(|l| readable(&l.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
+}
+
+fn maybe_long<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(|s| lines(&s, LONG)))
 }
 
 pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

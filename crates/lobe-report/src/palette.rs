@@ -1,5 +1,9 @@
-//! How each arm looks, the same in every figure: a colour, a marker and a dash, so that colour is
-//! never the only difference. Colours are those of Okabe and Ito (2008), lightened in dark mode.
+//! How each arm looks, the same in every figure and in every report: a colour, a marker and a dash, so that
+//! colour is never the only difference.
+//!
+//! Colour and first marker belong to the *method*. Arms of one method differ by shade, marker and dash.
+
+use std::collections::BTreeMap;
 
 use crate::RunData;
 use crate::svg::Marker;
@@ -21,43 +25,90 @@ pub(crate) const CROWD: usize = 10;
 /// Most robust and least robust arms that stand out in a crowd.
 const EACH_END: usize = 3;
 
-const CLASSES: [&str; 6] = ["k1", "k2", "k3", "k4", "k5", "k6"];
-const MARKERS: [Marker; 7] = [
-    Marker::Square,
-    Marker::Triangle,
-    Marker::Down,
-    Marker::Plus,
-    Marker::Star,
-    Marker::Circle,
-    Marker::Diamond,
+/// Eight hues in three shades.
+const SHADES: [[&str; 8]; 3] = [
+    ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
+    ["l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8"],
+    ["d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8"],
 ];
+const MARKERS: [Marker; 6] =
+    [Marker::Square, Marker::Triangle, Marker::Down, Marker::Plus, Marker::Star, Marker::Cross];
 const DASHES: [&str; 5] = ["", "7 3", "2 2.5", "9 3 2 3", "4 2"];
+
+/// Hue and marker of every method by name, so that a method looks the same in every report. What is often drawn
+/// together is far apart; no two have both alike.
+const METHODS: &[(&str, usize, usize)] = &[
+    ("sgtm", 1, 0),
+    ("gradient-routing", 2, 1),
+    ("filter", 3, 2),
+    ("parameter-masking", 4, 3),
+    ("activation-masking", 5, 4),
+    ("experts", 6, 5),
+    ("era", 7, 0),
+    ("modular", 8, 1),
+    ("routes", 4, 2),
+    ("none", 6, 4),
+    ("gradient-ascent", 7, 2),
+    ("grad-diff", 8, 3),
+    ("npo", 5, 1),
+    ("simnpo", 5, 5),
+    ("wga", 7, 4),
+    ("satimp", 8, 5),
+    ("maxent", 6, 1),
+    ("undial", 6, 2),
+    ("undo", 3, 4),
+    ("rmu", 4, 0),
+    ("adaptive-rmu", 4, 5),
+    ("circuit-breakers", 2, 3),
+    ("repnoise", 2, 4),
+    ("sam", 1, 4),
+    ("lat", 1, 3),
+    ("tar", 3, 3),
+    ("constrained-tuning", 8, 0),
+    ("deep-augmentation", 6, 0),
+];
+
+/// Hue (1 to 8) and marker of a method. One that is not listed gets those that its name hashes to, in every
+/// report the same.
+fn of_method(name: &str) -> (usize, usize) {
+    if let Some((_, hue, marker)) = METHODS.iter().find(|m| m.0 == name) {
+        return (*hue, *marker);
+    }
+    // FNV-1a: a few bytes need nothing better.
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    (1 + (hash >> 8) as usize % 8, (hash >> 16) as usize % MARKERS.len())
+}
 
 /// One look per arm, in the run's order. The references have looks of their own.
 pub(crate) fn looks(run: &RunData) -> Vec<Look> {
     let stand_out = stand_out(run);
-    let mut next = 0;
-    let mut look = |arm: &str| {
+    let mut arms_of: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut look = |arm: &'_ crate::Arm| {
         let own = |class, marker, dash| Look { class, marker, dash, rest: false };
-        if Some(arm) == run.baseline() {
+        let name = Some(arm.name.as_str());
+        if name == run.baseline() {
             return own("ink", Marker::Circle, "");
         }
-        if Some(arm) == run.control() {
+        if name == run.control() {
             return own("grey", Marker::Diamond, "6 3");
         }
-        if Some(arm) == run.fresh() {
+        if name == run.fresh() {
             return own("grey", Marker::Star, "2 3");
         }
-        let place = stand_out.as_ref().map(|names| names.iter().position(|n| n == arm));
-        let i = place.flatten().unwrap_or(next);
-        next += 1;
-        if place == Some(None) {
-            return Look { class: "rest", marker: MARKERS[i % 7], dash: "", rest: true };
+        let (hue, marker) = of_method(&arm.method);
+        if stand_out.as_ref().is_some_and(|names| !names.contains(&arm.name)) {
+            return Look { class: "rest", marker: MARKERS[marker], dash: "", rest: true };
         }
-        // 6, 7 and 5 share no factor: 210 arms before two look alike.
-        own(CLASSES[i % 6], MARKERS[i % 7], DASHES[i % 5])
+        let nth = arms_of.iter().find(|(m, _)| **m == arm.method).map_or(0, |(_, n)| *n);
+        let method = run.arms().iter().find(|a| a.method == arm.method).map_or("", |a| a.method.as_str());
+        arms_of.insert(method, nth + 1);
+        own(
+            SHADES[nth % SHADES.len()][hue - 1],
+            MARKERS[(marker + nth) % MARKERS.len()],
+            DASHES[(hue + nth - 1) % 5],
+        )
     };
-    run.arms().iter().map(|a| look(&a.name)).collect()
+    run.arms().iter().map(&mut look).collect()
 }
 
 /// In a crowd, the arms with the best and the worst result under attack; `None` if every arm can be
@@ -90,4 +141,46 @@ fn stand_out(run: &RunData) -> Option<Vec<String>> {
     }
     order.extend(run.filter().map(String::from));
     Some(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::Arm;
+
+    fn run(arms: &[(&str, &str)]) -> RunData {
+        let mut run = RunData::default();
+        let arm = |(name, method): &(&str, &str)| Arm {
+            name: (*name).to_owned(),
+            method: (*method).to_owned(),
+            ..Arm::default()
+        };
+        run.manifest.arms = arms.iter().map(arm).collect();
+        run
+    }
+
+    #[test]
+    fn a_method_looks_the_same_whatever_stands_beside_it() {
+        let alone = looks(&run(&[("a", "sgtm")]));
+        let among = looks(&run(&[("x", "npo"), ("y", "rmu"), ("my-own", "sgtm")]));
+        assert_eq!(alone[0], among[2]);
+        // So does one that nobody listed.
+        assert_eq!(looks(&run(&[("a", "leaky")]))[0], looks(&run(&[("b", "filter"), ("c", "leaky")]))[1]);
+    }
+
+    #[test]
+    fn arms_of_one_method_share_the_hue_and_nothing_else() {
+        let found = looks(&run(&[("a", "sgtm"), ("b", "sgtm"), ("c", "sgtm")]));
+        assert_eq!(found.iter().map(|l| l.class).collect::<Vec<_>>(), ["k1", "l1", "d1"]);
+        assert!(found[0].marker != found[1].marker && found[1].marker != found[2].marker);
+    }
+
+    #[test]
+    fn no_two_listed_methods_look_alike() {
+        let pairs: BTreeSet<_> = METHODS.iter().map(|m| (m.1, m.2)).collect();
+        assert_eq!(pairs.len(), METHODS.len());
+        assert!(METHODS.iter().all(|m| (1..=8).contains(&m.1) && m.2 < MARKERS.len()));
+    }
 }

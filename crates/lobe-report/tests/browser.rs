@@ -32,7 +32,8 @@ fn open(browser: &Path, profile: &Path, extra: &[&str], page: &Path) -> String {
 /// Written into a copy of the page, never into the page itself.
 const MEASURE: &str = "<script>
 const hit = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1.5 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
-const rows = [...document.querySelectorAll('svg')].map(s => {
+document.querySelectorAll('details').forEach(d => d.open = true);
+const rows = [...document.querySelectorAll('figure .panel svg')].map(s => {
   const box = s.getBoundingClientRect(), inner = s.getBBox();
   const texts = [...s.querySelectorAll('text')].filter(t => t.textContent);
   const boxes = texts.map(t => t.getBoundingClientRect());
@@ -44,7 +45,7 @@ const rows = [...document.querySelectorAll('svg')].map(s => {
     const turned = t.classList.contains('turned');
     for (let j = 0; j < i; j++) if (!(turned && texts[j].classList.contains('turned')) && hit(b, boxes[j])) bad.push(texts[j].textContent + '/' + t.textContent);
   });
-  return [box.width, box.height, inner.width, inner.height].map(Math.round).join(' ') + '|' + bad.join(', ') + '|' + s.getAttribute('aria-label').startsWith('Which line');
+  return [box.width, box.height, inner.width, inner.height].map(Math.round).join(' ') + '|' + bad.join(', ') + '|' + /^(Which line|Scale of)/.test(s.getAttribute('aria-label'));
 });
 document.body.setAttribute('data-wide', document.documentElement.scrollWidth - window.innerWidth);
 document.body.setAttribute('data-figures', rows.join(';'));
@@ -83,14 +84,18 @@ fn figures_have_a_size_and_no_text_collides() {
         }
         let copy = dir.path().join(format!("{name}.html"));
         std::fs::write(&copy, page.replace("</body>", &format!("{MEASURE}</body>"))).unwrap();
-        for (size, figure_least) in [("--window-size=1200,1000", 300.0), ("--window-size=500,900", 250.0)] {
+        for (size, figure_least) in [("--window-size=1400,900", 300.0), ("--window-size=500,900", 250.0)] {
             let dom = open(&browser, &dir.path().join("profile"), &[size, "--dump-dom"], &copy);
             assert!(
                 attribute(&dom, "data-wide").parse::<f64>().unwrap() <= 0.0,
                 "{name} {size} scrolls sideways"
             );
             let figures: Vec<&str> = attribute(&dom, "data-figures").split(';').collect();
-            assert_eq!(figures.len(), page.matches("<svg").count());
+            if figures == [""] {
+                // Image runs without an attack have a table with small drawings alone.
+                assert_eq!(name, "digits");
+                continue;
+            }
             for (i, f) in figures.iter().enumerate() {
                 let (sizes, rest) = f.split_once('|').unwrap();
                 let (bad, key) = rest.rsplit_once('|').unwrap();

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    attack, bench, check, completions, explain, export, list, new, penalty, record, report, run, sample,
-    schema,
+    attack, bench, check, completions, explain, export, figures, list, new, penalty, record, report, run,
+    sample, schema,
 };
 
 /// Train networks whose capabilities live in named regions, cut a region out, and try to bring the
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Write the report of a run again, or show its numbers
     Report(report::Args),
+    /// Write the figures of a report as SVG and CSV files
+    Figures(figures::Args),
     /// Write the tables of a record from a run, as Markdown
     Record(record::Args),
     /// Compare what arms cost in compute, over runs of several sizes
@@ -69,6 +71,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Run(a) => run::run(a),
         Command::Check(a) => check::run(a),
         Command::Report(a) => report::run(a),
+        Command::Figures(a) => figures::run(a),
         Command::Record(a) => record::run(a),
         Command::Penalty(a) => penalty::run(a),
         Command::List(a) => list::run(a),

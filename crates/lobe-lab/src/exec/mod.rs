@@ -3,6 +3,7 @@
 mod compare;
 mod evaluate;
 mod experiment;
+mod facts;
 mod feed;
 mod leaks;
 mod memory;
@@ -35,7 +36,7 @@ pub(crate) use training::train;
 use crate::error::LabError;
 use crate::recipe::{Derived, Recipe, Stage, Written, makes_model};
 use crate::stage;
-use crate::store::{FailedMember, Failure, Manifest, Metric, Order, RunDir, RunState};
+use crate::store::{FailedMember, Failure, Manifest, Metric, Order, RunDir, RunState, now};
 
 /// Who is told how far the work is.
 pub trait Progress: Send + Sync {
@@ -197,7 +198,12 @@ pub fn run(
         arm.removes = plan.removes.iter().map(|l| experiment.labels.name(*l).to_owned()).collect();
         arm.same_as = plan.same_as.map(|i| experiment.arms[i].arm.name.clone());
     }
+    manifest.data = Some(facts::data(&experiment));
+    manifest.model = Some(facts::model(&experiment));
+    manifest.started = now();
     if let Some(old) = run.manifest()? {
+        manifest.started = old.started.or(manifest.started);
+        manifest.finished = old.finished;
         // Times of stages that are not run again.
         for stage in &mut manifest.stages {
             stage.seconds = old
@@ -251,6 +257,7 @@ fn stages(context: &Context<'_>, manifest: &mut Manifest) -> Result<(), LabError
             manifest.stages[i].seconds =
                 Some(manifest.stages[i].seconds.filter(|_| done.resumed).unwrap_or(0.0) + seconds);
             manifest.failed.clone_from(&context.known.failed.borrow());
+            manifest.finished = now();
             context.run.write_manifest(manifest)?;
         }
         // A reader may look at a run while it works.

@@ -1,5 +1,5 @@
 //! Measuring every model made so far: loss, accuracy, probes, calibrated loss, unit activity, agreement with
-//! the control, where gradients go, and what the training showed.
+//! the control, where gradients go, what the training showed, and how a few held-out texts go on.
 
 use std::time::Instant;
 
@@ -8,7 +8,9 @@ use lobe_engine::Buf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Work, absorption, activity, agreement, calibrate, control, probes, read_model, sources};
+use super::{
+    Work, absorption, activity, agreement, calibrate, control, probes, read_model, samples, sources,
+};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Feed, ModelRef, evaluate};
 use crate::recipe::{Stage, starts_anew, typed};
@@ -82,17 +84,19 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let mut log = work.dir.metrics()?;
     let mut numbers = 0;
     // A stage that leaves an arm as it was (a cut without a region) makes no new numbers.
-    let mut last: Option<(Buf, Vec<Metric>)> = None;
+    let mut last: Option<(Buf, Vec<Metric>, Vec<samples::Text>)> = None;
+    let mut said = samples::Samples::default();
     for source in sources(c, stage) {
         let made = x.recipe.stage(&source).is_some_and(|s| s.arms.contains(&arm.arm.name));
         if !made || c.is_absent(&source, work.arm, work.seed) {
             continue;
         }
         let params = read_model(c, &ModelRef { stage: &source, arm: &arm.arm.name, seed: work.seed })?;
-        let of_params = match last {
-            Some((same, numbers)) if same[..] == params[..] => numbers,
-            _ => of_model(&params)?,
+        let (of_params, texts) = match last {
+            Some((same, numbers, texts)) if same[..] == params[..] => (numbers, texts),
+            _ => (of_model(&params)?, samples::of_model(c, work, &params)?),
         };
+        said.add(&source, texts.clone());
         let mut found = of_params.clone();
         let does = x.recipe.stage(&source).map_or("", |s| &s.does);
         if does == "train" {
@@ -118,8 +122,9 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         if settings.activity && starts_anew(does) {
             activity::run(c, work, &source, &params)?;
         }
-        last = Some((params, of_params));
+        last = Some((params, of_params, texts));
     }
+    said.write(work)?;
     log.sync()?;
     work.finish(start, f64::from(numbers), "numbers/s")
 }

@@ -15,6 +15,7 @@ mod loot;
 mod lora;
 mod measure;
 mod probes;
+mod samples;
 mod train;
 mod tune;
 mod unlearn;
@@ -49,6 +50,7 @@ fn format(does: &str) -> u32 {
     match does {
         _ if starts_anew(does) => 2,
         "ablate" | "unlearn" => 3,
+        "measure" => 6,
         // Attacks: 5 since a matrix is one of those that a tensor holds side by side.
         _ => 5,
     }

@@ -49,6 +49,60 @@ pub struct Manifest {
     /// Members that ended with a number that is not finite. What starts from their models was left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedMember>,
+    /// What it is about, in the recipe's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// When it began, as `2026-11-27T16:30:00Z`. May differ between runs that are otherwise equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
+    /// When the last of its work was done, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<String>,
+    /// What it learned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataFacts>,
+    /// What learned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelFacts>,
+}
+
+/// What a run learned from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// What an example is made of: `token` or `pixel`.
+    pub unit: String,
+    /// Different tokens, for text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<u64>,
+    /// Every true class.
+    pub classes: Vec<ClassFacts>,
+}
+
+/// One true class of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassFacts {
+    /// Its name.
+    pub name: String,
+    /// The label its held-out examples have; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Training examples: documents, pieces of them, or images.
+    pub documents: u64,
+    /// Tokens to predict in them, or pixels.
+    pub units: u64,
+    /// Held-out examples.
+    pub held_out: u64,
+}
+
+/// What a run trained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// `gpt` or `autoencoder`.
+    pub kind: String,
+    /// Its size in words.
+    pub shape: String,
+    /// Numbers that training moves.
+    pub parameters: u64,
 }
 
 /// A member that ended early.
@@ -215,6 +269,11 @@ impl Manifest {
             derived: derived.to_vec(),
             notes: Vec::new(),
             failed: Vec::new(),
+            about: recipe.about.clone(),
+            started: None,
+            finished: None,
+            data: None,
+            model: None,
         }
     }
 }

@@ -58,11 +58,12 @@ pub struct Status {
 }
 
 /// Everything but checkpoints and records of variants. The status goes first: without it nothing else counts.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "status.json",
     "metrics.jsonl",
     "model.safetensors",
     "activity.json",
+    "samples.json",
     "timing.json",
     "variants.json",
     "prefixes.json",

@@ -13,15 +13,20 @@ mod member;
 mod metrics;
 mod name;
 mod run_dir;
+mod time;
 mod variants;
 
 pub use atomic::{write_atomic, write_atomic_with};
 pub use checkpoint::Checkpoint;
 pub use csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
 pub use error::StoreError;
-pub use manifest::{FailedMember, Manifest, ManifestArm, ManifestAxis, ManifestStage, Reference, RunState};
+pub use manifest::{
+    ClassFacts, DataFacts, FailedMember, Manifest, ManifestArm, ManifestAxis, ManifestStage, ModelFacts, Reference,
+    RunState,
+};
 pub use member::{Failure, MemberDir, State, Status};
 pub use metrics::{Metric, MetricsLog};
 pub use name::check_name;
 pub use run_dir::RunDir;
+pub(crate) use time::now;
 pub use variants::Variants;

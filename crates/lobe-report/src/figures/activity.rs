@@ -1,46 +1,47 @@
-//! What the units of a region respond to: unit × label heat maps.
+//! What the units of a region respond to: how much stronger they are on one label than on the other.
 
 use std::collections::BTreeSet;
 
-use super::{Figure, Ink, Panel, Size, extent};
+use super::{Data, Figure, Ink, Panel, Place, Size, plain};
 use crate::data::Activity;
 use crate::format::{MISSING, number, shorten};
 use crate::stats::{mean, quantile};
-use crate::svg::{Anchor, Scale, Svg, text_width};
+use crate::svg::{Anchor, Drawing, Svg};
+use crate::theme::{heat, step};
 
 /// Most columns; more units are averaged with their neighbours.
 const MOST_COLUMNS: usize = 128;
+/// Up to so many units have a cell with a number in it, as attention heads do.
+const READABLE: usize = 4;
 /// Most rows and panels of one figure.
-const MOST_ROWS: usize = 64;
+const MOST_ROWS: usize = 48;
 const MOST_PANELS: usize = 6;
 
-const ROW: f64 = 14.0;
-const LEFT: f64 = 196.0;
-const WIDTH: f64 = 680.0;
-const RIGHT: f64 = 612.0;
+const ROW: f64 = 22.0;
+const LEFT: f64 = 128.0;
+const RIGHT: f64 = 400.0;
+const WIDTH: f64 = 460.0;
 
-/// Viridis: even steps of lightness, readable with every kind of colour vision and in print.
-const VIRIDIS: [[u8; 3]; 10] = [
-    [0x44, 0x01, 0x54],
-    [0x48, 0x28, 0x78],
-    [0x3e, 0x49, 0x89],
-    [0x31, 0x68, 0x8e],
-    [0x26, 0x82, 0x8e],
-    [0x1f, 0x9e, 0x89],
-    [0x35, 0xb7, 0x79],
-    [0x6e, 0xce, 0x58],
-    [0xb5, 0xde, 0x2b],
-    [0xfd, 0xe7, 0x25],
-];
+/// One site of a region with the two rows that are compared.
+struct Row<'a> {
+    site: &'a str,
+    /// Per unit: index at the site, and target less other; `None` where one was not measured.
+    units: Vec<(u64, Option<f64>)>,
+}
 
-fn colour(share: f64) -> [u8; 3] {
-    let at = share.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
-    let i = (at.floor() as usize).min(VIRIDIS.len() - 2);
-    let mix = |c: usize| {
-        let (a, b) = (f64::from(VIRIDIS[i][c]), f64::from(VIRIDIS[i + 1][c]));
-        (a + (b - a) * (at - i as f64)).round() as u8
-    };
-    [mix(0), mix(1), mix(2)]
+/// The labels that are compared: what is to be forgotten, and what is to stay.
+fn labels(list: &[String]) -> Option<(&str, &str)> {
+    let target = list.iter().find(|l| *l == "forget").or(list.first())?;
+    let other = list.iter().find(|l| *l == "retain" && *l != target);
+    Some((target, other.or_else(|| list.iter().find(|l| *l != target))?))
+}
+
+fn row<'a>(a: &'a Activity, (target, other): (&str, &str)) -> Option<Row<'a>> {
+    let of = |label: &str| a.mean_abs.get(a.labels.iter().position(|l| l == label)?);
+    let (own, rest) = (of(target)?, of(other)?);
+    let differ =
+        |(unit, (x, y)): (&u64, (&Option<f64>, &Option<f64>))| (*unit, x.zip(*y).map(|(x, y)| x - y));
+    Some(Row { site: &a.site, units: a.units.iter().zip(own.iter().zip(rest)).map(differ).collect() })
 }
 
 /// One figure per region.
@@ -50,13 +51,13 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
         return Err("the run has no activity.json".into());
     }
     let mut regions: Vec<&str> = Vec::new();
-    for a in all.iter().filter(|a| !a.units.is_empty() && !a.labels.is_empty()) {
+    for a in all.iter().filter(|a| !a.units.is_empty() && labels(&a.labels).is_some()) {
         if !regions.contains(&a.region.as_str()) {
             regions.push(&a.region);
         }
     }
     if regions.is_empty() {
-        return Err("activity.json lists no units".into());
+        return Err("activity.json has no units on two labels".into());
     }
     Ok(regions.iter().take(MOST_PANELS).enumerate().filter_map(|(i, r)| figure(ink, i, r)).collect())
 }
@@ -67,24 +68,39 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
     let stage = ink.run.stages().find(|s| here.iter().any(|a| a.stage == *s)).unwrap_or(&here.first()?.stage);
     let seed = here.iter().filter(|a| a.stage == stage).map(|a| a.seed).min()?;
     let drawn: Vec<&Activity> = here.iter().copied().filter(|a| a.stage == stage && a.seed == seed).collect();
-    let mut values: Vec<f64> =
-        drawn.iter().flat_map(|a| a.mean_abs.iter().flatten().flatten().copied()).collect();
-    values.sort_by(f64::total_cmp);
-    // One loud unit must not darken all others.
-    let top = quantile(&values, 0.99)?.max(values.first()?.abs()).max(1e-12);
-    let arms: Vec<&str> = ink.arms().map(|a| a.0).filter(|n| drawn.iter().any(|a| a.arm == *n)).collect();
-    let mut panels = Vec::new();
+    let pair = drawn.iter().find_map(|a| labels(&a.labels))?;
+    let rows_of = |arm: &str| -> Vec<Row<'_>> {
+        drawn.iter().filter(|a| a.arm == arm).filter_map(|a| row(a, pair)).take(MOST_ROWS).collect()
+    };
+    let arms: Vec<&str> = ink.arms().map(|a| a.0).filter(|n| !rows_of(n).is_empty()).collect();
+    // One loud unit must not pale all others.
+    let mut sizes: Vec<f64> = arms
+        .iter()
+        .flat_map(|a| rows_of(a))
+        .flat_map(|r| r.units.into_iter().filter_map(|u| u.1))
+        .map(f64::abs)
+        .collect();
+    sizes.sort_by(f64::total_cmp);
+    let top = quantile(&sizes, 0.98)?.max(1e-12);
+    // The mean over all seeds stands beside each row.
+    let average = |arm: &str, site: &str| {
+        let same = here.iter().filter(|a| a.stage == stage && a.arm == arm && a.site == site);
+        mean(&same.filter_map(|a| row(a, pair)).flat_map(|r| r.units).filter_map(|u| u.1).collect::<Vec<_>>())
+    };
+    let mut panels = vec![Panel { drawing: legend(pair), size: Size::Wide }];
+    let mut data = Data::new(&["arm", "seed", "stage", "site", "unit", "difference"]);
     for arm in arms.iter().take(MOST_PANELS) {
-        let sites: Vec<&Activity> = drawn.iter().copied().filter(|a| a.arm == *arm).collect();
-        let average = |site: &Activity, label: &str| -> Option<f64> {
-            let same = here.iter().filter(|a| a.stage == stage && a.arm == *arm && a.site == site.site);
-            let rows = same.filter_map(|a| a.mean_abs.get(a.labels.iter().position(|l| l == label)?));
-            mean(&rows.flatten().flatten().copied().collect::<Vec<_>>())
-        };
-        panels.push(Panel { svg: panel(arm, &sites, top, average, panels.is_empty()), size: Size::Plain });
-    }
-    if panels.is_empty() {
-        return None;
+        let rows = rows_of(arm);
+        for r in &rows {
+            for (unit, v) in &r.units {
+                let words = [*arm, &seed.to_string(), stage, r.site, &unit.to_string(), &plain(*v)];
+                data.rows.push(words.map(str::to_owned).to_vec());
+            }
+        }
+        panels.push(Panel {
+            drawing: panel(arm, &rows, top, pair, &|site| average(arm, site)),
+            size: Size::Plain,
+        });
     }
     let left_out = arms.len().saturating_sub(MOST_PANELS);
     let more =
@@ -92,105 +108,97 @@ fn figure(ink: &Ink<'_>, number_of: usize, region: &str) -> Option<Figure> {
     let seeds = here.iter().map(|a| a.seed).collect::<BTreeSet<_>>().len();
     let widest = drawn.iter().map(|a| a.units.len()).max().unwrap_or(0);
     let binned = if widest > MOST_COLUMNS { " Neighbouring units are averaged to fit." } else { "" };
-    Some(Figure {
-        id: format!("activity-{}", number_of + 1),
+    (panels.len() > 1).then(|| Figure {
+        id: format!("units-{}", number_of + 1),
         title: format!("What the region {region} responds to"),
         panels,
         caption: format!(
-            "Mean absolute activation of each unit of the region (columns) on held-out data of each label (rows), model after \
-             {stage}, seed {seed}; values above {} are drawn as that. A localised region is bright for one label and dark for \
-             the others. The number at the right is the mean over units and {}.{binned}{more}",
+            "Each cell is a unit of the region: its mean absolute activation on {} data less that on {} data, in the model after \
+             {stage}, seed {seed}. Differences beyond ±{} have the last colour. A region that holds {} alone is orange \
+             throughout. At the right: the mean over units and {}.{binned}{more}",
+            pair.0,
+            pair.1,
             number(top),
+            pair.0,
             if seeds == 1 { "the one seed".to_owned() } else { format!("all {seeds} seeds") },
         ),
-        steps_of: None,
+        data,
         below: Vec::new(),
+        place: Place::Body,
     })
+}
+
+/// With its sign, so that a column of them lines up.
+fn signed(v: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", v.abs());
+    match v {
+        _ if text.bytes().all(|b| matches!(b, b'0' | b'.')) => text,
+        v if v < 0.0 => format!("−{text}"),
+        _ => format!("+{text}"),
+    }
 }
 
 fn panel(
     arm: &str,
-    sites: &[&Activity],
+    rows: &[Row<'_>],
     top: f64,
-    average: impl Fn(&Activity, &str) -> Option<f64>,
-    with_legend: bool,
-) -> String {
-    let rows: usize = sites.iter().map(|a| a.labels.len()).sum::<usize>().min(MOST_ROWS);
-    let head = if with_legend { 64.0 } else { 28.0 };
-    let height = head + rows as f64 * ROW + sites.len().min(rows) as f64 * 6.0 + 22.0;
-    let mut svg = Svg::new(WIDTH, height);
-    if with_legend {
-        legend(&mut svg, top);
+    pair: (&str, &str),
+    average: &dyn Fn(&str) -> Option<f64>,
+) -> Drawing {
+    let head = 30.0;
+    let mut svg = Svg::new(WIDTH, head + rows.len() as f64 * ROW + 8.0);
+    svg.text((4.0, 18.0), Anchor::Start, "panel-title", &shorten(arm, 24));
+    svg.text((WIDTH - 6.0, head - 8.0), Anchor::End, "tick", "mean");
+    // The same decimals in every row, so that the column lines up.
+    let decimals = (1 - top.log10().floor() as i32).clamp(0, 6) as usize;
+    for (i, r) in rows.iter().enumerate() {
+        let y = head + i as f64 * ROW;
+        svg.text((4.0, y + 14.5), Anchor::Start, "tick", &shorten(r.site, 19));
+        strip(&mut svg, r, y, top, decimals);
+        let shown = average(r.site).map_or_else(|| MISSING.into(), |v| signed(v, decimals));
+        svg.text((WIDTH - 6.0, y + 14.5), Anchor::End, "tick", &shown);
     }
-    svg.text((8.0, head - 8.0), Anchor::Start, "panel-title", &shorten(arm, 40));
-    svg.text((WIDTH - 8.0, head - 8.0), Anchor::End, "tick", "mean");
-    let columns = sites.iter().map(|a| a.units.len()).max().unwrap_or(1).min(MOST_COLUMNS);
-    let width = ((RIGHT - LEFT) / columns.max(1) as f64).min(28.0);
-    let (mut y, mut done) = (head, 0);
-    for site in sites {
-        let name = shorten(&site.site, 20);
-        for (i, (label, values)) in site.labels.iter().zip(&site.mean_abs).enumerate() {
-            if done == rows {
-                break;
-            }
-            done += 1;
-            if i == 0 {
-                svg.text((8.0, y + ROW - 3.5), Anchor::Start, "tick", &name);
-            }
-            // A long site name leaves less room for the label.
-            let room = (LEFT - 20.0 - text_width(&name, 11.5) * f64::from(u8::from(i == 0))).max(24.0);
-            svg.text(
-                (LEFT - 8.0, y + ROW - 3.5),
-                Anchor::End,
-                "tick",
-                &shorten(label, (room / 6.5) as usize),
-            );
-            let bucket = values.len().div_ceil(MOST_COLUMNS).max(1);
-            for (column, bin) in values.chunks(bucket).enumerate() {
-                let known: Vec<f64> = bin.iter().flatten().copied().collect();
-                let at = (LEFT + column as f64 * width, y);
-                match mean(&known) {
-                    // A hair of overlap, or renderers leave light seams between cells.
-                    Some(v) => svg.cell(at, (width + 0.3, ROW - 0.5), colour(v / top)),
-                    None => svg.rect(at, (width, ROW - 0.5), "missing"),
-                }
-            }
-            // The same decimals in every row, so that the column lines up.
-            let decimals = (2 - top.log10().floor() as i32).clamp(0, 9) as usize;
-            let shown = average(site, label).map_or_else(|| MISSING.into(), |v| format!("{v:.decimals$}"));
-            svg.text((WIDTH - 8.0, y + ROW - 3.5), Anchor::End, "tick", &shown);
-            y += ROW;
-        }
-        y += 6.0;
-    }
-    svg.text(
-        (LEFT, y + 10.0),
-        Anchor::Start,
-        "tick",
-        &format!(
-            "units of the region, up to {} per site",
-            sites.iter().map(|a| a.units.len()).max().unwrap_or(0)
-        ),
-    );
-    svg.finish(&format!("Unit activity of {arm}"))
+    svg.finish_open(&format!("Units of {arm}: {} less {}", pair.0, pair.1))
 }
 
-fn legend(svg: &mut Svg, top: f64) {
-    let (left, width) = (LEFT, 200.0);
-    for i in 0..40 {
-        let x = left + width * f64::from(i) / 40.0;
-        svg.cell((x, 8.0), (width / 40.0 + 0.4, 10.0), colour(f64::from(i) / 39.0));
+/// The units of one site. Few have a cell each with its number, as heads do; many share the width.
+fn strip(svg: &mut Svg, r: &Row<'_>, y: f64, top: f64, decimals: usize) {
+    let bucket = r.units.len().div_ceil(MOST_COLUMNS).max(1);
+    let columns = r.units.len().div_ceil(bucket);
+    let numbers = columns <= READABLE && decimals <= 3;
+    let width = ((RIGHT - LEFT) / columns.max(1) as f64).min(if numbers { 66.0 } else { 34.0 });
+    for (column, bin) in r.units.chunks(bucket).enumerate() {
+        let known: Vec<f64> = bin.iter().filter_map(|u| u.1).collect();
+        let at = (LEFT + column as f64 * width, y + 1.0);
+        let size = (if numbers { width - 1.0 } else { width + 0.3 }, ROW - 2.0);
+        let value = mean(&known);
+        let unit = bin.first().map_or(0, |u| u.0);
+        let shown = value.map_or_else(|| "not measured".to_owned(), |v| signed(v, decimals + 1));
+        let class = value.map_or_else(|| "missing".to_owned(), |v| heat(step((v / top).clamp(-1.0, 1.0))));
+        svg.open(&format!("cell t{class}"), &format!("{}[{unit}]: {shown}", r.site));
+        // A hair of overlap, or renderers leave light seams between cells.
+        svg.rect(at, size, &class);
+        if numbers {
+            let middle = (at.0 + size.0 / 2.0, at.1 + 14.0);
+            let number = value.map_or_else(|| MISSING.into(), |v| signed(v, decimals));
+            svg.text(middle, Anchor::Middle, "value", &format!("{unit}: {number}"));
+        }
+        svg.close();
     }
-    let scale = Scale::linear((0.0, top), (left, left + width));
-    let ticks = scale.ticks(4);
-    let shown = extent(ticks.iter().map(|t| t.0)).is_some();
-    for (v, text) in ticks {
-        svg.text((scale.at(v), 32.0), Anchor::Middle, "tick", &text);
+}
+
+fn legend((target, other): (&str, &str)) -> Drawing {
+    let mut svg = Svg::new(400.0, 24.0);
+    let (left, wide, y) = (120.0, 6.0, 6.0);
+    for i in -10..=10 {
+        svg.rect((left + f64::from(i + 10) * wide, y), (wide + 0.3, 11.0), &heat(i));
     }
+    svg.text((left - 8.0, y + 10.0), Anchor::End, "tick", &format!("more on {}", shorten(other, 10)));
     svg.text(
-        (8.0, 18.0),
+        (left + 21.0 * wide + 8.0, y + 10.0),
         Anchor::Start,
-        "axis-title",
-        if shown { "mean |activation|" } else { "activation" },
+        "tick",
+        &format!("more on {}", shorten(target, 10)),
     );
+    svg.finish_open("Scale of the difference")
 }

@@ -1,21 +1,20 @@
-//! Lines over steps, and the training curves.
+//! Lines along an axis, one per arm, with their spread over seeds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Figure, Ink, Panel, Size, axis, extent, seeds};
+use super::{Data, clip, extent, plain, with_intervals};
 use crate::data::{Measured, summary};
-use crate::format::number;
 use crate::palette::Look;
-use crate::svg::{Anchor, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps, text_width};
+use crate::svg::{Anchor, Drawing, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps};
 
 /// Most points drawn per line; more cannot be seen and make the file heavy.
-const MOST_POINTS: usize = 200;
+pub(super) const MOST_POINTS: usize = 200;
 
 /// Most single seeds drawn per arm.
 const MOST_SEEDS: usize = 24;
 
 /// Width that a name may take beside the plot.
-const ROOM: f64 = 110.0;
+const ROOM: f64 = 92.0;
 
 pub(super) type Line = Vec<(f64, f64)>;
 
@@ -73,12 +72,29 @@ fn thin(curve: Line) -> Line {
     curve.chunks(bucket).map(middle).collect()
 }
 
+/// The columns of what [`write`] adds.
+pub(super) const COLUMNS: [&str; 6] = ["plot", "arm", "x", "mean", "low", "high"];
+
+/// The drawn numbers of a plot.
+pub(super) fn write(data: &mut Data, plot: &str, bundles: &[Bundle<'_>]) {
+    for b in bundles {
+        for (i, (x, mean)) in b.mean.iter().enumerate() {
+            let edge =
+                |pick: fn(&(Line, Line)) -> &Line| b.band.as_ref().and_then(|e| Some(pick(e).get(i)?.1));
+            let numbers = [Some(*x), Some(*mean), edge(|e| &e.1), edge(|e| &e.0)].map(plain);
+            let mut row = vec![plot.to_owned(), b.arm.to_owned()];
+            row.extend(numbers);
+            data.rows.push(row);
+        }
+    }
+}
+
 /// Size and axis of a plot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// With names beside the lines.
     Plain,
-    /// One of several with a common [`key`].
+    /// One of several with a common key.
     Small,
 }
 
@@ -93,17 +109,19 @@ pub(super) struct Plot<'a> {
     pub(super) shape: Shape,
     /// Whether x is logarithmic, however the points lie.
     pub(super) log_x: bool,
+    /// An arm that is far from all others and does not set the scale: it is cut off at the edge.
+    pub(super) outsider: Option<&'a str>,
 }
 
 /// The frame, and how wide and high the drawing around it is.
 fn room(bundles: &[Bundle<'_>], shape: Shape) -> (Frame, f64, f64) {
     if shape != Shape::Plain {
-        return (Frame { left: 50.0, top: 34.0, right: 324.0, bottom: 192.0 }, 336.0, 240.0);
+        return (Frame { left: 50.0, top: 34.0, right: 344.0, bottom: 196.0 }, 356.0, 244.0);
     }
     // Every named arm needs a line of its own beside the plot.
     let named = bundles.iter().filter(|b| !b.look.rest).count();
-    let bottom = (36.0 + 16.0 * (named + 1) as f64).max(348.0);
-    (Frame { left: 60.0, top: 36.0, right: 536.0, bottom }, 680.0, bottom + 52.0)
+    let bottom = (36.0 + 16.0 * (named + 1) as f64).max(296.0);
+    (Frame { left: 50.0, top: 34.0, right: 342.0, bottom }, 470.0, bottom + 48.0)
 }
 
 /// Where a line ends, and what stands beside it.
@@ -120,6 +138,7 @@ struct Axes {
     y: Scale,
     /// Where zero stands on a logarithmic axis.
     zero: Option<f64>,
+    frame: Frame,
 }
 
 impl Axes {
@@ -130,9 +149,24 @@ impl Axes {
     fn path(&self, line: &Line) -> Vec<(f64, f64)> {
         line.iter().map(|p| self.at(p)).collect()
     }
+
+    fn holds(&self, (_, y): (f64, f64)) -> bool {
+        (self.frame.top - 0.5..=self.frame.bottom + 0.5).contains(&y)
+    }
+
+    /// Draws what is inside of the frame.
+    fn line(&self, svg: &mut Svg, line: &Line, class: &str, dash: &str) {
+        for piece in clip::pieces(&self.path(line), self.frame.top, self.frame.bottom) {
+            svg.path(&piece, class, dash);
+        }
+    }
+
+    fn inside(&self, line: &Line) -> Vec<(f64, f64)> {
+        self.path(line).into_iter().map(|(x, y)| (x, y.clamp(self.frame.top, self.frame.bottom))).collect()
+    }
 }
 
-pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
+pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<Drawing> {
     let (frame, width, height) = room(bundles, plot.shape);
     let mut svg = Svg::new(width, height);
     let axes = scales(&mut svg, bundles, plot, frame)?;
@@ -144,14 +178,17 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     }
     for b in bundles.iter().filter(|b| b.look.rest) {
         svg.open("rest", b.arm);
-        svg.path(&axes.path(&b.mean), "faint", "");
+        axes.line(&mut svg, &b.mean, "faint", "");
         svg.close();
     }
     for b in bundles.iter().filter(|b| !b.look.rest) {
         curve(&mut svg, b, plot, &axes);
-        let last = b.mean.last().map(|last| axes.at(last));
-        let (class, marker) = (b.look.class, Some(b.look.marker));
-        ends.extend(last.map(|at| End { at, name: fit(b.arm, ROOM), class, marker }));
+        let Some(last) = b.mean.last() else { continue };
+        let (x, y) = axes.at(last);
+        let arrow = if y < frame.top - 0.5 { "↑ " } else { "" };
+        let at = (x, y.clamp(frame.top, frame.bottom));
+        let name = format!("{arrow}{}", fit(b.arm, ROOM));
+        ends.push(End { at, name, class: b.look.class, marker: Some(b.look.marker) });
     }
     if plot.shape == Shape::Plain {
         names(&mut svg, &ends, frame);
@@ -159,19 +196,22 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<String> {
     Some(svg.finish(plot.about))
 }
 
-/// Axes that hold everything that is drawn; `None` where nothing is.
+/// Axes that hold everything that is drawn, the outsider aside; `None` where nothing is.
 fn scales(svg: &mut Svg, bundles: &[Bundle<'_>], plot: &Plot<'_>, frame: Frame) -> Option<Axes> {
-    let drawn = |b: &Bundle<'_>| -> Line {
-        let mut all: Line = b.mean.clone();
-        match (&b.band, plot.bands) {
-            (Some((upper, lower)), true) => all.extend(upper.iter().chain(lower)),
-            _ => all.extend(b.seeds.iter().flatten()),
-        }
-        all
+    let lines = |b: &&Bundle<'_>| -> Line {
+        let seeds = b.seeds.iter().flatten().filter(|_| !plot.bands);
+        b.mean.iter().chain(seeds).copied().collect()
     };
-    let all: Line = bundles.iter().flat_map(drawn).collect();
-    let xs: Vec<f64> = all.iter().map(|p| p.0).collect();
-    let (low, high) = extent(all.iter().map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0)))?;
+    let edges = |b: &&Bundle<'_>| -> Line {
+        let band = b.band.as_ref().filter(|_| plot.bands);
+        band.into_iter().flat_map(|(upper, lower)| upper.iter().chain(lower).copied()).collect()
+    };
+    let xs: Vec<f64> = bundles.iter().flat_map(|b| lines(&b)).map(|p| p.0).collect();
+    let ordinary = || bundles.iter().filter(|b| Some(b.arm) != plot.outsider);
+    let counted: Vec<&Bundle<'_>> =
+        if ordinary().any(|b| !b.mean.is_empty()) { ordinary().collect() } else { bundles.iter().collect() };
+    let ys = counted.iter().flat_map(lines).map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0));
+    let (low, high) = with_intervals(ys, counted.iter().flat_map(edges).map(|p| p.1))?;
     let (x, zero) = if plot.log_x { log_or_linear(&xs, frame.x()) } else { steps(&xs, frame.x()) };
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {
         let room = (high / low).powf(0.06);
@@ -188,15 +228,15 @@ fn scales(svg: &mut Svg, bundles: &[Bundle<'_>], plot: &Plot<'_>, frame: Frame) 
             svg.line((x - 2.0, frame.bottom + 5.0), (x + 2.0, frame.bottom - 5.0), "axis");
         }
     }
-    Some(Axes { x, y, zero })
+    Some(Axes { x, y, zero, frame })
 }
 
 /// One arm: its band or its seeds, and its mean.
 fn curve(svg: &mut Svg, b: &Bundle<'_>, plot: &Plot<'_>, axes: &Axes) {
     svg.open(b.look.class, b.arm);
     match (&b.band, plot.bands) {
-        (Some((upper, lower)), true) => svg.band(&axes.path(upper), &axes.path(lower), "band"),
-        _ => b.seeds.iter().take(MOST_SEEDS).for_each(|s| svg.path(&axes.path(s), "thin", "")),
+        (Some((upper, lower)), true) => svg.band(&axes.inside(upper), &axes.inside(lower), "band"),
+        _ => b.seeds.iter().take(MOST_SEEDS).for_each(|s| axes.line(svg, s, "thin", "")),
     }
     // Dashes drown in the noise of a running loss; there the markers keep arms apart.
     let (class, dash) = match (plot.shape, plot.bands) {
@@ -204,13 +244,17 @@ fn curve(svg: &mut Svg, b: &Bundle<'_>, plot: &Plot<'_>, axes: &Axes) {
         (Shape::Plain, true) => ("curve", b.look.dash),
         (_, true) => ("curve fine", b.look.dash),
     };
-    svg.path(&axes.path(&b.mean), class, dash);
+    axes.line(svg, &b.mean, class, dash);
     // A few markers keep the arms apart without colour; the phase differs per shape so that
     // they do not stack where curves meet.
     let stride = b.mean.len().div_ceil(7).max(1);
     let phase = b.look.marker as usize % stride;
-    for p in b.mean.iter().skip(phase).step_by(stride) {
-        svg.marker(axes.at(p), 3.6, b.look.marker, "mean");
+    for p in b.mean.iter().skip(phase).step_by(stride).map(|p| axes.at(p)).filter(|p| axes.holds(*p)) {
+        svg.marker(p, 3.6, b.look.marker, "mean");
+    }
+    // An arrow where the line goes on outside.
+    if let Some((x, _)) = b.mean.iter().map(|p| axes.at(p)).find(|p| p.1 < axes.frame.top - 0.5) {
+        svg.marker((x.max(axes.frame.left + 6.0), axes.frame.top + 5.0), 4.2, Marker::Triangle, "mean");
     }
     svg.close();
 }
@@ -221,11 +265,11 @@ fn names(svg: &mut Svg, ends: &[End], frame: Frame) {
     let placed = dodge(&wanted, 16.0, frame.top + 4.0, frame.bottom - 2.0);
     for (End { at: (x, y), name, class, marker }, to) in ends.iter().zip(placed) {
         svg.open(class, "");
-        svg.path(&[(x + 3.0, *y), (frame.right + 8.0, *y), (frame.right + 16.0, to)], "leader", "");
+        svg.path(&[(x + 3.0, *y), (frame.right + 6.0, *y), (frame.right + 13.0, to)], "leader", "");
         if let Some(marker) = marker {
-            svg.marker((frame.right + 23.0, to), 3.6, *marker, "mean");
+            svg.marker((frame.right + 19.0, to), 3.6, *marker, "mean");
         }
-        let inset = if marker.is_some() { 31.0 } else { 19.0 };
+        let inset = if marker.is_some() { 27.0 } else { 16.0 };
         svg.text((frame.right + inset, to + 4.5), Anchor::Start, "label", name);
         svg.close();
     }
@@ -240,110 +284,4 @@ fn log_or_linear(all: &[f64], range: (f64, f64)) -> (Scale, Option<f64>) {
     let zero = all.contains(&0.0);
     let from = if zero { range.0 + 34.0 } else { range.0 };
     (Scale::log((low, high), (from, range.1)), zero.then_some(range.0 + 6.0))
-}
-
-/// What the looks of several small plots mean.
-pub(super) fn key(arms: &[(&str, Look)], level: bool, crowd: usize) -> String {
-    const WIDE: f64 = 1020.0;
-    let mut entries: Vec<(String, Option<Look>)> =
-        arms.iter().map(|(a, l)| (fit(a, 200.0), Some(*l))).collect();
-    if level {
-        entries.push(("baseline before the attack".to_owned(), None));
-    }
-    if crowd > 0 {
-        entries.push((
-            format!("{crowd} other arms"),
-            Some(Look { class: "rest", marker: Marker::Circle, dash: "", rest: true }),
-        ));
-    }
-    let mut spots = Vec::new();
-    let (mut x, mut y) = (4.0, 14.0);
-    for (text, _) in &entries {
-        let wide = 46.0 + text_width(text, 13.0) * 1.16 + 14.0;
-        if x > 4.0 && x + wide > WIDE {
-            (x, y) = (4.0, y + 22.0);
-        }
-        spots.push((x, y));
-        x += wide;
-    }
-    let mut svg = Svg::new(WIDE, y + 12.0);
-    for ((text, look), (x, y)) in entries.iter().zip(spots) {
-        svg.open(look.map_or("ink", |l| l.class), "");
-        let line = [(x, y), (x + 36.0, y)];
-        match look {
-            None => svg.line(line[0], line[1], "level"),
-            Some(l) if l.rest => svg.path(&line, "faint", ""),
-            Some(l) => {
-                svg.path(&line, "curve", l.dash);
-                svg.marker((x + 18.0, y), 3.6, l.marker, "mean");
-            }
-        }
-        svg.text((x + 42.0, y + 4.5), Anchor::Start, "label", text);
-        svg.close();
-    }
-    svg.finish_open("Which line is which arm")
-}
-
-/// Training loss of every arm.
-pub(super) fn training(ink: &Ink<'_>) -> Result<Figure, String> {
-    let run = ink.run;
-    let attacks: BTreeSet<&str> = run.attack_stages().into_iter().collect();
-    let mut panels = Vec::new();
-    let mut count = Vec::new();
-    let all = run.ordered();
-    for (quantity, measured) in
-        all.iter().filter(|(q, _)| q.metric == "train_loss" && !attacks.contains(q.stage.as_str()))
-    {
-        let bundles: Vec<_> = ink.arms().filter_map(|(arm, look)| bundle(arm, look, measured)).collect();
-        let what = if matches!(quantity.label.as_str(), "" | "all") {
-            String::new()
-        } else {
-            format!(", {}", quantity.label)
-        };
-        let y = axis(&format!("training loss{what}"), &measured.unit);
-        let x = format!("steps of {}", quantity.stage);
-        let about = format!("Training loss of stage {}{what}", quantity.stage);
-        let plot = Plot {
-            titles: (&x, &y),
-            about: &about,
-            level: None,
-            bands: false,
-            narrow_log: true,
-            shape: Shape::Plain,
-            log_x: false,
-        };
-        // A stage of one step has a number but no curve.
-        if bundles.iter().all(|b| b.mean.len() < 2) || panels.len() == 6 {
-            continue;
-        }
-        count.extend(bundles.iter().map(|b| b.seeds.len()));
-        panels.extend(draw(&bundles, &plot).map(|svg| Panel { svg, size: Size::Plain }));
-    }
-    if panels.is_empty() {
-        return Err("no training loss over steps".into());
-    }
-    let thinned =
-        all.iter().filter(|(q, _)| q.metric == "train_loss").flat_map(|(_, m)| m.by_arm.values().flatten());
-    let longest = thinned.map(|(_, points)| points.len()).max().unwrap_or(0);
-    let thinned = if longest > MOST_POINTS {
-        format!(
-            " Neighbouring steps are averaged: {} points become {MOST_POINTS} at most.",
-            number(longest as f64)
-        )
-    } else {
-        String::new()
-    };
-    Ok(Figure {
-        id: "training".into(),
-        title: "Training".into(),
-        panels,
-        caption: format!(
-            "Running training loss. Heavy lines are means over seeds, faint ones single seeds ({}). Each arm averages over \
-             the data it trains on, so levels of different arms compare only where their data agree.{thinned}{}",
-            seeds(count.into_iter()),
-            ink.crowd_words()
-        ),
-        steps_of: None,
-        below: Vec::new(),
-    })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::curves::{Bundle, Plot, Shape, draw, key};
-use super::{Figure, Ink, Panel, Size, seeds};
+use super::curves::{Bundle, COLUMNS, Plot, Shape, draw, write};
+use super::key::key;
+use super::{Data, Figure, Ink, Panel, Place, Size, seeds};
 use crate::data::summary;
 use crate::stats::mean;
 use crate::svg::fit;
@@ -20,7 +21,7 @@ fn family(variant: &str) -> Option<String> {
 }
 
 /// Nothing for runs without such an attack.
-pub(super) fn build(ink: &Ink<'_>) -> Vec<Figure> {
+pub(super) fn build(ink: &Ink<'_>) -> Option<Figure> {
     let run = ink.run;
     // Per (stage, family, label) its variants.
     let mut found: BTreeMap<(&str, String, &str), BTreeSet<&str>> = BTreeMap::new();
@@ -32,38 +33,41 @@ pub(super) fn build(ink: &Ink<'_>) -> Vec<Figure> {
     }
     found.retain(|_, variants| variants.len() > 1);
     let (shape, size) =
-        if found.len() > 1 { (Shape::Small, Size::Narrow) } else { (Shape::Plain, Size::Plain) };
+        if found.len() > 1 { (Shape::Small, Size::Small) } else { (Shape::Plain, Size::Plain) };
     let (mut panels, mut names, mut counts) = (Vec::new(), BTreeSet::new(), Vec::new());
+    let mut data = Data::new(&COLUMNS);
     for ((stage, family, label), variants) in found.iter().take(MOST) {
         let bundles: Vec<Bundle<'_>> =
             ink.arms().filter_map(|(arm, look)| bundle(ink, arm, look, stage, label, variants)).collect();
         let what = if family.is_empty() { (*stage).to_owned() } else { format!("{stage}, {family}") };
-        let y = format!("recovery: {}", fit(&what, 270.0));
+        let y = format!("recovery: {}", fit(&what, 240.0));
         let about = format!("Recovery against the number of grafted parameters, {what}");
         let plot = Plot {
             titles: ("parameters changed", &y),
             about: &about,
-            level: run.control().map(|c| (0.0, format!("{} level", fit(c, 70.0)))),
+            level: run.control().map(|_| (0.0, "never had it".to_owned())),
             bands: true,
             narrow_log: false,
             shape,
             log_x: true,
+            outsider: run.fresh(),
         };
         if bundles.iter().all(|b| b.mean.len() < 2) {
             continue;
         }
         counts.extend(bundles.iter().map(|b| b.seeds.len()));
         names.extend(bundles.iter().map(|b| b.arm));
-        panels.extend(draw(&bundles, &plot).map(|svg| Panel { svg, size }));
+        write(&mut data, &what, &bundles);
+        panels.extend(draw(&bundles, &plot).map(|drawing| Panel { drawing, size }));
     }
     if panels.is_empty() {
-        return Vec::new();
+        return None;
     }
     let named: Vec<_> = ink.arms().filter(|(arm, l)| !l.rest && names.contains(arm)).collect();
     if shape == Shape::Small {
-        panels.insert(0, Panel { svg: key(&named, false, ink.crowd()), size: Size::Wide });
+        panels.insert(0, Panel { drawing: key(ink, &named, Some("never had it")), size: Size::Wide });
     }
-    vec![Figure {
+    Some(Figure {
         id: "sparse-graft".into(),
         title: "How few parameters bring it back".into(),
         panels,
@@ -74,9 +78,10 @@ pub(super) fn build(ink: &Ink<'_>) -> Vec<Figure> {
             seeds(counts.into_iter()),
             ink.crowd_words()
         ),
-        steps_of: None,
+        data,
         below: Vec::new(),
-    }]
+        place: Place::Body,
+    })
 }
 
 fn bundle<'a>(

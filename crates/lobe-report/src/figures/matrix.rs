@@ -1,11 +1,12 @@
 //! Arms × attacks: how much of the capability came back.
 
-use super::{Figure, Ink, Panel, Size, seeds};
+use super::{Below, Data, Figure, Ink, Panel, Place, Size, plain, seeds};
 use crate::format::{difference, share, share_interval};
 use crate::judge::rule::RETAIN_TOLERANCE;
 use crate::matrix::{Cell, Group, Matrix, Row};
 use crate::ranking;
-use crate::svg::{Anchor, Marker, Svg, fit, member_href, text_width};
+use crate::svg::{Anchor, Drawing, Marker, Svg, fit, member_href, text_width};
+use crate::theme::{HIGHEST, LOWEST, heat, step};
 
 /// Most rows and columns drawn; the table and `results.csv` have them all.
 const MOST_ROWS: usize = 128;
@@ -13,7 +14,7 @@ const MOST_COLUMNS: usize = 64;
 
 const LEFT: f64 = 178.0;
 /// What the page has room for.
-const WIDTH: f64 = 1040.0;
+const WIDTH: f64 = 1150.0;
 const HEAD: f64 = 24.0;
 /// Longest name of a column, as a length of rising text.
 const NAME: f64 = 130.0;
@@ -46,39 +47,63 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Vec<Figure>, String> {
     let mut below = Vec::new();
     let worst = ranking::worst_cases(run, m);
     if !worst.rows.is_empty() {
-        below.push((
-            "The worst case of each arm".to_owned(),
-            format!(
+        below.push(Below {
+            title: "The worst case of each arm".to_owned(),
+            note: format!(
                 "The attack, or none, with the highest mean recovery, the most robust arm first; arms marked ▲ come last. The \
                  judgement is that at the top of the page. Δ {control}: paired difference after removal."
             ),
-            worst,
-        ));
+            table: worst,
+        });
     }
     let costs = ranking::attack_costs(run, m);
     if costs.header.len() > 1 {
-        below.push((
-            "What the attacks cost".to_owned(),
-            "Budget of the variant that brought most back, and wall time of the whole sweep: mean over arms and seeds, below \
-             it the range over arms."
+        below.push(Below {
+            title: "What the attacks cost".to_owned(),
+            note: "Budget of the variant that brought most back, and wall time of the whole sweep: mean over arms and seeds, \
+                   below it the range over arms."
                 .to_owned(),
-            costs,
-        ));
+            table: costs,
+        });
     }
     Ok(vec![Figure {
         id: "matrix".into(),
         title: "Every arm under every attack".into(),
-        panels: vec![Panel { svg: draw(ink, m), size: Size::Wide }],
+        panels: vec![
+            Panel { drawing: legend(ink), size: Size::Wide },
+            Panel { drawing: draw(ink, m), size: Size::Wide },
+        ],
         caption: format!(
-            "Recovery of {target}: 0 is as ignorant as {control}, which never saw it and was not attacked; 1 is as able as \
-             {baseline}. Each cell is the worst case over the attack's own sweep, mean over seeds ({n}), its 95 % \
-             interval in the cell or on pointing at it; a cell leads to the numbers of its first seed. Hatched: not measured. \
-             Read every row against that of {control}: what an attack teaches a network that never knew is no \
-             return.{pays}{cut}"
+            "Recovery of {target}: 0 is as ignorant as {control} before any attack, 1 as able as {baseline}. Each cell is the \
+             worst case of the attack's own sweep, mean over seeds ({n}); point at it for the interval, follow it to the numbers \
+             of its first seed. Hatched: not measured. Read every row against that of {control}: what an attack teaches a \
+             network that never knew is no return.{pays}{cut}"
         ),
-        steps_of: None,
+        data: data(m),
         below,
+        place: Place::Body,
     }])
+}
+
+fn data(m: &Matrix) -> Data {
+    let mut out = Data::new(&["arm", "attack", "recovery", "low", "high", "seeds"]);
+    for row in &m.rows {
+        for (i, cell) in row.cells.iter().enumerate() {
+            let s = cell.as_ref().map(|c| c.recovery);
+            let edge = |pick: fn((f64, f64)) -> f64| plain(s.and_then(|s| s.interval).map(pick));
+            let n = s.map_or(0, |s| s.n).to_string();
+            let mean = plain(s.map(|s| s.mean));
+            out.rows.push(vec![
+                row.arm.clone(),
+                m.column(i).to_owned(),
+                mean,
+                edge(|e| e.0),
+                edge(|e| e.1),
+                n,
+            ]);
+        }
+    }
+    out
 }
 
 /// Where things stand.
@@ -86,7 +111,6 @@ struct Grid {
     w: f64,
     h: f64,
     columns: usize,
-    two_lines: bool,
 }
 
 impl Grid {
@@ -96,7 +120,7 @@ impl Grid {
     }
 }
 
-fn draw(ink: &Ink<'_>, m: &Matrix) -> String {
+fn draw(ink: &Ink<'_>, m: &Matrix) -> Drawing {
     let columns = (m.attacks.len() + 1).min(MOST_COLUMNS);
     let rows: Vec<&Row> = m.rows.iter().take(MOST_ROWS).collect();
     let wide = ((WIDTH - LEFT - 8.0) / columns as f64).min(112.0);
@@ -104,9 +128,8 @@ fn draw(ink: &Ink<'_>, m: &Matrix) -> String {
     let level = names.iter().all(|n| text_width(n, 12.5) + 8.0 <= wide);
     let over = if level { 0.0 } else { NAME * 0.72 };
     let w = ((WIDTH - LEFT - 8.0 - over) / columns as f64).clamp(42.0, 112.0);
-    let two_lines = w >= 78.0;
-    let top = if level { 66.0 } else { 44.0 + NAME * 0.74 };
-    let grid = Grid { w, h: if two_lines { 36.0 } else { 23.0 }, columns, two_lines };
+    let top = if level { 26.0 } else { 8.0 + NAME * 0.74 };
+    let grid = Grid { w, h: if w >= 78.0 { 28.0 } else { 24.0 }, columns };
 
     let mut groups: Vec<(Group, usize)> = Vec::new();
     for row in &rows {
@@ -117,8 +140,7 @@ fn draw(ink: &Ink<'_>, m: &Matrix) -> String {
     }
     let bottom = top + HEAD * groups.len() as f64 + grid.h * rows.len() as f64;
     let right = grid.x(columns);
-    let mut svg = Svg::new((right + over + 4.0).max(LEFT + 330.0), bottom + 8.0);
-    legend(&mut svg);
+    let mut svg = Svg::new(right + over + 4.0, bottom + 8.0);
     for (i, name) in names.iter().enumerate() {
         let middle = grid.x(i) + w / 2.0;
         svg.open("ink", name);
@@ -142,18 +164,35 @@ fn draw(ink: &Ink<'_>, m: &Matrix) -> String {
     svg.finish_open("Recovery of every arm under every attack")
 }
 
-/// The fixed scale.
-fn legend(svg: &mut Svg) {
+/// The fixed scale, drawn to scale: tenths up to 1, fifths beyond.
+fn legend(ink: &Ink<'_>) -> Drawing {
+    let mut svg = Svg::new(460.0, 46.0);
+    const FROM: f64 = 84.0;
+    const UNIT: f64 = 90.0;
+    let x = |v: f64| FROM + UNIT * (v + 1.05);
     svg.text((4.0, 20.0), Anchor::Start, "tick", "recovery");
-    for i in 0..=10 {
-        svg.rect((60.0 + 15.0 * i as f64, 9.0), (15.0, 13.0), &format!("heat m{i}"));
+    for i in LOWEST..=HIGHEST {
+        let at = f64::from(i);
+        let (low, high) = if i <= 10 {
+            (at / 10.0 - 0.05, at / 10.0 + 0.05)
+        } else {
+            (1.05 + (at - 11.0) * 0.2, 1.05 + (at - 10.0) * 0.2)
+        };
+        svg.rect((x(low), 8.0), (x(high) - x(low), 14.0), &format!("heat {}", heat(i)));
     }
-    let ends = [(60.0, Anchor::Start, "0"), (142.5, Anchor::Middle, "½"), (225.0, Anchor::End, "1")];
-    for (x, anchor, text) in ends {
-        svg.text((x, 35.0), anchor, "tick", text);
+    let control = fit(ink.run.control().unwrap_or("control"), 66.0);
+    let baseline = fit(ink.run.baseline().unwrap_or("baseline"), 80.0);
+    let ticks = [
+        (-1.0, "≤ −1".to_owned()),
+        (0.0, format!("0 {control}")),
+        (1.0, format!("1 {baseline}")),
+        (2.1, "≥ 2".to_owned()),
+    ];
+    for (v, text) in ticks {
+        svg.line((x(v), 22.0), (x(v), 26.0), "axis");
+        svg.text((x(v), 39.0), Anchor::Middle, "tick", &text);
     }
-    hatch(svg, (246.0, 9.0), (22.0, 13.0));
-    svg.text((274.0, 20.0), Anchor::Start, "tick", "not measured");
+    svg.finish_open("Scale of recovery")
 }
 
 /// A cell without a number.
@@ -199,38 +238,23 @@ fn line(svg: &mut Svg, ink: &Ink<'_>, m: &Matrix, row: &Row, grid: &Grid, y: f64
                 hatch(svg, at, size);
                 svg.close();
             }
-            Some(cell) => filled(svg, row, cell, &name, at, size, grid.two_lines),
+            Some(cell) => filled(svg, row, cell, &name, (at, size)),
         }
     }
 }
 
-fn filled(
-    svg: &mut Svg,
-    row: &Row,
-    cell: &Cell,
-    name: &str,
-    at: (f64, f64),
-    size: (f64, f64),
-    two_lines: bool,
-) {
+fn filled(svg: &mut Svg, row: &Row, cell: &Cell, name: &str, (at, size): ((f64, f64), (f64, f64))) {
     let s = &cell.recovery;
     let href = member_href(&cell.stage, &row.arm, cell.seed);
     if let Some(href) = &href {
         svg.link(href);
     }
     let n = if s.n == 1 { "1 seed".to_owned() } else { format!("{} seeds", s.n) };
-    // Eleven steps, each with text that can be read on it; beyond the scale the number says how far.
-    let step = (s.mean.clamp(0.0, 1.0) * 10.0).round() as usize;
-    svg.open(&format!("cell t{step}"), &format!("{name}: recovery {}, {n}", share_interval(s)));
-    svg.rect(at, size, &format!("heat m{step}"));
+    let class = heat(step(s.mean));
+    svg.open(&format!("cell t{class}"), &format!("{name}: recovery {}, {n}", share_interval(s)));
+    svg.rect(at, size, &format!("heat {class}"));
     let (x, y) = (at.0 + size.0 / 2.0, at.1 + size.1 / 2.0);
-    match s.interval.filter(|_| two_lines) {
-        Some((low, high)) => {
-            svg.text((x, y - 1.5), Anchor::Middle, "value", &share(s.mean));
-            svg.text((x, y + 12.0), Anchor::Middle, "bounds", &format!("{} to {}", share(low), share(high)));
-        }
-        None => svg.text((x, y + 4.2), Anchor::Middle, "value", &share(s.mean)),
-    }
+    svg.text((x, y + 4.2), Anchor::Middle, "value", &share(s.mean));
     svg.close();
     if href.is_some() {
         svg.unlink();

@@ -1,39 +1,69 @@
 //! The figures of a report. Each builder looks at the run and either draws or says why it cannot.
 
 mod activity;
+mod axis;
+mod clip;
 mod curves;
-mod dots;
 mod graft;
+mod key;
 mod matrix;
+pub(crate) mod measures;
 mod relearning;
 mod tradeoff;
+mod training;
+mod worst;
+
+pub(crate) use axis::along;
 
 use crate::RunData;
+use crate::csv::record;
 use crate::palette::{Look, looks};
+use crate::svg::{Drawing, alone};
 use crate::tables::Table;
 
 /// A finished figure.
 #[derive(Debug)]
 pub(crate) struct Figure {
-    /// Anchor in the page.
+    /// Anchor in the page, and name of its files.
     pub(crate) id: String,
     pub(crate) title: String,
-    /// One or more `<svg>` elements, each with its own heading where there are several.
+    /// One or more drawings, each with its own heading where there are several.
     pub(crate) panels: Vec<Panel>,
     /// How to read it.
     pub(crate) caption: String,
-    /// The attack stage whose table of steps stands beside the figure.
-    pub(crate) steps_of: Option<String>,
-    /// Tables below the figure: heading, how to read it, table.
-    pub(crate) below: Vec<(String, String, Table)>,
+    /// The numbers that are drawn.
+    pub(crate) data: Data,
+    /// Tables below the figure, folded.
+    pub(crate) below: Vec<Below>,
+    pub(crate) place: Place,
+}
+
+/// A table that belongs to a figure.
+#[derive(Debug)]
+pub(crate) struct Below {
+    pub(crate) title: String,
+    /// How to read it.
+    pub(crate) note: String,
+    pub(crate) table: Table,
+}
+
+/// Where in the page a figure stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Beside another under the answer, which the two carry.
+    Answer,
+    /// In the body.
+    Body,
+    /// In the body, folded: for looking up.
+    Folded,
 }
 
 /// How much room a drawing takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     /// Stands beside others.
-    Narrow,
-    /// A line of its own.
+    Small,
+    /// A line of its own, or half of a wide one.
     Plain,
     /// As wide as it is, scrolled where the page is narrower.
     Wide,
@@ -42,8 +72,41 @@ pub(crate) enum Size {
 /// One drawing of a figure.
 #[derive(Debug)]
 pub(crate) struct Panel {
-    pub(crate) svg: String,
+    pub(crate) drawing: Drawing,
     pub(crate) size: Size,
+}
+
+/// A table of plain numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Data {
+    pub(crate) header: &'static [&'static str],
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Data {
+    pub(crate) fn new(header: &'static [&'static str]) -> Data {
+        Data { header, rows: Vec::new() }
+    }
+
+    /// As a file.
+    pub(crate) fn csv(&self) -> String {
+        let mut out = String::new();
+        record(&mut out, &self.header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
+        self.rows.iter().for_each(|r| record(&mut out, r));
+        out
+    }
+}
+
+/// A number of [`Data`], empty where it is missing.
+pub(crate) fn plain(v: Option<f64>) -> String {
+    v.map_or_else(String::new, |v| v.to_string())
+}
+
+impl Figure {
+    /// The figure as an SVG file that opens alone.
+    pub(crate) fn svg(&self) -> String {
+        alone(&self.title, &self.panels.iter().map(|p| &p.drawing).collect::<Vec<_>>())
+    }
 }
 
 /// What is not shown, and why.
@@ -62,18 +125,16 @@ pub(crate) fn all(run: &RunData) -> (Vec<Figure>, Vec<NotShown>) {
         Ok(list) => figures.extend(list),
         Err(why) => missing.push(NotShown { what, why }),
     };
+    take("trade-off of forget against retain", tradeoff::build(&ink).map(|f| vec![f]));
+    take("worst case of every arm", Ok(worst::build(&ink).into_iter().collect()));
     take("matrix of arms and attacks", matrix::build(&ink));
-    let tradeoff = tradeoff::build(&ink);
-    let shown = tradeoff.is_ok();
-    take("trade-off of forget against retain", tradeoff.map(|f| vec![f]));
-    take("sparse grafts", Ok(graft::build(&ink)));
-    take("relearning curves", relearning::build(&ink));
+    take("curves under attack", relearning::build(&ink));
+    take("sparse grafts", Ok(graft::build(&ink).into_iter().collect()));
     take("unit activity", activity::build(&ink));
-    take("training curves", curves::training(&ink).map(|f| vec![f]));
-    // Without other metrics there is nothing more to show once the trade-off shows the losses.
-    match dots::build(&ink, shown) {
-        Err(_) if shown => {}
-        built => take("final metrics per label", built),
+    take("training curves", training::build(&ink).map(|f| vec![f]));
+    // One figure under the answer would stand beside nothing.
+    if figures.iter().filter(|f| f.place == Place::Answer).count() < 2 {
+        figures.iter_mut().filter(|f| f.place == Place::Answer).for_each(|f| f.place = Place::Body);
     }
     (figures, missing)
 }
@@ -82,11 +143,11 @@ pub(crate) fn all(run: &RunData) -> (Vec<Figure>, Vec<NotShown>) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ink<'a> {
     pub(crate) run: &'a RunData,
-    looks: &'a [Look],
+    pub(crate) looks: &'a [Look],
 }
 
 impl<'a> Ink<'a> {
-    /// Arms with their looks, references last so that they lie on top.
+    /// Arms with their looks, in the run's order.
     pub(crate) fn arms(self) -> impl Iterator<Item = (&'a str, Look)> {
         self.run.arms().iter().zip(self.looks).map(|(a, l)| (a.name.as_str(), *l))
     }
@@ -104,7 +165,7 @@ impl<'a> Ink<'a> {
         }
         format!(
             " Named: the references and the arms with the best and the worst results under attack; the other {n} are \
-             grey, their names appear on pointing at them."
+             grey. Point at one to see its name."
         )
     }
 }
@@ -134,4 +195,17 @@ pub(crate) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         None => Some((v, v)),
         Some((low, high)) => Some((low.min(v), high.max(v))),
     })
+}
+
+/// Least and greatest of `values`, widened so that it holds their intervals, too, but not by more than a third:
+/// with two seeds an interval can be ten times as wide as all that was measured, and would leave it no room.
+pub(crate) fn with_intervals(
+    values: impl Iterator<Item = f64>,
+    edges: impl Iterator<Item = f64>,
+) -> Option<(f64, f64)> {
+    let (low, high) = extent(values)?;
+    let span = if high > low { high - low } else { high.abs().max(1e-6) * 0.2 };
+    let (least, most) = (low - span / 3.0, high + span / 3.0);
+    let (from, to) = extent(edges).unwrap_or((low, high));
+    Some((low.min(from).max(least), high.max(to).min(most)))
 }

@@ -1,12 +1,15 @@
-//! Loss while an attack runs.
+//! Loss while an attack goes on.
 
-use super::curves::{Bundle, Plot, Shape, bundle, draw, key};
-use super::{Figure, Ink, Panel, Size, axis, seeds};
+use super::curves::{Bundle, COLUMNS, Plot, Shape, bundle, draw, write};
+use super::key::key;
+use super::{Below, Data, Figure, Ink, Panel, Place, Size, along, axis, seeds};
 use crate::data::summary;
+use crate::format::number;
 use crate::svg::fit;
+use crate::tables;
 
 /// From this many attacks on, small plots with one key instead of large ones with names.
-const MULTIPLES: usize = 4;
+const MULTIPLES: usize = 3;
 /// Most small plots.
 const MOST: usize = 32;
 
@@ -32,20 +35,21 @@ pub(super) fn build<'a>(ink: &Ink<'a>) -> Result<Vec<Figure>, String> {
         Some(Attack { stage, label, unit: &measured.unit, bundles })
     };
     let mut attacks: Vec<Attack<'_>> = stages.iter().filter_map(attack).collect();
-    if attacks.len() >= MULTIPLES {
-        // An attack of one step has a number but no curve; the matrix has the number.
-        attacks.retain(|a| a.bundles.iter().any(|b| b.mean.len() > 1));
-        return multiples(ink, &attacks)
-            .map(|f| vec![f])
-            .ok_or_else(|| "no attack has measured a curve".into());
+    // An attack of one step has a number but no curve; the tables have the number.
+    attacks.retain(|a| a.bundles.iter().any(|b| b.mean.len() > 1));
+    if attacks.is_empty() {
+        return Err("no attack has measured a curve".into());
     }
-    let figures: Vec<Figure> = attacks.iter().filter_map(|a| single(ink, a, stages.len() > 1)).collect();
-    let mut out = Vec::new();
-    for (i, mut f) in figures.into_iter().enumerate() {
-        f.id = format!("relearning-{}", i + 1);
-        out.push(f);
+    if stages.len() >= MULTIPLES {
+        return Ok(multiples(ink, &attacks).into_iter().collect());
     }
-    if out.is_empty() { Err("the attack stages have not measured a loss yet".into()) } else { Ok(out) }
+    // With several attacks the figure under the answer is about all of them.
+    let place = if stages.len() == 1 { Place::Answer } else { Place::Body };
+    let mut figures: Vec<Figure> = attacks.iter().filter_map(|a| single(ink, a, place)).collect();
+    for (i, f) in figures.iter_mut().enumerate() {
+        f.id = format!("return-{}", i + 1);
+    }
+    Ok(figures)
 }
 
 /// The baseline's loss on the very tokens that the attack is judged by.
@@ -61,85 +65,123 @@ fn level(ink: &Ink<'_>, a: &Attack<'_>) -> Option<(f64, String)> {
     };
     let whole = || summary(&ink.run.before(baseline, "loss", &a.label));
     let mean = of("baseline_start").or_else(|| of("steps_target")).or_else(whole)?.mean;
-    Some((mean, format!("{} level", fit(baseline, 70.0))))
+    Some((mean, "never cut".to_owned()))
 }
 
-fn single(ink: &Ink<'_>, a: &Attack<'_>, many: bool) -> Option<Figure> {
-    let level = level(ink, a);
-    let caption_level = if level.is_some() {
-        " The horizontal line is the baseline arm's loss before the attack: an arm is back once its curve meets it."
-    } else {
-        ""
+/// The arm that was never trained starts far away and must not set the scale; what a caption says of it.
+fn outside(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> String {
+    let Some(fresh) = ink.run.fresh() else { return String::new() };
+    let high = |a: &Attack<'_>| {
+        let of = |mine: bool| {
+            let lines = a.bundles.iter().filter(move |b| (b.arm == fresh) == mine);
+            lines.flat_map(|b| b.mean.iter().map(|p| p.1)).reduce(f64::max)
+        };
+        of(true).filter(|own| of(false).is_some_and(|other| *own > other))
     };
-    let y = axis(&format!("{} loss, worst case of the sweep", a.label), a.unit);
+    match attacks.iter().filter_map(high).reduce(f64::max) {
+        Some(most) if attacks.len() == 1 => {
+            format!(" ▲: {fresh} is above the frame, up to {}.", number(most))
+        }
+        Some(_) => format!(" ▲: {fresh}, which was never trained, is above the frame."),
+        None => String::new(),
+    }
+}
+
+fn single(ink: &Ink<'_>, a: &Attack<'_>, place: Place) -> Option<Figure> {
+    let level = level(ink, a);
+    let baseline = ink.run.baseline().unwrap_or("the baseline");
+    let level_words = if level.is_some() {
+        format!(
+            " The dotted line is the loss of {baseline} before any attack: where a curve meets it, the capability is back."
+        )
+    } else {
+        String::new()
+    };
+    let y = axis(&format!("{} loss", a.label), a.unit);
     let plot = Plot {
-        titles: ("attack steps", &y),
-        about: &format!("Relearning curves of stage {}", a.stage),
+        titles: (&along(ink.run, a.stage), &y),
+        about: &format!("Loss during attack {}", a.stage),
         level,
         bands: true,
         narrow_log: false,
         shape: Shape::Plain,
         log_x: false,
+        outsider: ink.run.fresh(),
     };
-    let svg = draw(&a.bundles, &plot)?;
-    let n = seeds(a.bundles.iter().map(|b| b.seeds.len()));
+    let drawing = draw(&a.bundles, &plot)?;
+    let mut data = Data::new(&COLUMNS);
+    write(&mut data, a.stage, &a.bundles);
+    let steps = tables::steps(ink.run, a.stage);
+    let below = if steps.rows.is_empty() {
+        Vec::new()
+    } else {
+        let note = format!(
+            "Attack steps until the loss of {baseline} is reached. A mean stands only where every seed came back: one that \
+             did not is a bound, not a number."
+        );
+        vec![Below { title: format!("Steps of {} until it is back", a.stage), note, table: steps }]
+    };
     Some(Figure {
         id: String::new(),
-        title: if many { format!("Bringing it back: {}", a.stage) } else { "Bringing it back".into() },
-        panels: vec![Panel { svg, size: Size::Plain }],
+        title: format!("What {} brings back", a.stage),
+        panels: vec![Panel { drawing, size: Size::Plain }],
         caption: format!(
-            "Loss while the attack trains on what was forgotten, the worst case over the attack's own sweep at each \
-             step. A curve that falls early means the capability was still there. Lines are means, bands 95 % \
-             intervals ({n}).{caption_level}{}",
+            "Loss on {} while the attack goes on: the worst case of its own sweep at each point. Lines are means, bands \
+             95 % intervals ({}).{level_words}{}{}",
+            a.label,
+            seeds(a.bundles.iter().map(|b| b.seeds.len())),
+            outside(ink, std::slice::from_ref(a)),
             ink.crowd_words()
         ),
-        steps_of: Some(a.stage.to_owned()),
-        below: Vec::new(),
+        data,
+        below,
+        place,
     })
 }
 
 fn multiples(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> Option<Figure> {
-    let level_of = |a: &Attack<'_>| level(ink, a);
-    let with_level = attacks.iter().any(|a| level_of(a).is_some());
+    let levels: Vec<_> = attacks.iter().map(|a| level(ink, a)).collect();
+    let with_level = levels.iter().any(Option::is_some);
     let named = ink
         .arms()
         .filter(|(arm, l)| !l.rest && attacks.iter().any(|a| a.bundles.iter().any(|b| b.arm == *arm)));
     let named: Vec<_> = named.collect();
-    let mut panels = vec![Panel { svg: key(&named, with_level, ink.crowd()), size: Size::Wide }];
-    for a in attacks.iter().take(MOST) {
-        let y = axis(&format!("{}: {} loss", fit(a.stage, 230.0), fit(&a.label, 60.0)), a.unit);
-        let about = format!("Loss during attack {}", a.stage);
+    let baseline = ink.run.baseline().unwrap_or("the baseline");
+    let line = format!("{baseline}, never cut");
+    let mut panels =
+        vec![Panel { drawing: key(ink, &named, with_level.then_some(line.as_str())), size: Size::Wide }];
+    let mut data = Data::new(&COLUMNS);
+    for (a, level) in attacks.iter().zip(levels).take(MOST) {
+        let y = axis(&format!("{}: {} loss", fit(a.stage, 200.0), fit(&a.label, 60.0)), a.unit);
         let plot = Plot {
-            titles: ("steps", &y),
-            about: &about,
-            level: level_of(a),
+            titles: (&along(ink.run, a.stage), &y),
+            about: &format!("Loss during attack {}", a.stage),
+            level,
             bands: true,
             narrow_log: false,
             shape: Shape::Small,
             log_x: false,
+            outsider: ink.run.fresh(),
         };
-        panels.extend(draw(&a.bundles, &plot).map(|svg| Panel { svg, size: Size::Narrow }));
+        write(&mut data, a.stage, &a.bundles);
+        panels.extend(draw(&a.bundles, &plot).map(|drawing| Panel { drawing, size: Size::Small }));
     }
     if panels.len() < 2 {
         return None;
     }
     let n = seeds(attacks.iter().flat_map(|a| a.bundles.iter().map(|b| b.seeds.len())));
-    let baseline = if with_level {
-        " The dotted line is the baseline's loss before the attack: an arm is back once its curve meets it."
-    } else {
-        ""
-    };
     Some(Figure {
-        id: "relearning".into(),
-        title: "Bringing it back".into(),
+        id: "return".into(),
+        title: "Every attack as it goes on".into(),
         panels,
         caption: format!(
-            "Loss while each attack goes on, the worst case over its own sweep at each step of its axis; one plot per attack \
-             with more than one step, each on its own scale. Lines are means, bands 95 % intervals \
-             ({n}).{baseline}{}",
+            "Loss while each attack goes on, the worst case of its own sweep at each point of its axis. Attacks with one point \
+             only are left out. Lines are means, bands 95 % intervals ({n}).{}{}",
+            outside(ink, attacks),
             ink.crowd_words()
         ),
-        steps_of: None,
+        data,
         below: Vec::new(),
+        place: Place::Folded,
     })
 }

@@ -3,11 +3,13 @@
 //! Colours and line widths live in the page's style sheet; an element only names its class.
 
 mod axes;
+mod drawing;
 mod place;
 mod scale;
 
 pub(crate) use axes::{Frame, axes};
-pub(crate) use place::{Labels, dodge};
+pub(crate) use drawing::{Drawing, alone};
+pub(crate) use place::{Labels, apart, dodge};
 pub(crate) use scale::{Scale, pad, steps};
 
 use std::fmt::Write as _;
@@ -24,6 +26,7 @@ pub(crate) enum Marker {
     Down,
     Plus,
     Star,
+    Cross,
 }
 
 /// Where text stands relative to its point.
@@ -101,15 +104,6 @@ impl Svg {
         self.push(format_args!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/>"));
     }
 
-    /// A rectangle of a data colour, which no style sheet can know.
-    pub(crate) fn cell(&mut self, at: (f64, f64), size: (f64, f64), rgb: [u8; 3]) {
-        let [x, y, w, h] = [at.0, at.1, size.0.max(0.0), size.1.max(0.0)].map(c);
-        let [r, g, b] = rgb;
-        self.push(format_args!(
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>"
-        ));
-    }
-
     pub(crate) fn text(&mut self, at: (f64, f64), anchor: Anchor, class: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
@@ -147,23 +141,8 @@ impl Svg {
             Marker::Diamond => polygon(&[(0.0, -1.25), (1.1, 0.0), (0.0, 1.25), (-1.1, 0.0)]),
             Marker::Triangle => polygon(&[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)]),
             Marker::Down => polygon(&[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)]),
-            Marker::Plus => {
-                let (a, b) = (0.4, 1.15);
-                polygon(&[
-                    (-a, -b),
-                    (a, -b),
-                    (a, -a),
-                    (b, -a),
-                    (b, a),
-                    (a, a),
-                    (a, b),
-                    (-a, b),
-                    (-a, a),
-                    (-b, a),
-                    (-b, -a),
-                    (-a, -a),
-                ])
-            }
+            Marker::Plus => polygon(&plus(0.0)),
+            Marker::Cross => polygon(&plus(std::f64::consts::FRAC_PI_4)),
             Marker::Star => {
                 let tip = |i: usize| {
                     let (angle, r) =
@@ -176,23 +155,42 @@ impl Svg {
         self.push(format_args!("<polygon class=\"{class}\" points=\"{points}\"/>"));
     }
 
-    /// The finished element; `label` is what a screen reader says.
-    pub(crate) fn finish(self, label: &str) -> String {
-        let (w, h, label) = (c(self.width), c(self.height), escape(label));
-        format!(
-            "<svg viewBox=\"0 0 {w} {h}\" role=\"img\" aria-label=\"{label}\"><title>{label}</title>{}</svg>",
-            self.body
-        )
+    /// The finished drawing; `label` is what a screen reader says.
+    pub(crate) fn finish(self, label: &str) -> Drawing {
+        Drawing {
+            width: self.width,
+            height: self.height,
+            body: self.body,
+            label: label.to_owned(),
+            parts: false,
+        }
     }
 
-    /// A finished element that is never shrunk, and whose parts a screen reader reads one by one.
-    pub(crate) fn finish_open(self, label: &str) -> String {
-        let (w, h, label) = (c(self.width), c(self.height), escape(label));
-        format!(
-            "<svg viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" role=\"group\" aria-label=\"{label}\">{}</svg>",
-            self.body
-        )
+    /// A finished drawing whose parts a screen reader reads one by one.
+    pub(crate) fn finish_open(self, label: &str) -> Drawing {
+        Drawing { parts: true, ..self.finish(label) }
     }
+}
+
+/// The corners of a plus, turned by `angle`.
+fn plus(angle: f64) -> [(f64, f64); 12] {
+    let (a, b) = (0.4, 1.15);
+    let corners = [
+        (-a, -b),
+        (a, -b),
+        (a, -a),
+        (b, -a),
+        (b, a),
+        (a, a),
+        (a, b),
+        (-a, b),
+        (-a, a),
+        (-b, a),
+        (-b, -a),
+        (-a, -a),
+    ];
+    let (sin, cos) = angle.sin_cos();
+    corners.map(|(x, y)| (x * cos - y * sin, x * sin + y * cos))
 }
 
 /// Whether a name is one plain path component.
@@ -295,7 +293,7 @@ mod tests {
     fn text_is_escaped_and_coordinates_are_bounded() {
         let mut svg = Svg::new(10.0, 10.0);
         svg.text((f64::NAN, f64::INFINITY), Anchor::Start, "t", "<a b=\"c\">&'");
-        let out = svg.finish("\"><script>");
+        let out = svg.finish("\"><script>").inline();
         insta::assert_snapshot!(out, @r#"<svg viewBox="0 0 10 10" role="img" aria-label="&quot;&gt;&lt;script&gt;"><title>&quot;&gt;&lt;script&gt;</title><text class="t" x="0" y="100000" text-anchor="start">&lt;a b=&quot;c&quot;&gt;&amp;&#39;</text></svg>"#);
     }
 }

@@ -32,6 +32,24 @@ pub(crate) fn words(run: &RunData) -> String {
         + &j.caveats.join("\n")
 }
 
+/// The page without its own files and without the links to its own parts, each of which was checked.
+pub(crate) fn without_files(page: &str) -> String {
+    let mut parts = page.split("href=\"");
+    let mut out = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (href, rest) = part.split_once('"').unwrap();
+        let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+/=-".contains(c));
+        let file =
+            ["data:image/svg+xml;base64,", "data:text/csv;base64,"].iter().find_map(|k| href.strip_prefix(k));
+        if file.or(href.strip_prefix('#')).is_some_and(plain) {
+            out.push_str(rest);
+        } else {
+            out.push_str(&format!("href=\"{href}\"{rest}"));
+        }
+    }
+    out
+}
+
 /// A number in (−1, 1) that looks random and never changes.
 fn noise(parts: &[u64]) -> f64 {
     let mut key = lobe_core::Key::root(11);

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod figures;
 pub(crate) mod list;
 pub(crate) mod new;
 pub(crate) mod penalty;

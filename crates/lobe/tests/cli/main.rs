@@ -3,6 +3,7 @@
 
 mod attacks;
 mod exports;
+mod figures;
 mod interrupts;
 mod outside;
 mod process;

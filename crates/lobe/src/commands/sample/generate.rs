@@ -1,10 +1,10 @@
 //! One token after another.
 
 use anyhow::Result;
-use lobe_core::{Key, Rng, UNLABELLED};
+use lobe_core::{Key, Rng};
 use lobe_data::Tokenizer;
-use lobe_engine::{Plan, ShardRows, Tape, Workspace};
-use lobe_nets::Gpt;
+use lobe_engine::Workspace;
+use lobe_nets::{Gpt, next_logits};
 
 use crate::failure::refuse;
 
@@ -26,10 +26,10 @@ pub(super) fn generate(
 ) -> Result<String> {
     let mut ids = begun(tokenizer, prompt)?;
     let start = usize::from(tokenizer.bos().is_some());
-    let mut reader = Reader::new(net, params);
+    let mut ws = Workspace::default();
     let mut rng = Key::root(settings.seed).child("sample").rng();
     for _ in 0..settings.tokens {
-        let next = choose(&reader.logits(&ids)?, settings, &mut rng);
+        let next = choose(&next_logits(net, &mut ws, params, &ids)?, settings, &mut rng);
         if Some(next) == tokenizer.eos() {
             break;
         }
@@ -57,41 +57,13 @@ pub(super) struct Candidate {
 
 /// The `most` likeliest tokens after `ids`.
 pub(super) fn candidates(net: &Gpt, params: &[f32], ids: &[u32], most: usize) -> Result<Vec<Candidate>> {
-    let logits = Reader::new(net, params).logits(ids)?;
+    let logits = next_logits(net, &mut Workspace::default(), params, ids)?;
     let order = by_logit(&logits);
     let at = |i: u32| logits[i as usize];
     let best = order.first().map_or(0.0, |i| f64::from(at(*i)));
     let total: f64 = logits.iter().map(|l| (f64::from(*l) - best).exp()).sum();
     let of = |id: u32| Candidate { id, logit: at(id), probability: (f64::from(at(id)) - best).exp() / total };
     Ok(order.into_iter().take(most).map(of).collect())
-}
-
-/// A model that is asked for the next token again and again.
-struct Reader<'a> {
-    net: &'a Gpt,
-    params: &'a [f32],
-    plan: Plan,
-    ws: Workspace,
-}
-
-impl<'a> Reader<'a> {
-    fn new(net: &'a Gpt, params: &'a [f32]) -> Reader<'a> {
-        Reader { net, params, plan: Plan::plain(&net.layout), ws: Workspace::default() }
-    }
-
-    /// Logits after the last of `ids`, of which the model sees as many as its context holds.
-    fn logits(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
-        let net = self.net;
-        let window = &ids[ids.len().saturating_sub(net.config.context)..];
-        let rows = ShardRows::uniform(window.len(), UNLABELLED);
-        let mut tape = Tape::new(&mut self.ws, &net.layout, self.params, None, &self.plan, rows);
-        let h = net.hidden(&mut tape, window, window.len())?;
-        // Only the last position speaks.
-        let d = net.config.width;
-        let last = tape.value(h)[(window.len() - 1) * d..].to_vec();
-        let last = tape.input(1, d, |buf| buf.copy_from_slice(&last));
-        let logits = tape.logits(last, net.head())?;
-        Ok(tape.value(logits).to_vec())
     }
 }
 
