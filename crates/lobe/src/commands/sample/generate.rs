@@ -64,7 +64,6 @@ pub(super) fn candidates(net: &Gpt, params: &[f32], ids: &[u32], most: usize) ->
     let total: f64 = logits.iter().map(|l| (f64::from(*l) - best).exp()).sum();
     let of = |id: u32| Candidate { id, logit: at(id), probability: (f64::from(at(id)) - best).exp() / total };
     Ok(order.into_iter().take(most).map(of).collect())
-    }
 }
 
 /// All tokens, the likeliest first. Ties go to the lower id.
