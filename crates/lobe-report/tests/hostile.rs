@@ -271,7 +271,7 @@ fn axes_failures_and_prefixes_are_read_and_may_be_absent() {
             let mut m: serde_json::Value = serde_json::from_str(&t).unwrap();
             m["stages"][0]["axis"] = serde_json::json!({ "name": "bits per weight", "unit": "bits" });
             m["failed"] = serde_json::json!([{ "stage": "train", "arm": "sgtm", "seed": 1,
-                "reason": "loss of forget is NaN\u001b[2J", "step": 7 }]);
+                "reason": "loss of forget is NaN\u{1b}[2J", "step": 7 }]);
             m.to_string()
         });
         let found = r#"{"prefixes": [{"stage": "prefix", "arm": "sgtm", "seed": 0, "variant": "text",
@@ -279,7 +279,10 @@ fn axes_failures_and_prefixes_are_read_and_may_be_absent() {
         fs::write(d.join("prefixes.json"), found).unwrap();
     });
     let read = read.unwrap();
-    assert_eq!(read.manifest.stages[0].axis.as_ref().map(|a| (&a.name[..], &a.unit[..])), Some(("bits per weight", "bits")));
+    assert_eq!(
+        read.manifest.stages[0].axis.as_ref().map(|a| (&a.name[..], &a.unit[..])),
+        Some(("bits per weight", "bits"))
+    );
     let failed = &read.manifest.failed[0];
     assert_eq!((&failed.arm[..], failed.seed, failed.step), ("sgtm", 1, 7));
     assert!(!failed.reason.contains('\u{1b}'), "{}", failed.reason);
