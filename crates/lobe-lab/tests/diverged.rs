@@ -63,10 +63,10 @@ fn the_others_are_finished_and_what_failed_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let error = go(WILD, dir.path()).unwrap_err();
     let LabError::Partly(failed) = &error else { panic!("{error}") };
-    assert_eq!(failed.iter().map(|f| (&f.stage[..], &f.arm[..], f.seed)).collect::<Vec<_>>(), [
-        ("train", "wild", 0),
-        ("train", "wild", 1)
-    ]);
+    assert_eq!(
+        failed.iter().map(|f| (&f.stage[..], &f.arm[..], f.seed)).collect::<Vec<_>>(),
+        [("train", "wild", 0), ("train", "wild", 1)]
+    );
     assert!(failed.iter().all(|f| (1..=8).contains(&f.step) && !f.reason.is_empty()), "{failed:?}");
     let said = error.to_string();
     for words in ["2 members failed", "train: wild, seed 0: step ", "--set arms.wild.train.lr"] {
@@ -75,7 +75,10 @@ fn the_others_are_finished_and_what_failed_is_named() {
     let written = manifest(dir.path());
     assert_eq!(written["state"], "done", "there is nothing left to do");
     let told = &written["failed"][1];
-    assert_eq!((&told["arm"], &told["seed"], &told["step"]), (&"wild".into(), &1.into(), &failed[1].step.into()));
+    assert_eq!(
+        (&told["arm"], &told["seed"], &told["step"]),
+        (&"wild".into(), &1.into(), &failed[1].step.into())
+    );
     let status = fs::read_to_string(dir.path().join("stages/train/wild.0/status.json")).unwrap();
     let status: Value = serde_json::from_str(&status).unwrap();
     assert_eq!((&status["state"], &status["failed"]["step"]), (&"failed".into(), &failed[0].step.into()));
@@ -112,15 +115,17 @@ fn a_retry_does_nothing_again_and_a_mended_arm_runs_alone() {
 #[test]
 fn a_reference_that_failed_is_missing_and_not_made_up() {
     let dir = tempfile::tempdir().unwrap();
-    let text = recipe("lr = 1e-2").text().replace(
-        "data = \"retain only\"",
-        &format!("data = \"retain only\"\ntrain = {{ {WILD} }}"),
-    );
+    let text = recipe("lr = 1e-2")
+        .text()
+        .replace("data = \"retain only\"", &format!("data = \"retain only\"\ntrain = {{ {WILD} }}"));
     let written = Written::from_str("oracle.toml", &text).unwrap();
     assert!(matches!(common::go(&written, dir.path(), 1, false), Err(LabError::Partly(_))));
     let csv = results_of(dir.path());
     assert_eq!(values(&csv, ["relearn", "wild", "forget", "attack_best"]).len(), 2);
-    assert!(!csv.contains("recovery") && !csv.contains("control_start") && !csv.contains("gap_closed"), "{csv}");
+    assert!(
+        !csv.contains("recovery") && !csv.contains("control_start") && !csv.contains("gap_closed"),
+        "{csv}"
+    );
     // Once it is mended, what compared with it is made again.
     common::go(&recipe("lr = 1e-2"), dir.path(), 1, false).unwrap();
     let fresh = tempfile::tempdir().unwrap();

@@ -154,8 +154,15 @@ fn the_status_says_what_is_done() {
     let (_dir, _run, member) = member();
     assert!(member.path().ends_with("stages/train/sgtm.3"));
     assert_eq!(member.status().unwrap(), None);
-    let mut status =
-        Status { key: "k".into(), state: State::Running, step: 10, steps: 20, log: None, same_as: None, failed: None };
+    let mut status = Status {
+        key: "k".into(),
+        state: State::Running,
+        step: 10,
+        steps: 20,
+        log: None,
+        same_as: None,
+        failed: None,
+    };
     member.set_status(&status).unwrap();
     assert_eq!((member.status().unwrap(), member.is_done("k").unwrap()), (Some(status.clone()), false));
     status.state = State::Done;
@@ -274,8 +281,15 @@ fn a_whole_run_is_written_and_opened_again() {
 fn finished_work_of_another_key_is_kept_and_comes_back() {
     let (_dir, run, member) = member();
     let [a, b] = ["a", "b"].map(|c| c.repeat(64));
-    let status =
-        |key: &str, state| Status { key: key.into(), state, step: 1, steps: 1, log: None, same_as: None, failed: None };
+    let status = |key: &str, state| Status {
+        key: key.into(),
+        state,
+        step: 1,
+        steps: 1,
+        log: None,
+        same_as: None,
+        failed: None,
+    };
     let model = || fs::read_to_string(member.path().join("model.safetensors")).unwrap_or_default();
     member.write("model.safetensors", |w| w.write_all(b"first")).unwrap();
     member.set_status(&status(&a, State::Done)).unwrap();

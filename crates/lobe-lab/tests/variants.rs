@@ -49,7 +49,8 @@ fn go(written: &Written, out: &Path) -> String {
 /// Records of the variants of a stage and when they were written.
 fn records(run: &Path, stage: &str, arm: &str) -> BTreeSet<(String, std::time::SystemTime)> {
     let folder = run.join(format!("stages/{stage}/{arm}.0/variants"));
-    let of = |e: fs::DirEntry| (e.file_name().into_string().unwrap(), e.metadata().unwrap().modified().unwrap());
+    let of =
+        |e: fs::DirEntry| (e.file_name().into_string().unwrap(), e.metadata().unwrap().modified().unwrap());
     fs::read_dir(folder).unwrap().map(|e| of(e.unwrap())).collect()
 }
 
@@ -85,7 +86,9 @@ fn one_more_or_one_fewer_variant_computes_only_what_is_new_and_ends_like_a_fresh
 fn another_setting_of_all_variants_is_another_result() {
     let dir = tempfile::tempdir().unwrap();
     let attack = |steps: u64| {
-        recipe(&format!("[[stage]]\ndo = \"relearn\"\nlrs = [1e-2]\nsteps = {steps}\nbatch = 4\neval_every = 2"))
+        recipe(&format!(
+            "[[stage]]\ndo = \"relearn\"\nlrs = [1e-2]\nsteps = {steps}\nbatch = 4\neval_every = 2"
+        ))
     };
     let steps = |csv: &str| values(csv, ["relearn", "cut", "forget", "budget_steps"]);
     assert_eq!(steps(&go(&attack(2), dir.path())), [2.0]);
@@ -110,7 +113,8 @@ fn a_damaged_record_is_made_anew() {
     assert_eq!(go(&small, dir.path()), csv);
     fs::remove_file(member.join("status.json")).unwrap();
     assert_eq!(go(&small, dir.path()), csv);
-    let whole = |(name, _): &(String, _)| fs::read(member.join("variants").join(name)).unwrap().ends_with(b"}\n");
+    let whole =
+        |(name, _): &(String, _)| fs::read(member.join("variants").join(name)).unwrap().ends_with(b"}\n");
     assert!(records(dir.path(), "quantise", "cut").iter().all(whole));
 }
 
@@ -131,7 +135,11 @@ fn attacks_csv_tells_variants_apart_in_columns() {
     // The same number as in results.csv, under the variant's name.
     let want = format!("few-shot,cut,0,forget,\"attack_best@n=8,reinit,lr=0.01\",,{},nat", best[0][9]);
     assert!(results.contains(&want), "{want} is not in\n{results}");
-    assert_eq!(of(&["quantise", "bits=8;scale=per-tensor", "quantise_loss", "8", "forget"]).len(), 2, "{text}");
+    assert_eq!(
+        of(&["quantise", "bits=8;scale=per-tensor", "quantise_loss", "8", "forget"]).len(),
+        2,
+        "{text}"
+    );
     // Every number of a variant is there, once.
     let of_variants = results.lines().filter(|l| l.split(',').nth(4).is_some_and(|m| m.contains('@')));
     assert_eq!(rows.len(), of_variants.count());
@@ -149,7 +157,10 @@ fn the_prefix_that_was_found_is_kept_as_text() {
     let text = fs::read_to_string(dir.path().join("prefixes.json")).unwrap();
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
     let found = found["prefixes"].as_array().unwrap();
-    assert_eq!(found.iter().map(|f| f["variant"].as_str().unwrap()).collect::<Vec<_>>(), ["text", "random-1"]);
+    assert_eq!(
+        found.iter().map(|f| f["variant"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["text", "random-1"]
+    );
     let tokenizer = fs::read(dir.path().join("tokenizer.json")).unwrap();
     let tokenizer = lobe_data::Tokenizer::from_json(&tokenizer, "tokenizer.json").unwrap();
     for f in found {
@@ -159,7 +170,10 @@ fn the_prefix_that_was_found_is_kept_as_text() {
         assert_eq!(f["survives"], tokenizer.encode(text).unwrap() == tokens);
     }
     let own = fs::read_to_string(dir.path().join("stages/prefix/cut.0/prefixes.json")).unwrap();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&own).unwrap()["prefixes"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&own).unwrap()["prefixes"].as_array().unwrap().len(),
+        2
+    );
 }
 
 #[test]

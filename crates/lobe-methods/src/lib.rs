@@ -13,7 +13,8 @@ pub mod remove;
 pub mod unlearn;
 
 pub use attack::{
-    ATTACKS, Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Loot, Losses, Start, Trial, Variant,
+    ATTACKS, Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Loot, Losses, Start, Trial,
+    Variant,
 };
 pub use localize::{Context, Expect, Kind, LOCALIZE, Localize, Part, Status, TrainsOn};
 pub use registry::{About, Entry, ParamDoc, ParamError, params_in, params_of};

@@ -81,7 +81,9 @@ fn its_variants_run_and_their_curves_ascend() {
             let cases = build(entry, &quick(entry)).cases(&rig);
             assert!(!cases.is_empty(), "{name}");
             for (i, c) in cases.iter().enumerate() {
-                let again = cases[..i].iter().any(|o| o.name == c.name || (&o.start, &o.settings) == (&c.start, &c.settings));
+                let again = cases[..i]
+                    .iter()
+                    .any(|o| o.name == c.name || (&o.start, &o.settings) == (&c.start, &c.settings));
                 assert!(!again, "{name}: {c:?} cannot be told from another variant");
             }
             let trials = all(entry, &mut rig);
@@ -91,15 +93,27 @@ fn its_variants_run_and_their_curves_ascend() {
             assert!(trials.iter().all(|t| names.any(|n| *n == t.variant)), "{name}: {cases:?}");
             for t in &trials {
                 let what = format!("{name} {}", t.variant);
-                assert!(!t.curve.is_empty() && t.curve.is_sorted_by(|a, b| a.0 < b.0), "{what}: {:?}", t.curve);
+                assert!(
+                    !t.curve.is_empty() && t.curve.is_sorted_by(|a, b| a.0 < b.0),
+                    "{what}: {:?}",
+                    t.curve
+                );
                 let losses = t.curve.iter().flat_map(|p| p.1.iter().flatten());
                 assert!(t.curve.iter().all(|p| p.1.len() == labels), "{what}");
                 assert!(losses.chain(t.extra.iter().map(|e| &e.1)).all(|v| v.is_finite()), "{what}: {t:?}");
-                assert_eq!(serde_json::from_str::<Trial>(&serde_json::to_string(t).unwrap()).unwrap(), *t, "{what}");
+                assert_eq!(
+                    serde_json::from_str::<Trial>(&serde_json::to_string(t).unwrap()).unwrap(),
+                    *t,
+                    "{what}"
+                );
             }
             assert_eq!(rig.victim(), victim, "{name} changed the model on the bench");
             let share = |x: &f64| (0.0..=1.0).contains(x);
-            assert!(rig.desk.progress.is_sorted() && rig.desk.progress.iter().all(share), "{name}: {:?}", rig.desk.progress);
+            assert!(
+                rig.desk.progress.is_sorted() && rig.desk.progress.iter().all(share),
+                "{name}: {:?}",
+                rig.desk.progress
+            );
         }
     }
 }
@@ -144,7 +158,9 @@ fn a_shorter_list_gives_the_same_variants() {
         };
         let whole = told(&long);
         for swept in entry.sweeps {
-            let Some(Value::Array(list)) = full.get(swept).filter(|v| v.as_array().is_some_and(|a| a.len() > 1)) else {
+            let Some(Value::Array(list)) =
+                full.get(swept).filter(|v| v.as_array().is_some_and(|a| a.len() > 1))
+            else {
                 continue;
             };
             let mut short = long.clone();

@@ -280,7 +280,10 @@ fn axes_failures_and_prefixes_are_read_and_may_be_absent() {
         fs::write(d.join("prefixes.json"), found).unwrap();
     });
     let read = read.unwrap();
-    assert_eq!(read.manifest.stages[0].axis.as_ref().map(|a| (&a.name[..], &a.unit[..])), Some(("bits per weight", "bits")));
+    assert_eq!(
+        read.manifest.stages[0].axis.as_ref().map(|a| (&a.name[..], &a.unit[..])),
+        Some(("bits per weight", "bits"))
+    );
     let failed = &read.manifest.failed[0];
     assert_eq!((&failed.arm[..], failed.seed, failed.step), ("sgtm", 1, 7));
     assert!(!failed.reason.contains('\u{1b}'), "{}", failed.reason);

@@ -141,7 +141,8 @@ impl<'a> Context<'a> {
 
     /// Notes that a member has no model for later stages. What depended on it has another key now.
     pub(crate) fn lost(&self, stage: &Stage, arm: usize, seed: u64) {
-        if makes_model(&stage.does) && self.known.absent.borrow_mut().insert((stage.name.clone(), arm, seed)) {
+        if makes_model(&stage.does) && self.known.absent.borrow_mut().insert((stage.name.clone(), arm, seed))
+        {
             self.known.keys.borrow_mut().clear();
         }
     }
@@ -150,7 +151,13 @@ impl<'a> Context<'a> {
     pub(crate) fn fail(&self, stage: &Stage, arm: usize, seed: u64, failure: Failure) {
         let (stage_name, arm_name) = (stage.name.clone(), self.root.arms[arm].arm.name.clone());
         let Failure { reason, step } = failure;
-        self.known.failed.borrow_mut().push(FailedMember { stage: stage_name, arm: arm_name, seed, reason, step });
+        self.known.failed.borrow_mut().push(FailedMember {
+            stage: stage_name,
+            arm: arm_name,
+            seed,
+            reason,
+            step,
+        });
         self.lost(stage, arm, seed);
     }
 }

@@ -84,7 +84,9 @@ pub(crate) fn attacks(c: &Context<'_>, rows: Vec<ResultRow>) -> Result<(), LabEr
         for (arm, seed) in members(c, stage) {
             let Some(dir) = current(c, stage, arm, seed)? else { continue };
             let file = fs::read(dir.path().join("variants.json")).ok();
-            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Named>>(&b).ok()) else { continue };
+            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Named>>(&b).ok()) else {
+                continue;
+            };
             let id = (stage.name.clone(), x.arms[arm].arm.name.clone(), seed);
             let place = by_member.len();
             by_member.insert(id, (place, stage.does.as_str(), named));

@@ -65,7 +65,8 @@ fn references(
         return Ok(known.clone());
     }
     let mut out = Vec::new();
-    let made = [("baseline_start", whole(c, stage, desk.seed)), ("control_start", control(c, stage, desk.seed))];
+    let made =
+        [("baseline_start", whole(c, stage, desk.seed)), ("control_start", control(c, stage, desk.seed))];
     for (metric, made) in made {
         let Some((first, arm)) = made else { continue };
         let losses = desk.over(&first.name, arm, |desk| attack.start(desk))?.map_err(|e| in_lab(e, stage))?;

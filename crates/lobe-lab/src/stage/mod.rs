@@ -32,8 +32,8 @@ use serde_json::{Value, json};
 pub(crate) use activity::ActivityFile;
 pub use cohere::Cohere;
 pub(crate) use found::FoundFile;
-pub(crate) use load::{difference, loaded, units};
 pub use load::{Load, Loaded, read_weights};
+pub(crate) use load::{difference, loaded, units};
 pub use measure::Measure;
 pub use train::TrainStage;
 pub use unlearn::UnlearnStage;
@@ -229,7 +229,8 @@ fn original(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
 fn measured(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64) -> Vec<(String, String)> {
     let recipe = &c.experiment.recipe;
     let of = |name: String| {
-        let source = recipe.stage(&name).filter(|s| has_arm(c, s, arm) && !c.is_absent(&s.name, arm, seed))?;
+        let source =
+            recipe.stage(&name).filter(|s| has_arm(c, s, arm) && !c.is_absent(&s.name, arm, seed))?;
         Some((key(c, source, arm, seed), name))
     };
     sources(c, stage).into_iter().filter_map(of).collect()
@@ -392,7 +393,12 @@ impl Work {
     }
 
     /// Where the work ended with a number that is not finite, that is written down, and no error.
-    fn unless_failed(&self, c: &Context<'_>, stage: &Stage, done: Result<(), LabError>) -> Result<(), LabError> {
+    fn unless_failed(
+        &self,
+        c: &Context<'_>,
+        stage: &Stage,
+        done: Result<(), LabError>,
+    ) -> Result<(), LabError> {
         let Err(error) = done else { return Ok(()) };
         let Some(failure) = error.diverged(0) else { return Err(error) };
         self.status(State::Failed, failure.step, Some(failure.clone()))?;

@@ -34,7 +34,8 @@ pub(super) fn run(desk: &mut Desk<'_>, variants: &[Variant]) -> Result<Vec<Trial
     }
     for i in 0..variants.len() {
         if let Some(rank) = variants[i].rank {
-            let share = |desk: &Desk<'_>, step: u64| desk.overall(variants.len(), share(variants, before + step));
+            let share =
+                |desk: &Desk<'_>, step: u64| desk.overall(variants.len(), share(variants, before + step));
             out[i] = Some(low_rank(desk, &variants[i], rank, &share)?);
             before += variants[i].steps;
         }
@@ -70,7 +71,8 @@ fn side_by_side(
         t.watch = set.as_ref();
         trainees.push(t);
     }
-    let tell = |done: u64, note: &str| desk.say(desk.overall(variants.len(), share(variants, before + done)), note);
+    let tell =
+        |done: u64, note: &str| desk.say(desk.overall(variants.len(), share(variants, before + done)), note);
     train(c, &mut trainees, &tell).map_err(other)?;
     let mut known = Vec::with_capacity(part.len());
     for (i, t) in part.iter().zip(&trainees) {

@@ -65,7 +65,8 @@ impl Trial {
 
     /// The same with further numbers: (metric, value, unit).
     pub fn with<'a>(mut self, extra: impl IntoIterator<Item = (&'a str, f64, &'a str)>) -> Trial {
-        self.extra.extend(extra.into_iter().map(|(name, value, unit)| (name.to_owned(), value, unit.to_owned())));
+        self.extra
+            .extend(extra.into_iter().map(|(name, value, unit)| (name.to_owned(), value, unit.to_owned())));
         self
     }
 }

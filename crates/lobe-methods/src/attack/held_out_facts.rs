@@ -13,7 +13,8 @@
 
 use super::tune::{self, FineTune, refuse};
 use super::{
-    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Case, Grid, Loot, Variant, WATCHED, WATCHED_ACCURACY, WATCHED_LOSS, cases_of,
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Case, Grid, Loot, Variant, WATCHED,
+    WATCHED_ACCURACY, WATCHED_LOSS, cases_of,
 };
 use crate::registry::About;
 

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::acts::{check, over_sites, refuse, residual, tokens};
 use super::ridge::solve;
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen, parse};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen,
+    parse,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {

@@ -13,7 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{Between, check, directions, layers, refuse, residual, unit, with_edit};
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
@@ -99,8 +101,11 @@ impl Attack for Orthogonalise {
         let grid = chosen(self.grid(bench), cases);
         let mut done = 0;
         for between in [Between::Models, Between::Data] {
-            let mine: Grid<Option<usize>> =
-                grid.iter().filter(|((b, _), _)| *b == between).map(|((_, at), case)| (*at, case.clone())).collect();
+            let mine: Grid<Option<usize>> = grid
+                .iter()
+                .filter(|((b, _), _)| *b == between)
+                .map(|((_, at), case)| (*at, case.clone()))
+                .collect();
             if mine.is_empty() {
                 continue;
             }
@@ -114,7 +119,8 @@ impl Attack for Orthogonalise {
                 bench.progress(done as f64 / cases.len() as f64)?;
                 done += 1;
                 let named = |i: &usize| at.is_none_or(|layer| sites[*i].0 == layer);
-                let group: Vec<usize> = (0..sites.len()).filter(|i| units[*i].is_some() && named(i)).collect();
+                let group: Vec<usize> =
+                    (0..sites.len()).filter(|i| units[*i].is_some() && named(i)).collect();
                 // Means that agree leave no direction; of a single one, all is that one.
                 if group.len() < if at.is_some() { 1 } else { 2 } {
                     continue;

@@ -16,7 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{check, layers, mean, missing, over_sites, refuse, residual, sites, tokens, with_edit};
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen, parse};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen,
+    parse,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
@@ -75,7 +78,8 @@ impl Patch {
         let mut out: Grid<_> = layers.iter().filter(|_| self.rows).map(rows).collect();
         for site in &self.sites {
             out.extend(layers.iter().map(|l| {
-                let settings = [("kind", "mean".into()), ("site", site.as_str().into()), ("layer", (*l).into())];
+                let settings =
+                    [("kind", "mean".into()), ("site", site.as_str().into()), ("layer", (*l).into())];
                 ((Some(site.as_str()), *l), Case::new(format!("mean,site={site},layer={l}"), settings))
             }));
         }

@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use super::acts::{check, missing, refuse, tokens};
 use super::prefixed::{after, alone, starts};
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of, chosen, parse};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of,
+    chosen, parse,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {

@@ -14,7 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::graft::largest;
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse, tune};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen,
+    parse, tune,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
@@ -82,7 +85,11 @@ impl Attack for PruneMagnitude {
             let mut params = bench.victim().to_vec();
             let mut gone = 0;
             for t in layout.tensors().iter().filter(|t| t.matrix && t.joint.is_none()) {
-                gone += t.matrices.iter().map(|m| prune(&mut params[t.span()], t.cols, m, fraction)).sum::<usize>();
+                gone += t
+                    .matrices
+                    .iter()
+                    .map(|m| prune(&mut params[t.span()], t.cols, m, fraction))
+                    .sum::<usize>();
             }
             let budget = Budget { parameters: gone as u64, ..Budget::default() };
             let losses = bench.losses(&params, &plan)?;

@@ -16,7 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::graft::largest;
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen, parse, tune};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Trial, cases_of, chosen,
+    parse, tune,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {

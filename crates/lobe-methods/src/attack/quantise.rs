@@ -15,7 +15,10 @@ use lobe_engine::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse, tune};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen,
+    parse, tune,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
@@ -115,21 +118,21 @@ impl Attack for Quantise {
         let layout = bench.net().layout.clone();
         let plan = Plan::plain(&layout);
         for (i, ((bits, channels), case)) in chosen(self.grid(), cases).into_iter().enumerate() {
-                let mut params = bench.victim().to_vec();
-                for t in layout.tensors().iter().filter(|t| t.matrix) {
-                    // Weights lie as [in, out]: an output channel is a column. A table has a row per token.
-                    let group = match t.joint {
-                        Some(JointKind::Embedding | JointKind::Head) if !self.embeddings => continue,
-                        _ if !channels => Group::Matrix(&t.matrices),
-                        Some(JointKind::Embedding) => Group::Row,
-                        _ => Group::Column,
-                    };
-                    quantise(&mut params[t.span()], t.cols, bits, group);
-                }
-                let changed = params.iter().zip(bench.victim()).filter(|(a, b)| a != b).count();
-                let losses = bench.losses(&params, &plan)?;
-                let budget = Budget { parameters: changed as u64, ..Budget::default() };
-                bench.keep(Trial::new(case.name, vec![(bits as u64, losses)], budget))?;
+            let mut params = bench.victim().to_vec();
+            for t in layout.tensors().iter().filter(|t| t.matrix) {
+                // Weights lie as [in, out]: an output channel is a column. A table has a row per token.
+                let group = match t.joint {
+                    Some(JointKind::Embedding | JointKind::Head) if !self.embeddings => continue,
+                    _ if !channels => Group::Matrix(&t.matrices),
+                    Some(JointKind::Embedding) => Group::Row,
+                    _ => Group::Column,
+                };
+                quantise(&mut params[t.span()], t.cols, bits, group);
+            }
+            let changed = params.iter().zip(bench.victim()).filter(|(a, b)| a != b).count();
+            let losses = bench.losses(&params, &plan)?;
+            let budget = Budget { parameters: changed as u64, ..Budget::default() };
+            bench.keep(Trial::new(case.name, vec![(bits as u64, losses)], budget))?;
             bench.progress((i + 1) as f64 / cases.len() as f64)?;
         }
         Ok(())

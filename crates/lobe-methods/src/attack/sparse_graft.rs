@@ -21,7 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use super::graft::{Adam, Graft, turn};
 use super::places::Places;
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of, chosen, parse, ridge, tune};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of,
+    chosen, parse, ridge, tune,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {

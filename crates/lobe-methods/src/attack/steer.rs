@@ -14,7 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{Between, check, directions, layers, refuse, residual, with_edit};
-use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse};
+use super::{
+    Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse,
+};
 use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
@@ -53,7 +55,8 @@ impl Steer {
         let name = Between::available(bench)[0].name();
         let of = |(at, layer): (usize, usize)| {
             self.coefficients.iter().map(move |c| {
-                let settings = [("direction", name.into()), ("layer", layer.into()), ("coefficient", (*c).into())];
+                let settings =
+                    [("direction", name.into()), ("layer", layer.into()), ("coefficient", (*c).into())];
                 ((at, *c), Case::new(format!("{name},layer={layer},coefficient={c}"), settings))
             })
         };

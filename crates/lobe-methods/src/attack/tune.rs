@@ -72,19 +72,19 @@ impl FineTune {
                     let mut case = case.from(*name);
                     case.settings.extend(n.map(|n| ("n".to_owned(), n.into())));
                     let variant = Variant {
-                    name: case.name.clone(),
-                    start: *start,
-                    lr: *lr,
-                    steps: self.steps,
-                    warmup: self.warmup,
-                    batch: n.map_or(self.batch, |n| self.batch.min(n)),
-                    weight_decay: self.weight_decay,
-                    loot,
-                    retain_share: self.retain_share,
-                    examples: *n,
-                    rank: (self.rank > 0).then_some(self.rank),
-                    eval_every: self.eval_every,
-                    watch,
+                        name: case.name.clone(),
+                        start: *start,
+                        lr: *lr,
+                        steps: self.steps,
+                        warmup: self.warmup,
+                        batch: n.map_or(self.batch, |n| self.batch.min(n)),
+                        weight_decay: self.weight_decay,
+                        loot,
+                        retain_share: self.retain_share,
+                        examples: *n,
+                        rank: (self.rank > 0).then_some(self.rank),
+                        eval_every: self.eval_every,
+                        watch,
                     };
                     (variant, case)
                 }));

@@ -140,7 +140,8 @@ fn an_export_without_its_region_is_attacked_beside_the_full_control() {
     let place = narrower();
     let (oracle, whole) = (ORACLE.replacen("run", "routed", 1), BASELINE.replacen("run", "routed", 1));
     let args = |model: &'static str, out: &'static str| -> Vec<String> {
-        let more = ["--control", &oracle, "--original", &whole, "--out", out, "--steps", "4", "--lrs", "1e-2"];
+        let more =
+            ["--control", &oracle, "--original", &whole, "--out", out, "--steps", "4", "--lrs", "1e-2"];
         let head = ["attack", model, "--forget", "es.txt", "--retain", "en.txt", "--seq", "24"];
         let attacks = ["--tokenizer", "routed/tokenizer.json", "--attacks", "relearn,quantise,steer,patch"];
         [&head[..], &attacks, &more].concat().into_iter().map(str::to_owned).collect()
@@ -155,7 +156,10 @@ fn an_export_without_its_region_is_attacked_beside_the_full_control() {
         assert!(said.err.contains(words), "{words:?} is missing in\n{}", said.err);
     }
     let text = String::from_utf8(place.read("a/results.csv")).unwrap();
-    assert!(!text.contains("patch,model,") && text.contains("patch,oracle,"), "only equal tensors are patched");
+    assert!(
+        !text.contains("patch,model,") && text.contains("patch,oracle,"),
+        "only equal tensors are patched"
+    );
     row(&place, "a", "relearn,model,0,forget,recovery");
     row(&place, "a", "load,model,0,forget,control_kl");
     // The control's numbers are its own, whatever stands beside it.
@@ -166,8 +170,11 @@ fn an_export_without_its_region_is_attacked_beside_the_full_control() {
         made(args);
     };
     full("b", "routed/stages/train/sgtm.0/model.safetensors");
-    for head in ["relearn,oracle,0,forget,attack_best", "quantise,oracle,0,forget,attack_best", "patch,oracle,0,forget,attack_best"]
-    {
+    for head in [
+        "relearn,oracle,0,forget,attack_best",
+        "quantise,oracle,0,forget,attack_best",
+        "patch,oracle,0,forget,attack_best",
+    ] {
         assert_eq!(row(&place, "a", head), row(&place, "b", head), "{head}");
     }
     for metric in ["baseline_start", "control_start"] {

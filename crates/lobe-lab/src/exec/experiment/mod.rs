@@ -156,7 +156,8 @@ impl Experiment {
         out.find_removed();
         out.find_alike()?;
         let loaded = crate::stage::loaded(&out)?;
-        let networks: Vec<(String, Net)> = loaded.iter().map(|(stage, net, _)| (stage.clone(), net.clone())).collect();
+        let networks: Vec<(String, Net)> =
+            loaded.iter().map(|(stage, net, _)| (stage.clone(), net.clone())).collect();
         out.loaded = loaded.into_iter().map(|(stage, _, loaded)| (stage, loaded)).collect();
         for (stage, net) in networks {
             if crate::stage::difference(&net, &out.net).is_some() {

@@ -45,7 +45,8 @@ impl Experiment {
             let (Some((attack, _)), Some(original)) = (attack, original) else { continue };
             let shape = |arm: usize| &self.of_arm(arm).net;
             let other = |arm: &usize| difference(shape(*arm), shape(original)).is_some();
-            let arms = (0..self.arms.len()).filter(|i| stage.arms.contains(&self.arms[*i].arm.name)).filter(other);
+            let arms =
+                (0..self.arms.len()).filter(|i| stage.arms.contains(&self.arms[*i].arm.name)).filter(other);
             let names: Vec<&str> = arms.map(|i| self.arms[i].arm.name.as_str()).collect();
             if names.is_empty() || !attack.uses_original() {
                 continue;
