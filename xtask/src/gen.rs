@@ -77,7 +77,7 @@ fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
         out.insert(path, page(kind, about, &params, source));
     }
     out.insert("README.md".to_owned(), index()?);
-    let schema = serde_json::to_string_pretty(&lobe_lab::exec::schema())? + "\n";
+    let schema = serde_json::to_string_pretty(&lobe_lab::words::schema())? + "\n";
     out.insert("recipe.schema.json".to_owned(), schema);
     Ok(out)
 }

@@ -23,7 +23,7 @@ pub(crate) use evaluate::by_shard;
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
 pub use feed::{Exposure, Feed, Step};
-pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks, schema};
+pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks};
 pub use training::{Source, Spec, Trainee};
 
 pub(crate) use evaluate::{evaluate, evaluate_under};
@@ -111,7 +111,7 @@ pub fn resolve(written: &Written) -> Result<(Recipe, Vec<Derived>), LabError> {
     Ok((recipe, derived))
 }
 
-/// Runs a recipe into `out`, going on where an earlier process stopped.
+/// Runs a recipe into `out`, resuming where an earlier process stopped.
 ///
 /// # Errors
 /// [`LabError::Interrupted`] when asked to stop; otherwise what went wrong.
@@ -122,7 +122,7 @@ pub fn run(
     out: &Path,
     options: &Options<'_>,
 ) -> Result<(), LabError> {
-    let experiment = Experiment::open(recipe)?;
+    let experiment = Experiment::open(recipe).map_err(|e| e.located(written))?;
     memory::check(&experiment)?;
     let run = RunDir::create_or_open(out)?;
     if let Some(old) = run.manifest()?.filter(|old| old.name != recipe.name) {

@@ -295,20 +295,6 @@ pub(crate) fn unlearn(name: &str, params: &Value) -> Option<Result<(Box<dyn Unle
     Some((entry.build)(params))
 }
 
-/// The JSON schema of recipes, with the names of all methods and stages.
-pub fn schema() -> Value {
-    let mut schema = crate::recipe::json_schema().to_value();
-    let methods = LOCALIZE.iter().map(|e| e.about.name).chain(UNLEARN.iter().map(|e| e.about.name));
-    let names = [("ArmFile", "method", methods.collect()), ("StageFile", "do", stage_names())];
-    for (def, key, names) in names {
-        let names: Vec<&str> = names;
-        if let Some(slot) = schema.pointer_mut(&format!("/$defs/{def}/properties/{key}")) {
-            slot["enum"] = names.into();
-        }
-    }
-    schema
-}
-
 /// Names of everything a stage can do.
 pub(crate) fn stage_names() -> Vec<&'static str> {
     let mut out = vec!["train", "load", "ablate", "unlearn", "cohere", "measure"];

@@ -30,7 +30,7 @@ pub const ARM_KEYS: [&str; 11] = [
     "objective",
 ];
 /// Those that a method's parser does not get to see: `objective` it takes out itself.
-const KEYS: [&str; 10] =
+pub(super) const KEYS: [&str; 10] =
     ["method", "from", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
 /// Most arms of one recipe.
 const MAX_ARMS: usize = 256;

@@ -10,7 +10,7 @@ use super::error::PathError;
 /// The optimiser's rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Optimizer {
+pub enum Optimiser {
     /// Adam with decoupled weight decay.
     Adamw,
     /// Adam; weight decay is added to the gradient.
@@ -55,7 +55,7 @@ pub struct Train {
     #[schemars(range(min = 0, max = 1000))]
     pub lr: f64,
     /// The optimiser's rule.
-    pub optimizer: Optimizer,
+    pub optimiser: Optimiser,
     /// Adam's decay rates of the first and second moment, each at least 0 and below 1.
     pub betas: [f64; 2],
     /// Adam's term in the denominator, above 0 to 1.
@@ -101,7 +101,7 @@ impl Default for Train {
             steps: 1000,
             batch: 32,
             lr: 1e-3,
-            optimizer: Optimizer::Adamw,
+            optimiser: Optimiser::Adamw,
             betas: [0.9, 0.999],
             eps: 1e-8,
             weight_decay: 0.01,

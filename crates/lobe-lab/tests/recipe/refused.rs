@@ -115,8 +115,8 @@ fn wrong_types_and_ranges_name_value_and_range() {
     );
     check(
         "lr = 1e-3",
-        "optimizer = \"adamx\"",
-        "recipe.toml:25: train.optimizer: unknown choice \"adamx\"; did you mean \"adam\"?",
+        "optimiser = \"adamx\"",
+        "recipe.toml:25: train.optimiser: unknown choice \"adamx\"; did you mean \"adam\"?",
     );
     check("recall = 0.9", "recall = 1.9", "recipe.toml:7: data.forget.recall: 1.9 is out of range 0 to 1");
     check(
