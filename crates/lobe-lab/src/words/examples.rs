@@ -135,7 +135,16 @@ pub fn example_of(found: &Found<'_>) -> Option<String> {
         "arms" => format!("[arms.{name}]"),
         other => format!("[{other}]"),
     };
-    let kind = outer.kind.map_or(String::new(), |c| format!("{} = {:?}\n", tag(&outer.key.name), c.name));
+    // A key that every kind has needs some kind beside it.
+    let kind = outer.kind.map(|c| c.name.as_str()).or(match (outer.key.name.as_str(), line.0.as_str()) {
+        ("data", "kind") | ("arms", "method") | ("stage", "do") => None,
+        ("data", _) => Some("bilingual"),
+        ("arms", "from") => Some("npo"),
+        ("arms", _) => Some("none"),
+        ("stage", _) => Some("ablate"),
+        _ => None,
+    });
+    let kind = kind.map_or(String::new(), |c| format!("{} = {c:?}\n", tag(&outer.key.name)));
     Some(format!("{heading}\n{kind}{} = {}\n", line.0, line.1))
 }
 
