@@ -72,7 +72,9 @@ fn inlined(schema: &Value, root: &Value, depth: usize) -> Value {
                 let value = inlined(value, root, depth);
                 match (out.get_mut(key), value) {
                     // A tagged variant: its own `kind` beside the keys it refers to.
-                    (Some(Value::Object(base)), Value::Object(more)) if key == "properties" => base.extend(more),
+                    (Some(Value::Object(base)), Value::Object(more)) if key == "properties" => {
+                        base.extend(more)
+                    }
                     (Some(Value::Array(base)), Value::Array(more)) if key == "required" => base.extend(more),
                     (_, value) => drop(out.insert(key.clone(), value)),
                 }

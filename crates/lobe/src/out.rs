@@ -1,12 +1,36 @@
-//! The only door to standard output and standard error.
+//! The only door to standard output and standard error, and whether they are coloured.
+//!
+//! Text is styled as it is made; the streams take the styles out again unless a terminal shows them.
+//! `NO_COLOR` turns colour off, `CLICOLOR_FORCE` turns it on in a pipe.
 
 use std::io::{ErrorKind, IsTerminal as _, Write};
 
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
 use serde_json::Value;
+
+/// The word `error:`.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// A finding that speaks for the removal.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// A finding that speaks against it.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// No finding, and warnings.
+pub(crate) const OPEN: Style = AnsiColor::Yellow.on_default().bold();
+
+/// The text in a style.
+pub(crate) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Headings and names.
+pub(crate) fn bold(text: &str) -> String {
+    styled(Style::new().bold(), text)
+}
 
 /// Writes to standard output. A reader that has gone away (`lobe list | head`) is no error.
 pub(crate) fn print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = AutoStream::auto(std::io::stdout().lock());
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -20,7 +44,18 @@ pub(crate) fn json(value: &Value) -> std::io::Result<()> {
 
 /// Writes a line to standard error. Nobody can be told if that fails.
 pub(crate) fn note(text: &str) {
-    writeln!(std::io::stderr().lock(), "{}", lobe_report::readable(text)).ok();
+    let text = lobe_report::readable(text);
+    let (first, rest) = text.split_once(':').unwrap_or(("", &text));
+    let style = match first {
+        "error" => Some(ERROR),
+        "warning" | "stopped" => Some(OPEN),
+        "note" => Some(Style::new().bold()),
+        _ => None,
+    };
+    let line =
+        style.map_or_else(|| text.to_string(), |s| format!("{}{rest}", styled(s, &format!("{first}:"))));
+    let mut err = AutoStream::auto(std::io::stderr().lock());
+    writeln!(err, "{line}").ok();
 }
 
 /// Whether somebody looks at standard output.

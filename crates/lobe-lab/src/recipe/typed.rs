@@ -43,10 +43,7 @@ fn kinds<T: DeserializeOwned>(value: &Value, path: &[String], raw: &str) -> Opti
     let (_, kinds) = unknown(&told, "unknown variant")?;
     let first = kinds.iter().find(|k| found == format!("string {k:?}")).or(kinds.first())?;
     let all = kinds.join(", ");
-    Some(format!(
-        "expected a table {{ kind = {first:?}, … }}, found {}; kinds: {all}",
-        plain_found(found)
-    ))
+    Some(format!("expected a table {{ kind = {first:?}, … }}, found {}; kinds: {all}", plain_found(found)))
 }
 
 /// Like [`typed`], and the value with every default filled in: what a callback returns.

@@ -123,6 +123,10 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
                     }
                 }
                 key.choices = of_catalogue(&["method", "unlearning"]);
+                // A parameter called like a key of every arm cannot be written.
+                for c in &mut key.choices {
+                    c.keys.retain(|k| key.keys.iter().all(|own| own.name != k.name));
+                }
             }
             "stage" => {
                 key.choices = of_catalogue(&["removal", "attack"]);

@@ -95,11 +95,9 @@ pub fn words() -> Vec<Word> {
         // What `train` takes stands in [train], and a stage of it takes nothing.
         plain("stage", name, summary, params, examples::of_word("stage", name))
     }));
-    out.extend(
-        SOURCES.iter().map(|s| {
-            plain("data", s.kind, s.summary, keys::of_source(s.kind), examples::of_word("data", s.kind))
-        }),
-    );
+    out.extend(SOURCES.iter().map(|s| {
+        plain("data", s.kind, s.summary, keys::of_source(s.kind), examples::of_word("data", s.kind))
+    }));
     for t in kinds_of::<TokenizerConfig>() {
         let example = examples::of_word("tokenizer", &t.name);
         out.push(plain("tokenizer", &t.name, &first_sentence(&t.doc), t.keys, example));

@@ -8,6 +8,8 @@ name = "base"
 [data]
 kind = "bilingual"
 batches = "one-class"
+forget = { language = "es" }
+retain = { language = "en" }
 [model]
 kind = "gpt"
 [regions]
@@ -94,10 +96,7 @@ fn dotted_keys_are_found_through_kinds_and_given_names() {
     assert_eq!(paths("train.lr"), ["train.lr"]);
     assert_eq!(paths("arms.labels"), ["arms.labels"]);
     assert_eq!(paths("data.tokenizer.kind"), [r#"data (kind = "text").tokenizer"#]);
-    assert_eq!(
-        paths("data.tokenizer.merges"),
-        [r#"data (kind = "text").tokenizer (kind = "gpt2").merges"#]
-    );
+    assert_eq!(paths("data.tokenizer.merges"), [r#"data (kind = "text").tokenizer (kind = "gpt2").merges"#]);
     assert_eq!(paths("data.sources.format"), [r#"data (kind = "text").sources.format"#]);
     assert_eq!(paths("data.labels.virology.recall"), ["data.labels.recall"]);
     assert_eq!(paths("arms.mine.mask_head"), [r#"arms (method = "sgtm").mask_head"#]);

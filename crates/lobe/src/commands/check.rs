@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Say only whether the recipe is right
     #[arg(long, short)]
     quiet: bool,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
 }

@@ -1,10 +1,10 @@
-//! `lobe list`: what there is.
+//! `lobe list`: the words that recipes and results use.
 
 use anyhow::Result;
+use lobe_lab::words::{self, KINDS};
 use serde_json::{Value, json};
 
 use crate::failure::unknown;
-use crate::items::{self, KINDS};
 use crate::out;
 
 #[derive(Debug, clap::Args)]
@@ -13,15 +13,16 @@ use crate::out;
   lobe list method
   lobe list --json | jq '.[] | select(.kind == \"attack\") | .name'")]
 pub(crate) struct Args {
-    /// Only one kind: method, unlearning, removal, attack, stage, measure, data or model
+    /// Only one kind: method, unlearning, removal, attack, stage, measure, data, tokenizer, model, column or
+    /// metric
     kind: Option<String>,
-    /// One JSON array on standard output
+    /// Print one JSON array
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut items = items::all();
+    let mut items = words::words();
     if let Some(kind) = &args.kind {
         // "methods" is as good as "method".
         let kind = kind.strip_suffix('s').unwrap_or(kind);
@@ -49,6 +50,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         text.push('\n');
     }
-    text += "`lobe explain NAME` says more about any of them.\n";
+    text += "`lobe explain NAME` says more about each of them, and about every key of a recipe.\n";
     Ok(out::print(&text)?)
 }

@@ -14,28 +14,28 @@ use crate::{describe, out, progress, signals};
 #[command(after_help = "Examples:
   lobe run first.toml
   lobe run first.toml --preset tiny --seeds 0,7
-  lobe run first.toml --set stage.relearn.steps=200    only the attack is done again
-  lobe run first.toml --dry-run                        show what would be done
+  lobe run first.toml --set stage.relearn.steps=200    repeats only the attack
+  lobe run first.toml --dry-run                        validates, and shows the resolved recipe
 
-What is finished is not done again: the same command goes on with a run that was interrupted or
-killed, to the same bytes, on any number of threads. The first interrupt (ctrl-C) saves and exits
-with code 75, a second one stops at once.")]
+Finished work is kept. Run the same command again to resume a run that was interrupted or killed; the
+result is identical to the byte, on any number of threads. The first ctrl-C saves and exits with
+code 75, the second stops at once.")]
 pub(crate) struct Args {
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Run directory [default: runs/NAME, with a preset runs/NAME-PRESET]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Worker threads; 0 is one per core. Results do not depend on it
+    /// Worker threads; 0 means one per core. Results do not depend on the number
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
-    /// Show the resolved recipe, regions and routes, and do nothing
+    /// Print the resolved recipe, regions and routes without running anything
     #[arg(long)]
     dry_run: bool,
-    /// No progress and no summary
+    /// Print no progress and no summary
     #[arg(long, short)]
     quiet: bool,
-    /// The result as one JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -106,7 +106,10 @@ impl Experiment {
         let (net, objective) = match model {
             ModelSection::Gpt(c) => {
                 if data.tokenizer.is_none() {
-                    return at(Err(PathError::new("kind", "a gpt needs text, but [data] holds images")), &["model"]);
+                    return at(
+                        Err(PathError::new("kind", "a gpt needs text, but [data] holds images")),
+                        &["model"],
+                    );
                 }
                 (Net::Gpt(Gpt::new(c.resolve(data.vocab, data.width())?)), Objective::default())
             }

@@ -99,7 +99,7 @@ pub(crate) struct Args {
     /// Number of seeds of the attacks, or a list of them
     #[arg(long, default_value = "1")]
     seeds: String,
-    /// Worker threads; 0 is one per core. Results do not depend on it
+    /// Worker threads; 0 means one per core. Results do not depend on the number
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
     /// Print the recipe that would be run, and do nothing
@@ -108,7 +108,7 @@ pub(crate) struct Args {
     /// No progress and no report, only the verdict
     #[arg(long, short)]
     quiet: bool,
-    /// The verdict as one JSON object on standard output
+    /// Print the verdict as one JSON object
     #[arg(long)]
     json: bool,
 }
