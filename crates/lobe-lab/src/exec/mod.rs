@@ -1,6 +1,7 @@
 //! Running an experiment: from a resolved recipe to a finished run directory.
 
 mod compare;
+mod estimate;
 mod evaluate;
 mod experiment;
 mod feed;
@@ -19,6 +20,7 @@ use std::time::Instant;
 use lobe_engine::Runner;
 use lobe_methods::Losses;
 
+pub use estimate::{Estimate, estimate};
 pub(crate) use evaluate::by_shard;
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};

@@ -286,11 +286,7 @@ pub(crate) fn train(
 }
 
 /// Moves every member one step; returns the mean of their training losses, if any had a target.
-fn one_step(
-    c: &Context<'_>,
-    active: &mut [&mut Trainee<'_>],
-    step: u64,
-) -> Result<Option<f64>, LabError> {
+fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Result<Option<f64>, LabError> {
     let x = c.experiment;
     let programs: Vec<Box<dyn Program + '_>>;
     let reports = {

@@ -59,7 +59,7 @@ fn command() -> String {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let loaded = args.recipe.load()?;
     if args.dry_run {
-        let experiment = Experiment::open(&loaded.recipe)?;
+        let experiment = Experiment::open(&loaded.recipe).map_err(|e| e.located(&loaded.written))?;
         if args.json {
             return Ok(out::json(&describe::json(&loaded, &experiment)?)?);
         }

@@ -9,7 +9,6 @@ use lobe_engine::Buf;
 use lobe_lab::recipe::{Callbacks, Written};
 use lobe_nets::hub::Imported;
 use lobe_nets::{Gpt, Net};
-use lobe_report::RunData;
 
 use crate::failure::{refuse, unknown};
 use crate::{out, run_dir};
