@@ -28,6 +28,37 @@ pub(crate) fn bold(text: &str) -> String {
     styled(Style::new().bold(), text)
 }
 
+/// The report's verdicts, longer ones before those they hold.
+const VERDICTS: [(&str, Style); 10] = [
+    ("hidden, not removed", BAD),
+    ("not removed", BAD),
+    ("gone; return undecided", OPEN),
+    ("gone; not attacked", OPEN),
+    ("gone, but damaged", BAD),
+    ("removed at this scale", GOOD),
+    ("nothing to remove", OPEN),
+    ("not judged: one seed", OPEN),
+    ("not judged", OPEN),
+    ("undecided", OPEN),
+];
+
+/// The text with its verdicts in colour.
+pub(crate) fn verdicts(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, word, style)) = first_verdict(rest) {
+        out += &rest[..at];
+        out += &styled(style, word);
+        rest = &rest[at + word.len()..];
+    }
+    out + rest
+}
+
+fn first_verdict(text: &str) -> Option<(usize, &'static str, Style)> {
+    let found = VERDICTS.iter().filter_map(|(word, style)| Some((text.find(word)?, *word, *style)));
+    found.min_by_key(|(at, word, _)| (*at, std::cmp::Reverse(word.len())))
+}
+
 /// Writes to standard output. A reader that has gone away (`lobe list | head`) is no error.
 pub(crate) fn print(text: &str) -> std::io::Result<()> {
     let mut out = AutoStream::auto(std::io::stdout().lock());
@@ -66,4 +97,19 @@ pub(crate) fn is_terminal() -> bool {
 /// Columns of the terminal, or 100.
 pub(crate) fn width() -> usize {
     terminal_size::terminal_size().map_or(100, |(w, _)| usize::from(w.0).max(40))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_coloured_once_and_the_longest_counts() {
+        let said = verdicts("a  hidden, not removed  b  undecided\n");
+        let plain: String = anstream::adapter::strip_str(&said).to_string();
+        assert_eq!(plain, "a  hidden, not removed  b  undecided\n");
+        assert_eq!(said.matches("\u{1b}[1m").count(), 2, "{said:?}");
+        assert!(said.contains(&styled(BAD, "hidden, not removed")), "{said:?}");
+        assert_eq!(verdicts("nothing of the kind"), "nothing of the kind");
+    }
 }

@@ -24,9 +24,9 @@ use crate::store::Metric;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UnlearnStage {
-    /// How many different forget examples there are to unlearn from; 0 is all that are labelled.
+    /// Number of different forget examples to train on; 0 means all that are labelled.
     pub forget_examples: usize,
-    /// How many different retain examples there are; 0 is all that are labelled.
+    /// Number of different retain examples to train on; 0 means all that are labelled.
     pub retain_examples: usize,
 }
 

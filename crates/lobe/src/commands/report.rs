@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(out::json(&numbers(&args.dir, &run))?);
     }
     if args.text {
-        return Ok(out::print(&text(&run))?);
+        return Ok(out::print(&out::verdicts(&text(&run)))?);
     }
     let path = args.out.clone().unwrap_or_else(|| args.dir.join(FILE));
     if let Ok(there) = std::fs::read(&path)
@@ -67,7 +67,7 @@ pub(super) fn write(dir: &Path) -> Result<(RunData, PathBuf)> {
 }
 
 /// Writes the report of a run that has just finished, and shows what it says.
-pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
+pub(super) fn finished(dir: &Path, json: bool, quiet: bool, verbose: bool) -> Result<()> {
     let (run, path) = write(dir)?;
     if json {
         return Ok(out::json(&numbers(dir, &run))?);
@@ -75,7 +75,9 @@ pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
     if quiet {
         return Ok(());
     }
-    Ok(out::print(&format!("{}\nReport: {}\n", answer(&run), path.display()))?)
+    let said = out::verdicts(&if verbose { text(&run) } else { answer(&run) });
+    let more = if verbose { "" } else { " (--verbose prints all of it)" };
+    Ok(out::print(&format!("{said}\nReport: {}{more}\n", path.display()))?)
 }
 
 /// The answer, in a screen.

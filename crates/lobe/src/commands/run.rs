@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Print no progress and no summary
     #[arg(long, short)]
     quiet: bool,
+    /// Print the whole report as text instead of the answer
+    #[arg(long, short, conflicts_with_all = ["quiet", "json"])]
+    verbose: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -67,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&loaded, args.recipe.preset.as_deref()));
     execute(&loaded, &dir, args.threads, args.quiet)?;
-    report::finished(&dir, args.json, args.quiet)
+    report::finished(&dir, args.json, args.quiet, args.verbose)
 }
 
 /// Tells the listener for interrupts when the first stage begins.
