@@ -17,7 +17,8 @@ use crate::words;
 
 /// Where the pages lie.
 pub(crate) const DIR: &str = "docs/generated";
-pub(crate) const NOTE: &str = "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
+pub(crate) const NOTE: &str =
+    "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
 
 /// Kinds of the catalogue: as it calls them, the folder, the heading of the index.
 const KINDS: [(&str, &str, &str); 5] = [

@@ -1,7 +1,9 @@
 //! Pages of everything beside methods: kinds of data, tokenizers, models, stages, the keys of a recipe, and the
 //! words of results.
 
-use lobe_lab::words::{COLUMNS, Found, Step, Word, every_key, example_of, metric, recipe_keys, value_of, words};
+use lobe_lab::words::{
+    COLUMNS, Found, Step, Word, every_key, example_of, metric, recipe_keys, value_of, words,
+};
 use lobe_methods::ParamDoc;
 
 use crate::r#gen::{NOTE, cell, section, sentence};
@@ -84,7 +86,8 @@ fn below<'a>(tree: &'a [ParamDoc], table: &str) -> Vec<Found<'a>> {
 
 /// `sources.path`: the path from the table on.
 fn short(found: &Found<'_>) -> String {
-    let skip = if found.way.get(1).is_some_and(|s| s.key.name == "tokenizer" && s.kind.is_some()) { 2 } else { 1 };
+    let skip =
+        if found.way.get(1).is_some_and(|s| s.key.name == "tokenizer" && s.kind.is_some()) { 2 } else { 1 };
     let kept = Found { way: found.way.get(skip..).unwrap_or_default().to_vec(), key: found.key };
     kept.path()
 }
@@ -125,8 +128,7 @@ fn recipe(tree: &[ParamDoc]) -> String {
     let mut top = "| key | type | meaning |\n|---|---|---|\n".to_owned();
     for key in tree {
         let keys = below(tree, &key.name);
-        let name =
-            if keys.is_empty() { format!("`{}`", key.name) } else { format!("[{0}](#{0})", key.name) };
+        let name = if keys.is_empty() { format!("`{}`", key.name) } else { format!("[{0}](#{0})", key.name) };
         top += &format!("| {name} | {} | {} |\n", cell(&key.kind), cell(&key.doc));
     }
     section(&mut out, "All", &top);

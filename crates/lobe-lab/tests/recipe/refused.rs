@@ -118,6 +118,11 @@ fn wrong_types_and_ranges_name_value_and_range() {
         "optimiser = \"adamx\"",
         "recipe.toml:25: train.optimiser: unknown choice \"adamx\"; did you mean \"adam\"?",
     );
+    check(
+        "lr = 1e-3",
+        "optimizer = \"adam\"",
+        "recipe.toml:25: train.optimizer: unknown key; did you mean \"optimiser\"?",
+    );
     check("recall = 0.9", "recall = 1.9", "recipe.toml:7: data.forget.recall: 1.9 is out of range 0 to 1");
     check(
         "forget = 2 ",
