@@ -130,7 +130,7 @@ fn wrong_types_and_ranges_name_value_and_range() {
         "recipe.toml:20: arms.lower.loss_weight.forget: -2 is out of range 0 to 1000000",
     );
     check("seeds = 3", "seeds = 0", "recipe.toml:3: seeds: 0 is out of range 1 to 1000");
-    check("seeds = 3", "seeds = [4, 5, 4]", "recipe.toml:3: seeds[2]: the seed 4 stands twice");
+    check("seeds = 3", "seeds = [4, 5, 4]", "recipe.toml:3: seeds[2]: the seed 4 is listed twice");
     check(
         "seeds = 3",
         "seeds = \"3\"",
