@@ -8,6 +8,8 @@ use crate::failure::refuse;
 const FEW: usize = 4;
 /// Words less alike than this are not offered.
 const ALIKE: f64 = 0.75;
+/// How much less alike than the nearest one a word may be.
+const WITHIN: f64 = 0.08;
 
 /// An error that names the nearest few of all words, or says where to find them.
 pub(crate) fn nearest_few(name: &str) -> anyhow::Error {
@@ -22,8 +24,10 @@ pub(crate) fn nearest_few(name: &str) -> anyhow::Error {
     let mut scored: Vec<(f64, String)> = all.into_iter().map(|w| (score(name, &w), w)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     scored.dedup_by(|a, b| a.1 == b.1);
-    let near: Vec<String> =
-        scored.into_iter().filter(|s| s.0 >= ALIKE).take(FEW).map(|s| format!("{:?}", s.1)).collect();
+    // Of a word that is hardly wrong, only those that are as near.
+    let best = scored.first().map_or(0.0, |s| s.0);
+    let near = scored.into_iter().filter(|s| s.0 >= ALIKE && s.0 >= best - WITHIN).take(FEW);
+    let near: Vec<String> = near.map(|s| format!("{:?}", s.1)).collect();
     let hint = match near.as_slice() {
         [] => "`lobe list` shows all words, `lobe explain arms` the keys of an arm".to_owned(),
         [one] => format!("did you mean {one}?"),

@@ -180,7 +180,10 @@ pub(super) fn region_names(table: &Node, regions: &[NamedRegion]) -> Result<Vec<
     for (i, text) in names.iter().enumerate() {
         named(&format!("region.{i}"), text)?;
         if names[..i].contains(text) {
-            return Err(PathError::new(&format!("region.{i}"), format!("the region {text:?} is listed twice")));
+            return Err(PathError::new(
+                &format!("region.{i}"),
+                format!("the region {text:?} is listed twice"),
+            ));
         }
     }
     Ok(names)

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::failure::unknown;
 use crate::out;
+use crate::table::wrap;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -44,9 +45,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if of_kind.is_empty() {
             continue;
         }
-        text += &format!("{heading}\n");
+        text += &format!("{}\n", out::bold(heading));
         for i in of_kind {
-            text += &format!("  {:width$}  {}\n", i.name, i.summary);
+            // In a pipe a line is a word; on a terminal it has to fit.
+            let room = if out::is_terminal() { out::width() } else { usize::MAX };
+            let summary = wrap(&i.summary, room, width + 4);
+            text += &format!("  {:width$}  {}", i.name, summary.trim_start());
         }
         text.push('\n');
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::TINY;
 use crate::process::Place;
 
 #[test]
@@ -192,6 +193,24 @@ fn colour_is_for_terminals_and_for_those_who_force_it() {
     assert!(!none.contains('\u{1b}'), "{none:?}");
     // Who wants none gets none, whatever else is set.
     assert_eq!(place.lobe_with(&["explain", "nothing-like-it"], &off).ends(2).err, none);
+}
+
+#[test]
+fn every_column_and_metric_of_a_run_is_a_known_word() {
+    let place = Place::new();
+    place.write("tiny.toml", TINY);
+    place.lobe(&["run", "tiny.toml", "--quiet"]).ends(0);
+    let csv = String::from_utf8(place.read("runs/tiny/results.csv")).unwrap();
+    let mut lines = csv.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let metric = columns.iter().position(|c| *c == "metric").unwrap();
+    // A variant may hold commas and is then quoted; what stands before its @ does not.
+    let names = lines.map(|l| l.split(',').nth(metric).unwrap().trim_matches('"').split('@').next().unwrap());
+    let names: std::collections::BTreeSet<&str> = names.chain(columns.iter().copied()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        place.lobe(&["explain", name]).ends(0);
+    }
 }
 
 #[test]

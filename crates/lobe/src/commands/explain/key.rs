@@ -44,7 +44,7 @@ pub(super) fn text(group: &[Found<'_>], width: usize) -> String {
     out += &format!("  type     {}", wrap(&key.kind, width, 11).trim_start());
     if let Some(text) = default(key) {
         let text = text.strip_prefix("default ").unwrap_or(&text).to_owned();
-        out += &format!("  default  {text}\n");
+        out += &format!("  {}  {text}\n", if key.required { "required" } else { "default " });
     }
     if let Some(example) = example_of(first) {
         out += &format!("\nExample\n{}", indent(&example));
@@ -107,9 +107,22 @@ pub(super) fn list(keys: &[ParamDoc], way: &[Step<'_>], width: usize) -> String 
         for c in key.choices.iter().filter(|c| !c.doc.is_empty()) {
             let word = if c.is_table { format!("kind = {:?}", c.name) } else { format!("{:?}", c.name) };
             out += &wrap(&format!("{word}: {}", c.doc), width, 8);
+            if !c.keys.is_empty() {
+                out += &nested(&c.keys, way, Step { key, kind: Some(c) }, width);
+            }
+        }
+        if !key.keys.is_empty() {
+            out += &nested(&key.keys, way, Step { key, kind: None }, width);
         }
     }
     out
+}
+
+/// The keys of a table inside of another, further in.
+fn nested(keys: &[ParamDoc], way: &[Step<'_>], step: Step<'_>, width: usize) -> String {
+    let way = [way, &[step]].concat();
+    let text = list(keys, &way, width.saturating_sub(6));
+    text.lines().map(|line| format!("      {line}\n")).collect()
 }
 
 /// The head of a key's entry with its type at the right, or below where there is no room.
