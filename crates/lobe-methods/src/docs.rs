@@ -110,8 +110,12 @@ fn key(name: &str, p: &Value) -> ParamDoc {
     }
 }
 
+/// What it means. An example in the doc comment is left out: it is shown beside it.
 fn description(p: &Value) -> String {
-    p.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
+    let doc = p.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
+    let Some((before, rest)) = doc.split_once("Example: `") else { return doc };
+    let after = rest.split_once('`').map_or("", |(_, after)| after.trim_start_matches('.'));
+    format!("{}{after}", before.trim_end())
 }
 
 fn list<'a>(p: &'a Value, key: &str) -> &'a [Value] {

@@ -23,14 +23,15 @@ fn needs(method: &dyn Localize, labels: &LabelSet) -> String {
         (few, most) if few == most => format!("Takes {few} regions."),
         (few, most) => format!("Takes {few} to {most} regions."),
     };
-    match method.trains_on() {
-        TrainsOn::All => {}
-        TrainsOn::Without(label) => {
-            out += &format!(" Does not train on data labelled {}.", labels.name(label));
+    match method.trains_on(labels) {
+        Ok(TrainsOn::Without(topics)) => {
+            let names: Vec<&str> = topics.iter().map(|l| labels.name(*l)).collect();
+            out += &format!(" Does not train on data labelled {}.", names.join(", "));
         }
-        TrainsOn::Context(label, _) => {
+        Ok(TrainsOn::Context(label, _)) => {
             out += &format!(" Tokens of data labelled {} are context, never targets.", labels.name(label));
         }
+        Ok(TrainsOn::All) | Err(_) => {}
     }
     if method.needs_uniform_steps() {
         out += " Needs one label per optimiser step: batches = \"one-class\" in [data].";
