@@ -1,5 +1,5 @@
-//! `docs/generated/`: one page per method, removal, attack and measure, an index, and the JSON
-//! schema of recipes, all from the lists in the code.
+//! `docs/generated/`: one page per method, removal, attack, measure, kind of data, tokenizer, model and stage,
+//! the keys of a recipe, the words of results, an index, and the JSON schema, all from the lists in the code.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,10 +13,12 @@ use lobe_methods::{About, Context, LOCALIZE, Localize, ParamDoc, Part, Status, T
 use serde_json::Value;
 
 use crate::files::{TextFile, texts};
+use crate::words;
 
 /// Where the pages lie.
 pub(crate) const DIR: &str = "docs/generated";
-const NOTE: &str = "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
+pub(crate) const NOTE: &str =
+    "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
 
 /// Kinds of the catalogue: as it calls them, the folder, the heading of the index.
 const KINDS: [(&str, &str, &str); 5] = [
@@ -76,8 +78,9 @@ fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
         let source = source_of(about.name, &sources);
         out.insert(path, page(kind, about, &params, source));
     }
+    out.extend(words::pages());
     out.insert("README.md".to_owned(), index()?);
-    let schema = serde_json::to_string_pretty(&lobe_lab::exec::schema())? + "\n";
+    let schema = serde_json::to_string_pretty(&lobe_lab::words::schema())? + "\n";
     out.insert("recipe.schema.json".to_owned(), schema);
     Ok(out)
 }
@@ -131,12 +134,12 @@ fn page(kind: &str, about: &About, params: &[ParamDoc], source: Option<&TextFile
     out
 }
 
-fn section(out: &mut String, title: &str, body: &str) {
+pub(crate) fn section(out: &mut String, title: &str, body: &str) {
     write!(out, "\n## {title}\n\n{}\n", body.trim_end()).unwrap_or_default();
 }
 
 /// With a capital letter, unless it starts with a symbol, and a full stop.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut out = text.trim().to_owned();
     if let Some(first) =
         out.get(..1).filter(|_| out.chars().nth(1).is_some_and(|c| c.is_lowercase() || c == ' '))
@@ -149,7 +152,7 @@ fn sentence(text: &str) -> String {
     out
 }
 
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
@@ -159,7 +162,12 @@ fn parameters(params: &[ParamDoc]) -> String {
     }
     let mut out = "| key | type | default | meaning |\n|---|---|---|---|\n".to_owned();
     for p in params {
-        let default = p.default.as_ref().map_or("must be given".to_owned(), |d| format!("`{}`", cell(d)));
+        let default = match p.default.as_deref() {
+            Some("null") => "absent".to_owned(),
+            Some(d) => format!("`{}`", cell(d)),
+            None if p.required => "must be given".to_owned(),
+            None => "–".to_owned(),
+        };
         out.push_str(&format!("| `{}` | {} | {default} | {} |\n", p.name, cell(&p.kind), cell(&p.doc)));
     }
     out
@@ -267,17 +275,13 @@ fn index() -> Result<String> {
         }
         section(&mut out, heading, &body);
     }
-    let mut body = "| kind | what it is | needs files |\n|---|---|---|\n".to_owned();
-    for s in lobe_data::SOURCES {
-        body.push_str(&format!(
-            "| `{}` | {} | {} |\n",
-            s.kind,
-            cell(s.summary),
-            if s.needs_files { "yes" } else { "no" }
-        ));
+    for (kind, folder, heading) in words::FOLDERS {
+        section(&mut out, heading, &words::index_of(kind, folder));
     }
-    section(&mut out, "Data sources", &body);
-    section(&mut out, "Recipes", "The keys that every recipe has: [recipe.schema.json](recipe.schema.json).");
+    let body = "[The keys of a recipe](recipe.md), and the same as a JSON schema for editors: \
+                [recipe.schema.json](recipe.schema.json).";
+    section(&mut out, "Recipes", body);
+    section(&mut out, "Results", "[The columns and metrics of results.csv](results.md).");
     catalogue.iter().try_for_each(|(kind, ..)| place(kind).map(drop))?;
     Ok(out)
 }
@@ -317,7 +321,11 @@ mod tests {
     fn every_item_has_a_page_with_its_file() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let pages = pages(root).unwrap();
-        assert_eq!(pages.len(), lobe_methods::catalogue().len() + 2);
+        assert_eq!(pages.len(), lobe_methods::catalogue().len() + 2 + words::pages().len());
+        let text = &pages["data/text.md"];
+        assert!(text.contains("| `tokenizer (kind = \"bpe\").vocab` |"), "{text}");
+        assert!(pages["tokenizers/bpe.md"].contains("kind = \"bpe\", vocab = 2048"));
+        assert!(pages["recipe.md"].contains("| `labels.recall` |"));
         let sgtm = &pages["methods/sgtm.md"];
         assert!(sgtm.contains("| retain | region | `0 – –` |"), "{sgtm}");
         assert!(sgtm.contains("## Equation") && sgtm.contains("localize/sgtm.rs"), "{sgtm}");

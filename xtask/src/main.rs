@@ -1,7 +1,7 @@
 //! Chores of the workspace.
 //!
 //! ```text
-//! cargo run -p xtask -- tidy           what no compiler checks: layers, sizes, dead paths
+//! cargo run -p xtask -- tidy           what no compiler checks: layers, sizes, dead paths, spelling
 //! cargo run -p xtask -- gen            writes docs/generated/ from the lists in the code
 //! cargo run -p xtask -- gen --check    fails if docs/generated/ is not what the code says
 //! ```
@@ -10,7 +10,9 @@
 mod files;
 mod r#gen;
 mod markdown;
+mod spelling;
 mod tidy;
+mod words;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What no compiler checks: layers, sizes, dead paths, `unsafe`, paths of one machine.
+//! What no compiler checks: layers, sizes, dead paths, `unsafe`, paths of one machine, spelling.
 //!
 //! Every check is a function from texts to findings. ARCHITECTURE.md is the source of the rules:
 //! its table of crates says which crates each may use, its table of dependencies says which
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::files::{TextFile, texts};
 use crate::markdown::{Place, mentions, table};
+use crate::spelling;
 
 /// Lines from which a file is worth a look, and from which it is refused.
 const SOFT: usize = 400;
@@ -41,6 +42,7 @@ pub(crate) fn run(root: &Path) -> Result<Report> {
     }
     errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(unsafe_outside));
     errors.extend(files.iter().flat_map(machine_paths));
+    errors.extend(files.iter().flat_map(spelling::american));
     Ok(Report { errors, warnings, summary })
 }
 

@@ -14,7 +14,7 @@ pub struct StreamConfig {
     pub batch: usize,
     /// Whether a step mixes classes or holds one.
     pub mix: Mix,
-    /// What happens to the short batch at the end of an epoch.
+    /// What happens to the incomplete batch at the end of an epoch.
     pub last: Last,
     /// With `mix = "one-class"`: relative share of steps per class, in class order. Empty: in
     /// proportion to the classes' sizes.

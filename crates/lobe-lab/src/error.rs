@@ -5,7 +5,7 @@ use lobe_engine::EngineError;
 use lobe_nets::NetError;
 use thiserror::Error;
 
-use crate::recipe::{PathError, RecipeError};
+use crate::recipe::{PathError, RecipeError, Written};
 use crate::store::{FailedMember, Failure, StoreError};
 
 /// Any error of this crate.
@@ -17,6 +17,9 @@ pub enum LabError {
     /// Parts of the recipe that are right alone do not fit each other.
     #[error("{0}")]
     Setting(String),
+    /// The same, where one key is to be changed. [`LabError::located`] adds file and line.
+    #[error("{0}")]
+    At(PathError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -36,7 +39,7 @@ pub enum LabError {
     #[error("{}", partly(.0))]
     Partly(Vec<FailedMember>),
     /// Somebody asked to stop; everything is saved.
-    #[error("interrupted; the same command goes on from here")]
+    #[error("interrupted; run the same command again to resume")]
     Interrupted,
 }
 
@@ -79,8 +82,16 @@ impl LabError {
     }
 
     pub(crate) fn setting(e: &PathError) -> LabError {
-        let at = e.path.join(".");
-        LabError::Setting(if at.is_empty() { e.message.clone() } else { format!("{at}: {}", e.message) })
+        LabError::At(e.clone())
+    }
+
+    /// The same error with the file and the line of the recipe that it is about.
+    #[must_use]
+    pub fn located(self, written: &Written) -> LabError {
+        match self {
+            LabError::At(e) => LabError::Recipe(written.locate(e)),
+            other => other,
+        }
     }
 
     pub(crate) fn other(what: impl Into<String>) -> LabError {
@@ -89,6 +100,13 @@ impl LabError {
 
     /// Whether the user has to change the recipe or the data (exit code 2).
     pub fn is_input(&self) -> bool {
-        matches!(self, LabError::Recipe(_) | LabError::Setting(_) | LabError::Data(_) | LabError::Net(_))
+        matches!(
+            self,
+            LabError::Recipe(_)
+                | LabError::Setting(_)
+                | LabError::At(_)
+                | LabError::Data(_)
+                | LabError::Net(_)
+        )
     }
 }

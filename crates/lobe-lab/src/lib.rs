@@ -12,6 +12,7 @@ pub mod post_hoc;
 pub mod recipe;
 pub mod stage;
 pub mod store;
+pub mod words;
 
 pub use advice::{Advice, Concern, advice, smallest_difference};
 pub use error::LabError;

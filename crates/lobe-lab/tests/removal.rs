@@ -54,7 +54,7 @@ fn go(written: &Written, out: &Path, threads: usize) -> String {
 #[test]
 fn wrong_combinations_are_refused_before_training() {
     let cases = [
-        ("[arms.npo]\nmethod = \"npo\"", "[[stage]]\ndo = \"unlearn\"", "goes on from a trained model"),
+        ("[arms.npo]\nmethod = \"npo\"", "[[stage]]\ndo = \"unlearn\"", "starts from a trained model"),
         (
             "[arms.npo]\nmethod = \"npo\"\nfrom = \"basline\"",
             "[[stage]]\ndo = \"unlearn\"",

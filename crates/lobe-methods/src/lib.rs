@@ -6,8 +6,10 @@
 //! suite are made from them. Nothing here reads a file, a clock or a thread.
 
 pub mod attack;
+mod docs;
 pub mod localize;
 pub mod measure;
+
 mod registry;
 pub mod remove;
 pub mod unlearn;
@@ -17,7 +19,7 @@ pub use attack::{
     Variant,
 };
 pub use localize::{Context, Expect, Kind, LOCALIZE, Localize, Part, Status, TrainsOn};
-pub use registry::{About, Entry, ParamDoc, ParamError, params_in, params_of};
+pub use registry::{About, Choice, Entry, ParamDoc, ParamError, kinds_of, params_in, params_of};
 pub use remove::ablate::{Ablate, How};
 pub use unlearn::{UNLEARN, Unlearn};
 

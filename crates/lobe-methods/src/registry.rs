@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use crate::docs::{Choice, ParamDoc, kinds_of, params_in, params_of};
+
 /// The description of a method, attack or measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
@@ -17,19 +19,6 @@ pub struct About {
     pub unusual: &'static str,
     /// When it fails.
     pub fails: &'static str,
-}
-
-/// One parameter, as `lobe explain` prints it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ParamDoc {
-    /// The key in the recipe.
-    pub name: String,
-    /// Its type and range.
-    pub kind: String,
-    /// The default, as JSON; `None` when it must be given.
-    pub default: Option<String>,
-    /// What it means.
-    pub doc: String,
 }
 
 /// Why parameters are refused.
@@ -84,67 +73,4 @@ pub(crate) fn in_range<P: JsonSchema>(full: &Value) -> Result<(), ParamError> {
         }
     }
     Ok(())
-}
-
-/// The documented parameters of `P`, from its schema.
-pub fn params_of<P: JsonSchema>() -> Vec<ParamDoc> {
-    let schema = schemars::schema_for!(P).to_value();
-    params_in(&schema, &schema)
-}
-
-/// The documented keys of an object's schema; `root` holds the definitions it refers to.
-pub fn params_in(object: &Value, root: &Value) -> Vec<ParamDoc> {
-    let Some(properties) = object.get("properties").and_then(Value::as_object) else { return Vec::new() };
-    let one = |(name, p): (&String, &Value)| ParamDoc {
-        name: name.clone(),
-        kind: kind_of(p, root),
-        default: p.get("default").map(digits),
-        doc: p.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " "),
-    };
-    properties.iter().map(one).collect()
-}
-
-/// A default as JSON; a number that came from an f32 with the f32's own digits.
-fn digits(value: &Value) -> String {
-    match value.as_f64() {
-        Some(x) if value.is_f64() && f64::from(x as f32) == x => format!("{:?}", x as f32),
-        _ => value.to_string(),
-    }
-}
-
-/// Type and range in a few words: `integer ≥ 0`, `"zero" | "mean"`, `list of number`.
-fn kind_of(p: &Value, schema: &Value) -> String {
-    let list = |k: &str| p.get(k).and_then(Value::as_array);
-    let any = |of: &[Value]| {
-        let kinds: Vec<String> = of.iter().map(|v| kind_of(v, schema)).filter(|k| k != "null").collect();
-        kinds.join(" | ")
-    };
-    if let Some(name) = p.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
-        return schema.pointer(&format!("/$defs/{name}")).map_or("table".into(), |d| kind_of(d, schema));
-    }
-    if let Some(value) = p.get("const") {
-        return value.to_string();
-    }
-    if let Some(choices) = list("enum") {
-        return choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
-    }
-    if let Some(of) = list("anyOf").or(list("oneOf")) {
-        return any(of);
-    }
-    let bound = |k: &str, sign: &str| p.get(k).map_or(String::new(), |v| format!(" {sign} {v}"));
-    let name = match p.get("type") {
-        Some(Value::String(t)) => t.clone(),
-        Some(Value::Array(of)) => {
-            of.iter().filter_map(Value::as_str).filter(|t| *t != "null").collect::<Vec<_>>().join(" | ")
-        }
-        _ => "any".to_owned(),
-    };
-    match name.as_str() {
-        "array" => match p.get("items") {
-            Some(item) => format!("list of {}", kind_of(item, schema)),
-            None => "list".to_owned(),
-        },
-        "object" => "table".to_owned(),
-        _ => format!("{name}{}{}", bound("minimum", "≥"), bound("maximum", "≤")),
-    }
 }

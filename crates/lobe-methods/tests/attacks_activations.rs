@@ -80,7 +80,7 @@ fn every_attack_runs_on_every_shape_with_and_without_the_original() {
                 assert!(!trials.is_empty(), "{name}");
                 for (i, t) in trials.iter().enumerate() {
                     let what = format!("{name} {}", t.variant);
-                    assert!(trials[..i].iter().all(|o| o.variant != t.variant), "{what} stands twice");
+                    assert!(trials[..i].iter().all(|o| o.variant != t.variant), "{what} is listed twice");
                     assert!(t.curve.windows(2).all(|w| w[0].0 < w[1].0), "{what}: {:?}", t.curve);
                     assert!(t.curve.iter().all(|p| p.1.len() == 3 && p.1[2].is_none()), "{what}");
                     assert!(

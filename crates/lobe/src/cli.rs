@@ -1,5 +1,6 @@
 //! The arguments.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
@@ -18,10 +19,11 @@ use crate::commands::{
   lobe new first                      write a commented recipe, first.toml
   lobe run first.toml --preset tiny   run it in seconds; the report is runs/first-tiny/report.html
   lobe list                           every method, attack and measure
-  lobe explain sgtm                   what one of them does, as a table
+  lobe explain sgtm                   what a method does, as a table of routes
 
-Exit codes: 0 done; 2 a recipe, an argument or a file that cannot be used; 75 interrupted after
-saving, and the same command goes on; 130 interrupted twice, at once; 1 anything else."
+Exit codes: 0 success; 2 wrong arguments, recipe or files; 75 interrupted after saving, run the
+same command again to resume; 130 interrupted twice, nothing saved since the last checkpoint;
+1 any other error."
 )]
 pub(crate) struct Cli {
     /// What to do
@@ -32,29 +34,29 @@ pub(crate) struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a recipe, or go on with a run that was interrupted
+    /// Run a recipe, or resume an interrupted run
     Run(run::Args),
-    /// Check a recipe and all its presets, and show what they come to
+    /// Validate a recipe and its presets, and show what a run would do
     Check(check::Args),
-    /// Write the report of a run again, or show its numbers
+    /// Rewrite the report of a run, or print its numbers
     Report(report::Args),
     /// Write the figures of a report as SVG and CSV files
     Figures(figures::Args),
-    /// Write the tables of a record from a run, as Markdown
+    /// Print a run's tables as Markdown, for a record
     Record(record::Args),
-    /// Compare what arms cost in compute, over runs of several sizes
+    /// Compute how much training compute each arm wastes, from runs of several sizes
     Penalty(penalty::Args),
-    /// List methods, attacks, measures, stages, data and models
+    /// List methods, attacks, measures, stages, data, models and metrics
     List(list::Args),
-    /// Explain anything that a recipe can name
+    /// Explain a method, an attack, a key of a recipe or a metric
     Explain(explain::Args),
     /// Write a commented recipe to start from
     New(new::Args),
-    /// Attack a model from outside and print the verdict, without a recipe
+    /// Attack a model file and print the verdict, without a recipe
     Attack(attack::Args),
     /// Generate text with a model, with and without a region
     Sample(sample::Args),
-    /// Write a model with regions physically removed, also for Hugging Face
+    /// Write a model with regions removed from its matrices, for Lobe or Hugging Face
     Export(export::Args),
     /// Measure speed and memory on this machine
     #[command(subcommand)]
@@ -63,6 +65,42 @@ pub(crate) enum Command {
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+}
+
+/// What other tools call our subcommands.
+const OTHER_NAMES: [(&str, &str); 20] = [
+    ("train", "run"),
+    ("start", "run"),
+    ("resume", "run"),
+    ("continue", "run"),
+    ("validate", "check"),
+    ("test", "check"),
+    ("lint", "check"),
+    ("show", "report"),
+    ("results", "report"),
+    ("eval", "report"),
+    ("plot", "report"),
+    ("init", "new"),
+    ("create", "new"),
+    ("info", "explain"),
+    ("describe", "explain"),
+    ("docs", "explain"),
+    ("generate", "sample"),
+    ("relearn", "attack"),
+    ("convert", "export"),
+    ("benchmark", "bench"),
+];
+
+/// An unknown subcommand that is another tool's word for one of ours is answered with ours.
+pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some((_, ours)) = OTHER_NAMES.iter().find(|(theirs, _)| theirs == word)
+    {
+        let ours = ContextValue::Strings(vec![(*ours).to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, ours);
+    }
+    error
 }
 
 /// Does what was asked.

@@ -9,7 +9,7 @@ use crate::recipe::Loaded;
 use crate::table::columns;
 
 /// `1 -0.75 1`; the numbers that an absent unit cannot feel are dashes.
-fn route(r: Route, joint: bool) -> String {
+pub(crate) fn route(r: Route, joint: bool) -> String {
     let number = |x: f32| format!("{x}");
     match (joint, r.forward) {
         (true, _) => format!("– – {}", number(r.update)),

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use lobe_core::did_you_mean;
 use lobe_lab::LabError;
+use lobe_lab::recipe::RecipeError;
 use lobe_lab::store::StoreError;
+use lobe_lab::words;
 
 /// Everything went as asked.
 pub(crate) const DONE: u8 = 0;
@@ -16,7 +18,7 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const BAD_INPUT: u8 = 2;
 /// Everything is finished but members whose numbers were not finite, and what starts from them.
 pub(crate) const PARTLY: u8 = 3;
-/// Interrupted after saving, or before there was anything to save; the same command goes on.
+/// Interrupted after saving, or before there was anything to save; the same command resumes.
 pub(crate) const INTERRUPTED: u8 = 75;
 
 /// Something given to the program that it cannot use.
@@ -72,7 +74,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         return if named { BAD_INPUT } else { FAILED };
     }
     let input = error.is::<Refused>()
-        || error.is::<lobe_lab::recipe::RecipeError>()
+        || error.is::<RecipeError>()
         || error.is::<lobe_report::ReportError>()
         || error.is::<lobe_nets::NetError>()
         || error.is::<lobe_data::DataError>()
@@ -106,11 +108,34 @@ fn not_found(e: &lobe_data::DataError) -> bool {
     matches!(e, lobe_data::DataError::Read { reason, .. } if reason.kind() == ErrorKind::NotFound)
 }
 
-/// The line an error is told in, with what helps against it.
-pub(crate) fn line(error: &anyhow::Error) -> String {
+/// The lines an error is told in, one for each thing that is wrong, with what helps against it.
+pub(crate) fn lines(error: &anyhow::Error) -> Vec<String> {
     let what = if code(error) == INTERRUPTED { "stopped" } else { "error" };
     let hint = if data_not_here(error) { " (--set data.dir=FOLDER says where data files are)" } else { "" };
-    format!("{what}: {}{hint}", told(error))
+    let recipe = error.downcast_ref::<LabError>().and_then(|e| match e {
+        LabError::Recipe(e) => Some(e),
+        _ => None,
+    });
+    if let Some(first) = recipe.or_else(|| error.downcast_ref::<RecipeError>()) {
+        let all = std::iter::once(first).chain(&first.others);
+        return all.map(|e| format!("{what}: {}", wrong_key(e))).collect();
+    }
+    told(error).lines().map(|line| format!("{what}: {line}{hint}")).collect()
+}
+
+/// One error of a recipe without the others; of a key that is missing, also what it means.
+fn wrong_key(e: &RecipeError) -> String {
+    let one = RecipeError { others: Vec::new(), ..e.clone() }.to_string();
+    let missing = e.message.strip_prefix("the key \"").and_then(|m| m.strip_suffix("\" is missing"));
+    let Some(key) = missing else { return one };
+    let tree = words::recipe_keys();
+    let path = if e.path.is_empty() { key.to_owned() } else { format!("{}.{key}", e.path) };
+    let found = words::find(&tree, &path);
+    let docs: Vec<&str> = found.iter().map(|f| f.key.doc.as_str()).filter(|d| !d.is_empty()).collect();
+    match docs.as_slice() {
+        [doc] => format!("{one}: {}", doc.trim_end_matches('.')),
+        _ => one,
+    }
 }
 
 /// An error and its causes, without those that the text before them holds already.
@@ -145,7 +170,7 @@ mod tests {
         let not_made = |kind: ErrorKind| unmade("cannot be written", Path::new("a/b"), kind.into());
         for kind in [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory] {
             assert_eq!(code(&not_made(kind)), BAD_INPUT, "{kind}");
-            assert_eq!(line(&not_made(kind)), format!("error: cannot be written: {kind}: a/b"));
+            assert_eq!(lines(&not_made(kind)), [format!("error: cannot be written: {kind}: a/b")]);
         }
         assert_eq!(code(&not_made(ErrorKind::StorageFull)), FAILED);
         // In a run, a folder that has gone is nobody's wrong argument.
@@ -154,6 +179,6 @@ mod tests {
         assert_eq!(code(&LabError::Store(gone).into()), FAILED);
         // Causes that say more are told.
         let error = anyhow::anyhow!("inner").context("outer");
-        assert_eq!(line(&error), "error: outer: inner");
+        assert_eq!(lines(&error), ["error: outer: inner"]);
     }
 }

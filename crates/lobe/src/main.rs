@@ -4,12 +4,13 @@ mod cli;
 mod commands;
 mod describe;
 mod failure;
-mod items;
 mod out;
 mod progress;
 mod recipe;
+mod run_dir;
 mod signals;
 mod table;
+mod unknown;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // Help and version come here, too. A reader that has gone away is no error.
+            // Help and version come here as well. A reader that has gone away is no error.
+            let e = cli::suggest(e);
             e.print().ok();
             return ExitCode::from(if e.use_stderr() { failure::BAD_INPUT } else { failure::DONE });
         }
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     match cli::run(&cli.command) {
         Ok(()) => ExitCode::from(failure::DONE),
         Err(e) => {
-            out::note(&failure::line(&e));
+            failure::lines(&e).iter().for_each(|line| out::note(line));
             ExitCode::from(failure::code(&e))
         }
     }

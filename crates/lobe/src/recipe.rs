@@ -1,4 +1,4 @@
-//! The arguments that name a recipe, and what they come to.
+//! The arguments that name a recipe, and the recipe they lead to.
 
 use std::path::PathBuf;
 
@@ -8,18 +8,18 @@ use lobe_lab::recipe::{Derived, Recipe, Written};
 
 use crate::failure::refuse;
 
-/// Which recipe, and what to change in it.
+/// Which recipe, and the changes to it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecipeArgs {
-    /// The recipe, a TOML file
+    /// Recipe, a TOML file
     pub(crate) recipe: PathBuf,
-    /// One of the recipe's presets
+    /// Apply one of the recipe's presets
     #[arg(long)]
     pub(crate) preset: Option<String>,
-    /// Change one value; may be given several times (train.steps=500, stage.relearn.lrs=[1e-3])
+    /// Set one value; can be repeated (train.steps=500, stage.relearn.lrs=[1e-3])
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Number of seeds, or a list of them (3, or 0,7)
+    /// Number of seeds, or a list of seeds (3 or 0,7)
     #[arg(long)]
     pub(crate) seeds: Option<String>,
 }

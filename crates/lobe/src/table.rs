@@ -40,6 +40,24 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> String {
     out
 }
 
+/// `1 seed`, `3 seeds`, `12,000 steps`.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+/// `12,345`: digits in threes.
+pub(crate) fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +67,7 @@ mod tests {
         let rows = vec![vec!["a".into(), "1".into()], vec!["long".into(), "10".into()]];
         assert_eq!(columns(&["x", "n"], &rows, 1), "x      n\na      1\nlong  10\n");
         assert_eq!(wrap("one two three", 9, 1), " one two\n three\n");
+        assert_eq!([1, 0, 12_345].map(|n| counted(n, "seed")), ["1 seed", "0 seeds", "12,345 seeds"]);
+        assert_eq!([999, 1000, 1_234_567].map(grouped), ["999", "1,000", "1,234,567"]);
     }
 }

@@ -200,6 +200,13 @@ mod tests {
         let err = |t: &str| t.parse::<Region>().and_then(|r| r.resolve(&sites())).unwrap_err().to_string();
         assert_eq!(err("latnt"), "region: no site matches \"latnt\"; did you mean \"latent\"?");
         assert_eq!(err("latent[40]"), "region: index 40 is outside of \"latent\", which has 32 units");
+        assert_eq!(
+            err("blocks.12.attn.z"),
+            "region: no site matches \"blocks.12.attn.z\"; the model has 12 blocks (0 to 11)"
+        );
+        assert_eq!(err("latent[-8:]"), "region: write [-8..], not [-8:], at character 10 of \"latent[-8:]\"");
+        assert!(err("latent[1:5]").contains("write [1..5], not [1:5],"));
+        assert!(err("latent[:5]").contains("write [..5], not [:5],"));
         assert_eq!(err("latent[3..3]"), "region: \"latent[3..3]\" names no unit");
         assert_eq!(
             err("latent +"),

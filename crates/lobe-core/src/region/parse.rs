@@ -137,6 +137,14 @@ impl Parser<'_> {
             self.at += 2;
             return Ok(Index::Span(from, self.number()?));
         }
+        if self.peek() == Some(b':') {
+            // Python's slices are what most people would write here.
+            let at = self.at;
+            self.at += 1;
+            let written = Index::Span(from, self.number()?).to_string();
+            self.at = at;
+            return self.fail(format!("write [{written}], not [{}],", written.replace("..", ":")));
+        }
         match from {
             Some(n) => Ok(Index::One(n)),
             None => self.fail("expected an index"),

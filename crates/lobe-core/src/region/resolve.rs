@@ -35,6 +35,33 @@ impl Index {
     }
 }
 
+/// Where only a number is wrong, which numbers there are: `; the model has 2 blocks (0 and 1)`.
+fn numbers(pattern: &[Segment], sites: &[SiteInfo]) -> Option<String> {
+    let at = pattern.iter().position(|s| matches!(s, Segment::Numbers(..)))?;
+    let word = pattern[..at].last()?;
+    let mut there: Vec<u32> = Vec::new();
+    for site in sites {
+        let parts: Vec<&str> = site.name.split('.').collect();
+        let fits = |(i, (s, part)): (usize, (&Segment, &&str))| i == at || s.matches(part);
+        if parts.len() == pattern.len() && pattern.iter().zip(&parts).enumerate().all(fits) {
+            there.extend(parts[at].parse::<u32>());
+        }
+    }
+    there.sort_unstable();
+    there.dedup();
+    let (first, last) = (there.first()?, there.last()?);
+    let which = match there.len() {
+        1 => first.to_string(),
+        2 => format!("{first} and {last}"),
+        _ => format!("{first} to {last}"),
+    };
+    Some(match (word.to_string().strip_suffix('s'), there.len()) {
+        (Some(one), 1) => format!("; the model has 1 {one} ({which})"),
+        (Some(_), n) => format!("; the model has {n} {word} ({which})"),
+        (None, _) => format!("; the numbers after \"{word}\" are {which}"),
+    })
+}
+
 impl Region {
     /// Resolves against a network's sites, in their order.
     ///
@@ -72,8 +99,10 @@ impl Region {
                 if hit {
                     return Ok(out);
                 }
+                let hint = numbers(pattern, sites);
                 let pattern: String = pattern.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
-                let hint = did_you_mean(&pattern, sites.iter().map(|s| s.name.as_str()));
+                let hint =
+                    hint.unwrap_or_else(|| did_you_mean(&pattern, sites.iter().map(|s| s.name.as_str())));
                 Err(RegionError::NoSite { pattern, hint })
             }
         }

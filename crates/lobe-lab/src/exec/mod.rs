@@ -1,6 +1,7 @@
 //! Running an experiment: from a resolved recipe to a finished run directory.
 
 mod compare;
+mod estimate;
 mod evaluate;
 mod experiment;
 mod facts;
@@ -20,11 +21,12 @@ use std::time::Instant;
 use lobe_engine::Runner;
 use lobe_methods::Losses;
 
+pub use estimate::{Estimate, estimate};
 pub(crate) use evaluate::by_shard;
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
 pub use feed::{Exposure, Feed, Step};
-pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks, schema};
+pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks};
 pub use training::{Source, Spec, Trainee};
 
 pub(crate) use evaluate::{evaluate, evaluate_under};
@@ -174,7 +176,7 @@ pub fn resolve(written: &Written) -> Result<(Recipe, Vec<Derived>), LabError> {
     Ok((recipe, derived))
 }
 
-/// Runs a recipe into `out`, going on where an earlier process stopped.
+/// Runs a recipe into `out`, resuming where an earlier process stopped.
 ///
 /// # Errors
 /// [`LabError::Interrupted`] when asked to stop; [`LabError::Partly`] where everything is finished but members
@@ -186,7 +188,7 @@ pub fn run(
     out: &Path,
     options: &Options<'_>,
 ) -> Result<(), LabError> {
-    let experiment = Experiment::open(recipe)?;
+    let experiment = Experiment::open(recipe).map_err(|e| e.located(written))?;
     memory::check(&experiment)?;
     let run = RunDir::create_or_open(out)?;
     if let Some(old) = run.manifest()?.filter(|old| old.name != recipe.name) {

@@ -26,23 +26,22 @@ pub struct DataSection {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataKeys {
-    /// Folder that relative paths start from. Example: `dir = "texts"`.
+    /// Folder that relative paths refer to.
     pub dir: String,
-    /// Who is labelled `forget`: what is to be localised and removed.
-    /// Example: `forget = { class = "virology", recall = 0.9 }`.
+    /// Rule for the label `forget`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forget: Option<RuleConfig>,
-    /// Who is labelled `retain`. Example: `retain = { class = ["biology", "chemistry"] }`.
+    /// Rule for the label `retain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<RuleConfig>,
-    /// Further labels, by name. Example: `labels = { chemistry = { class = "chemistry" } }`.
+    /// Rules for further labels, by name.
     pub labels: BTreeMap<String, RuleConfig>,
-    /// "mixed" batches, or "one-class" per optimiser step. Example: `batches = "one-class"`.
+    /// "mixed" batches, or "one-class" per optimiser step.
     pub batches: Mix,
-    /// What happens to the short batch at the end of an epoch. Example: `last = "drop"`.
+    /// What happens to the incomplete batch at the end of an epoch.
     pub last: Last,
     /// With "one-class": share of the steps per true label (forget, retain, unlabelled, …); empty is
-    /// by size. Example: `class_weights = [1, 3]`.
+    /// by size.
     pub class_weights: Vec<f64>,
 }
 
@@ -293,20 +292,6 @@ pub(crate) fn attack(name: &str, params: &Value) -> Option<Result<(Box<dyn Attac
 pub(crate) fn unlearn(name: &str, params: &Value) -> Option<Result<(Box<dyn Unlearn>, Value), ParamError>> {
     let entry = UNLEARN.iter().find(|e| e.about.name == name)?;
     Some((entry.build)(params))
-}
-
-/// The JSON schema of recipes, with the names of all methods and stages.
-pub fn schema() -> Value {
-    let mut schema = crate::recipe::json_schema().to_value();
-    let methods = LOCALIZE.iter().map(|e| e.about.name).chain(UNLEARN.iter().map(|e| e.about.name));
-    let names = [("ArmFile", "method", methods.collect()), ("StageFile", "do", stage_names())];
-    for (def, key, names) in names {
-        let names: Vec<&str> = names;
-        if let Some(slot) = schema.pointer_mut(&format!("/$defs/{def}/properties/{key}")) {
-            slot["enum"] = names.into();
-        }
-    }
-    schema
 }
 
 /// Names of everything a stage can do.

@@ -273,7 +273,6 @@ pub(crate) fn train(
     tell: &dyn Fn(u64, &str),
 ) -> Result<(), LabError> {
     let x = c.experiment;
-    let total: u64 = trainees.iter().map(|t| t.spec.steps).sum();
     let mut done: u64 = trainees.iter().map(|t| t.next).sum();
     let mut saved = Instant::now();
     let unfinished = trainees.iter().filter(|t| t.going());
@@ -290,7 +289,7 @@ pub(crate) fn train(
         for t in &mut active {
             t.targets += t.source.load(x, step)? as u64;
         }
-        one_step(c, &mut active, step)?;
+        let loss = one_step(c, &mut active, step)?;
         done += active.len() as u64;
         step += 1;
         for t in active.into_iter().filter(|t| t.failed.is_none()) {
@@ -299,7 +298,7 @@ pub(crate) fn train(
             t.guard(logged, step)?;
         }
         evaluate(c, trainees, step)?;
-        tell(done, &format!("step {step}/{last}, {done}/{total} member steps"));
+        tell(done, &loss.map_or(String::new(), |l| format!("loss {l:.3}")));
         let stop = c.options.check_stop();
         let due = |t: &Trainee<'_>| t.spec.checkpoint_secs.is_some_and(|s| saved.elapsed().as_secs() >= s);
         if stop.is_err() || trainees.iter().any(due) {
@@ -313,7 +312,8 @@ pub(crate) fn train(
     Ok(())
 }
 
-fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Result<(), LabError> {
+/// Moves every member one step; returns the mean of their training losses, if any had a target.
+fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Result<Option<f64>, LabError> {
     let x = c.experiment;
     let programs: Vec<Box<dyn Program + '_>>;
     let reports = {
@@ -329,6 +329,8 @@ fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Resu
         c.runner.step_each(x.layout(), &mut jobs, step)
     };
     drop(programs);
+    let losses: Vec<f64> = reports.iter().flatten().filter_map(|r| mean_loss(x, &r.records)).collect();
+    let loss = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
     for (t, report) in active.iter_mut().zip(reports) {
         let report = match report {
             Ok(report) => report,
@@ -344,7 +346,21 @@ fn one_step(c: &Context<'_>, active: &mut [&mut Trainee<'_>], step: u64) -> Resu
             *sum = (sum.0 + r.0, sum.1 + r.1);
         }
     }
-    Ok(())
+    Ok(loss)
+}
+
+/// Where the main loss of each label stands among the sums of a step: (of the first label, distance).
+fn main_loss(x: &Experiment) -> (usize, usize) {
+    // An autoencoder keeps squared and absolute error of each label.
+    if x.net.autoencoder().is_some() { (1, 2) } else { (0, 1) }
+}
+
+/// The loss of a step over all labels.
+fn mean_loss(x: &Experiment, sums: &[(f64, f64)]) -> Option<f64> {
+    let (first, stride) = main_loss(x);
+    let slots = (0..x.labels.len()).filter_map(|l| sums.get(first + l * stride));
+    let (sum, count) = slots.fold((0.0, 0.0), |a, s| (a.0 + s.0, a.1 + s.1));
+    (count > 0.0).then_some(sum / count)
 }
 
 /// Logs the running training loss of the main output per label.
@@ -352,10 +368,10 @@ fn log_loss(x: &Experiment, t: &mut Trainee<'_>, step: u64) -> Result<(), LabErr
     if !step.is_multiple_of(t.spec.log_every) && step != t.spec.steps {
         return Ok(());
     }
-    let images = x.net.autoencoder().is_some();
-    let (unit, stride) = if images { ("mae", 2) } else { ("nat", 1) };
+    let unit = if x.net.autoencoder().is_some() { "mae" } else { "nat" };
+    let (first, stride) = main_loss(x);
     for (i, name) in x.labels.names().iter().enumerate() {
-        let slot = i * stride + usize::from(images);
+        let slot = first + i * stride;
         let Some((sum, count)) = t.sums.get(slot).copied().filter(|s| s.1 > 0.0) else { continue };
         t.note(Metric::new(name, "train_loss", sum / count, unit).at(Some(step)))?;
     }

@@ -30,7 +30,7 @@ pub const ARM_KEYS: [&str; 11] = [
     "objective",
 ];
 /// Those that a method's parser does not get to see: `objective` it takes out itself.
-const KEYS: [&str; 10] =
+pub(super) const KEYS: [&str; 10] =
     ["method", "from", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
 /// Most arms of one recipe.
 const MAX_ARMS: usize = 256;
@@ -116,7 +116,7 @@ fn untrained(node: &Node, method: &str, asks: [(&str, bool); 2], profile: bool) 
     let what = if profile {
         "the arm is another arm's model as it is, and trains nothing".to_owned()
     } else {
-        format!("{method} goes on from a trained model on its own terms")
+        format!("{method} starts from a trained model and has its own objective")
     };
     match asks.iter().chain(&settings).find(|(_, asked)| *asked) {
         Some((key, _)) => Err(PathError::new(key, format!("{what}; it takes no {key}"))),
@@ -145,7 +145,7 @@ fn from(node: &Node, before: &[Arm], arm: Arm, callbacks: &Callbacks) -> Result<
             one_of("from", "earlier arm", from, names).map(|()| arm)
         }
         (None, true) => {
-            let what = format!("{} goes on from a trained model: say which arm's with `from`", arm.method);
+            let what = format!("{} starts from a trained model: name its arm with `from`", arm.method);
             Err(PathError::new("", what))
         }
         (Some(_), false) => {
@@ -180,7 +180,10 @@ pub(super) fn region_names(table: &Node, regions: &[NamedRegion]) -> Result<Vec<
     for (i, text) in names.iter().enumerate() {
         named(&format!("region.{i}"), text)?;
         if names[..i].contains(text) {
-            return Err(PathError::new(&format!("region.{i}"), format!("the region {text:?} stands twice")));
+            return Err(PathError::new(
+                &format!("region.{i}"),
+                format!("the region {text:?} is listed twice"),
+            ));
         }
     }
     Ok(names)
@@ -213,7 +216,7 @@ fn own_train(
     let over = node.get("train");
     let masked = node.get("masked");
     if let (Some(_), Some(_)) = (masked, over.and_then(|o| o.get("masked"))) {
-        return Err(PathError::new("masked", "stands here and in the arm's train table; keep one"));
+        return Err(PathError::new("masked", "is set here and in the arm's train table; keep one"));
     }
     let (table_name, base) = if post_hoc { ("unlearn", all.after) } else { ("train", all.base) };
     let none = || post_hoc.then(|| base.clone());

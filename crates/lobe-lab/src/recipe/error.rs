@@ -15,8 +15,11 @@ pub struct RecipeError {
     pub path: String,
     /// What is wrong, and what would be right.
     pub message: String,
+    /// What else is wrong and does not depend on this.
+    pub others: Vec<RecipeError>,
 }
 
+/// One line for each error.
 impl fmt::Display for RecipeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
@@ -26,7 +29,8 @@ impl fmt::Display for RecipeError {
         if !self.path.is_empty() {
             write!(f, ": {}", self.path)?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", self.message)?;
+        self.others.iter().try_for_each(|other| write!(f, "\n{other}"))
     }
 }
 
@@ -35,7 +39,13 @@ impl std::error::Error for RecipeError {}
 impl RecipeError {
     /// An error about the whole file.
     pub(super) fn file(file: &str, message: impl Into<String>) -> RecipeError {
-        RecipeError { file: file.to_owned(), line: None, path: String::new(), message: message.into() }
+        RecipeError {
+            file: file.to_owned(),
+            line: None,
+            path: String::new(),
+            message: message.into(),
+            others: Vec::new(),
+        }
     }
 }
 
@@ -69,7 +79,8 @@ impl PathError {
             Origin::Set(text) => (format!("--set {text}"), None),
             Origin::Nowhere => (file.to_owned(), None),
         };
-        RecipeError { file, line, path: tree.describe(&self.path), message: self.message }
+        let path = tree.describe(&self.path);
+        RecipeError { file, line, path, message: self.message, others: Vec::new() }
     }
 }
 

@@ -70,13 +70,13 @@ pub enum ArmData {
     #[default]
     #[serde(rename = "all")]
     All,
-    /// Everything but data whose true label is forget: what was to be forgotten is never seen.
+    /// Everything except data whose true label is forget. The arm never sees what the others should forget.
     #[serde(rename = "retain only")]
     RetainOnly,
     /// Only data whose true label is forget.
     #[serde(rename = "forget only")]
     ForgetOnly,
-    /// No data at all: the network stays as it was drawn.
+    /// No data: the network keeps its initial weights.
     #[serde(rename = "nothing")]
     Nothing,
     /// Everything but data whose true label is one of these: `data = { without = ["forget", "philosophy"] }`.

@@ -111,7 +111,7 @@ fn seeds(node: Option<&Node>, derived: &mut Vec<Derived>) -> Result<Vec<u64>, Pa
         for (i, seed) in seeds.iter().enumerate() {
             range(&i.to_string(), *seed, 0..=MAX_SEED)?;
             if !seen.insert(seed) {
-                return Err(PathError::new(&i.to_string(), format!("the seed {seed} stands twice")));
+                return Err(PathError::new(&i.to_string(), format!("the seed {seed} is listed twice")));
             }
         }
         return Ok(seeds);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::form::ArmData;
 use super::train::{Masked, Train};
 
-/// A Lobe recipe. The keys of data, model, methods and stages depend on their kind.
+/// A Lobe recipe. The keys of data, model, arms and stages depend on their kind.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Recipe")]
@@ -18,29 +18,29 @@ struct RecipeFile {
     /// Name of the experiment: lower-case letters, digits, "_" and "-".
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
     name: String,
-    /// What it is about, in one sentence.
+    /// What the experiment is about, in one sentence.
     about: Option<String>,
-    /// Number of seeds, 1 to 1000, or a list of different seeds.
+    /// Number of seeds, 1 to 1000, or a list of seeds. Every arm is trained once per seed.
     seeds: Option<Seeds>,
-    /// Multiplies every number of steps, 1e-6 to 1000.
+    /// Factor on every number of steps, 1e-6 to 1000.
     #[schemars(range(min = 0.000001, max = 1000))]
     scale: Option<f64>,
-    /// Where the data comes from.
+    /// The data: what it is, who is labelled what, and how batches are drawn.
     data: Kind,
     /// The network.
     model: Kind,
-    /// Named sets of units: `blocks.*.mlp.post[-32..] + blocks.*.attn.z[-1]`.
+    /// Named sets of units, as text: `blocks.*.mlp.post[-32..] + blocks.*.attn.z[-1]`.
     regions: Option<BTreeMap<String, String>>,
-    /// The treatments that are compared.
+    /// The treatments to compare, by name.
     arms: BTreeMap<String, ArmFile>,
-    /// How networks are trained.
+    /// How arms are trained from scratch.
     train: Option<Train>,
-    /// How post-hoc arms are trained.
+    /// How post-hoc arms are trained. The same keys as [train].
     unlearn: Option<Train>,
-    /// The steps of the experiment, in order.
+    /// What the experiment does, in order.
     #[schemars(length(min = 1, max = 256))]
     stage: Vec<StageFile>,
-    /// Trees of overrides, merged over the recipe; a stage is addressed by its name.
+    /// Named sets of changes to the recipe, chosen with `--preset NAME`. A stage goes by its name.
     presets: Option<BTreeMap<String, Map<String, Value>>>,
 }
 
@@ -55,7 +55,7 @@ enum Seeds {
 #[derive(Deserialize, JsonSchema)]
 #[expect(dead_code, reason = "describes the file")]
 struct Kind {
-    /// What it is; decides what the other keys mean.
+    /// What it is. The other keys depend on it.
     kind: String,
     #[serde(flatten)]
     rest: Map<String, Value>,
@@ -72,26 +72,26 @@ enum RegionNames {
 #[derive(Deserialize, JsonSchema)]
 #[expect(dead_code, reason = "describes the file")]
 struct ArmFile {
-    /// The localisation method; its parameters stand beside it.
+    /// The method: localisation, or post-hoc removal. Its parameters are further keys of the arm.
     method: String,
-    /// The earlier arm whose model this one starts from: a post-hoc method changes it; with "none" it stays
-    /// as it is, to be cut in another way.
+    /// The earlier arm whose model this one starts from. A post-hoc method changes that model; with "none"
+    /// it stays as it is, to be cut in another way.
     from: Option<String>,
     /// What the arm is, in one sentence.
     about: Option<String>,
-    /// Names of the regions the method works on.
+    /// The region that the method works on, or a list of them.
     region: Option<RegionNames>,
-    /// Which part of the data it trains on.
+    /// Which part of the data the arm trains on.
     #[serde(default)]
     data: ArmData,
-    /// Overrides of the labelling, for this arm only.
+    /// Changes to the labelling rules, for this arm only: a table of changed keys per label.
     labels: Option<Map<String, Value>>,
-    /// Whether this arm never saw what the others are to forget. Absent: true for "retain only"
-    /// and for { without = [...] }.
+    /// Whether this arm is a control: it never sees the data that the others should forget. Absent: true
+    /// for `data = "retain only"` and for `data = { without = [...] }`.
     control: Option<bool>,
-    /// Weight of the loss per label, 0 to 1e6.
+    /// Weight of the loss by label, 0 to 1e6. Labels that are not listed have weight 1.
     loss_weight: Option<BTreeMap<String, f64>>,
-    /// Overrides of the table train.
+    /// Changes to [train] (post-hoc arms: to [unlearn]), for this arm only.
     train: Option<Map<String, Value>>,
     /// Short for `train = { masked = … }`.
     masked: Option<Masked>,
@@ -102,14 +102,14 @@ struct ArmFile {
 #[derive(Deserialize, JsonSchema)]
 #[expect(dead_code, reason = "describes the file")]
 struct StageFile {
-    /// What the stage does; its parameters stand beside it.
+    /// What the stage does. Its parameters are further keys of the stage.
     #[serde(rename = "do")]
     does: String,
-    /// Its name. Absent: `do`, made unique with -2, -3, …
+    /// The stage's name. Absent: the word in `do`, made unique with -2, -3, …
     name: Option<String>,
-    /// An earlier stage that makes models. Absent: the last one.
+    /// The earlier stage whose models it works on. Absent: the last one that makes models.
     from: Option<String>,
-    /// The arms it is done for. Absent: all.
+    /// The arms it is done for. Absent: all that have a model.
     arms: Option<Vec<String>>,
     #[serde(flatten)]
     rest: Map<String, Value>,

@@ -161,12 +161,12 @@ fn subset(
         let path = format!("arms.{i}");
         one_of(&path, "arm", arm, all.iter().map(|a| a.name.as_str()))?;
         if names[..i].contains(arm) {
-            return Err(PathError::new(&path, format!("the arm {arm:?} stands twice")));
+            return Err(PathError::new(&path, format!("the arm {arm:?} is listed twice")));
         }
         if !possible.contains(&arm.as_str()) {
             let why = match does {
                 "unlearn" => "has no post-hoc method",
-                _ if sources.is_none() => "goes on from another arm and is not trained from scratch",
+                _ if sources.is_none() => "starts from another arm and is not trained from scratch",
                 _ => "has no model at this point",
             };
             return Err(PathError::new(&path, format!("the arm {arm:?} {why}")));

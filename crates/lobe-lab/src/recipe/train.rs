@@ -10,7 +10,7 @@ use super::error::PathError;
 /// The optimiser's rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Optimizer {
+pub enum Optimiser {
     /// Adam with decoupled weight decay.
     Adamw,
     /// Adam; weight decay is added to the gradient.
@@ -23,19 +23,19 @@ pub enum Optimizer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// Stays at `lr`.
+    /// Remains at `lr`.
     Constant,
-    /// Half a cosine from `lr` down to `min_lr`.
+    /// Falls along half a cosine from `lr` to `min_lr`.
     Cosine,
-    /// A line from `lr` down to `min_lr`.
+    /// Falls in a straight line from `lr` to `min_lr`.
     Linear,
 }
 
-/// What happens to parameters whose update a route turns off.
+/// What happens to parameters whose update a route switches off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Masked {
-    /// Their gradient is zero; momentum and weight decay go on.
+    /// Their gradient is zero; momentum and weight decay still move them.
     ZeroGrad,
     /// They do not move at all.
     Freeze,
@@ -58,17 +58,17 @@ pub struct Train {
     /// Optimiser steps, 1 to 1e9. `scale` multiplies it.
     #[schemars(range(min = 1, max = 1_000_000_000u64))]
     pub steps: u64,
-    /// Rows (sequences or images) per step, 1 to 1048576.
+    /// Sequences or images per step, 1 to 1048576.
     #[schemars(range(min = 1, max = 1_048_576u64))]
     pub batch: usize,
     /// Peak learning rate, 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
     pub lr: f64,
     /// The optimiser's rule.
-    pub optimizer: Optimizer,
+    pub optimiser: Optimiser,
     /// Adam's decay rates of the first and second moment, each at least 0 and below 1.
     pub betas: [f64; 2],
-    /// Adam's term in the denominator, above 0 to 1.
+    /// Adam's term in the denominator, above 0, at most 1.
     pub eps: f64,
     /// Weight decay per unit of learning rate, 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
@@ -77,19 +77,20 @@ pub struct Train {
     pub decay: Decay,
     /// Momentum of `sgd`, at least 0 and below 1.
     pub momentum: f64,
-    /// Steps in which the learning rate rises from zero, 0 to `steps`. Absent: `steps` / 20.
+    /// Number of warm-up steps, 0 to `steps`: the learning rate rises linearly from zero. Absent: `steps` /
+    /// 20.
     pub warmup: u64,
     /// How the learning rate moves after the warm-up.
     pub schedule: Schedule,
-    /// Learning rate at the end as a fraction of `lr`, 0 to 1. Without meaning for `constant`.
+    /// Learning rate at the end as a fraction of `lr`, 0 to 1. Ignored when `schedule = "constant"`.
     #[schemars(range(min = 0, max = 1))]
     pub min_lr: f64,
-    /// Largest norm of the whole gradient, above 0 to 1e9. Absent: no clipping.
+    /// Clips the norm of the whole gradient to this value, above 0, at most 1e9. Absent: no clipping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
-    /// What happens to parameters whose update a route turns off.
+    /// What happens to parameters whose update a route switches off.
     pub masked: Masked,
-    /// Fixed number of reduction lanes, 1 to 64: results depend on it, never on threads.
+    /// Number of reduction lanes, 1 to 64. Results depend on it, but never on the number of threads.
     #[schemars(range(min = 1, max = 64))]
     pub lanes: usize,
     /// Sequences or images a worker takes at once, 1 to `batch`. Absent: one sequence, or a lane's share of
@@ -99,7 +100,7 @@ pub struct Train {
     /// Steps between held-out evaluations, at least 1. Absent: `steps` / 20.
     #[schemars(range(min = 1))]
     pub eval_every: u64,
-    /// Seconds between checkpoints, 0 to 86400; 0 writes one whenever it can.
+    /// Seconds between checkpoints, 0 to 86400; 0 checkpoints after every step.
     #[schemars(range(min = 0, max = 86_400))]
     pub checkpoint_secs: u64,
     /// Steps between points of the training curve, at least 1. Absent: `steps` / 100.
@@ -113,7 +114,7 @@ impl Default for Train {
             steps: 1000,
             batch: 32,
             lr: 1e-3,
-            optimizer: Optimizer::Adamw,
+            optimiser: Optimiser::Adamw,
             betas: [0.9, 0.999],
             eps: 1e-8,
             weight_decay: 0.01,

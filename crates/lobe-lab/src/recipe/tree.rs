@@ -70,6 +70,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, RecipeError> {
         line: e.span().map(|s| lines.of(s.start)),
         path: String::new(),
         message: e.message().to_owned(),
+        others: Vec::new(),
     };
     let table = DeTable::parse(text).map_err(|e| fail(&e))?;
     let place = |offset: usize| Origin::Line(lines.of(offset));
@@ -81,6 +82,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, RecipeError> {
             line: Some(lines.of(offset)),
             path: String::new(),
             message,
+            others: Vec::new(),
         }),
     }
 }
@@ -212,7 +214,7 @@ impl Node {
 
     fn step(&self, key: &str) -> Option<&Node> {
         match &self.tree {
-            Tree::List(items) => items.get(key.parse::<usize>().ok()?),
+            Tree::List(items) => items.get(item_at(items, key)?),
             _ => self.get(key),
         }
     }
@@ -243,6 +245,7 @@ impl Node {
             here = here.and_then(|n| n.step(key));
             let name = match &names {
                 None => key.as_str(),
+                Some(names) if names.contains(key) => key.as_str(),
                 Some(names) => key.parse().ok().and_then(|i: usize| names.get(i)).map_or("", |n| n),
             };
             if name.is_empty() {
@@ -256,6 +259,11 @@ impl Node {
         }
         out
     }
+}
+
+/// Where an item of a list stands that goes by its number or, being a table, by its name.
+fn item_at(items: &[Node], key: &str) -> Option<usize> {
+    key.parse().ok().or_else(|| item_names(items).iter().position(|name| name == key))
 }
 
 /// The names of the tables of a list: `name`, or else `do` made unique with `-2`, `-3`, …;

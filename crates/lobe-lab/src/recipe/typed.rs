@@ -24,8 +24,26 @@ pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, PathError> {
             let here = path.iter().try_fold(value, |v, key| step(v, key)).unwrap_or(value);
             path.extend(way_to(here, &key).unwrap_or_else(|| vec![key]));
         }
-        PathError { path, message: in_words(&raw) }
+        let message = kinds::<T>(value, &path, &raw).unwrap_or_else(|| in_words(&raw));
+        PathError { path, message }
     })
+}
+
+/// Where a table with a kind was expected and something else found: which kinds there are. Serde names
+/// them only when it meets a wrong one, so it is given one.
+fn kinds<T: DeserializeOwned>(value: &Value, path: &[String], raw: &str) -> Option<String> {
+    let found = raw.strip_prefix("invalid type: ")?.split_once(", expected internally tagged enum")?.0;
+    let mut asked = value.clone();
+    let place = path.iter().try_fold(&mut asked, |v, key| match v {
+        Value::Array(items) => items.get_mut(key.parse::<usize>().ok()?),
+        other => other.get_mut(key),
+    })?;
+    *place = serde_json::json!({ "kind": "" });
+    let told = serde_json::from_value::<T>(asked).err()?.to_string();
+    let (_, kinds) = unknown(&told, "unknown variant")?;
+    let first = kinds.iter().find(|k| found == format!("string {k:?}")).or(kinds.first())?;
+    let all = kinds.join(", ");
+    Some(format!("expected a table {{ kind = {first:?}, … }}, found {}; kinds: {all}", plain_found(found)))
 }
 
 /// Like [`typed`], and the value with every default filled in: what a callback returns.
@@ -114,6 +132,7 @@ fn plain_type(expected: &str) -> &str {
         "a map" => "a table",
         "a sequence" => "a list",
         other if other.starts_with("struct ") => "a table",
+        other if other.starts_with("internally tagged enum ") => "a table { kind = \"…\", … }",
         other => other,
     }
 }
@@ -192,6 +211,9 @@ mod tests {
             json!({"eps": 1e-5, "parts": [{"kind": "wide", "width": 2}, {"kind": "wide", "widht": 1}]});
         let error = typed::<Outer>(&value).unwrap_err();
         assert_eq!(error.to_string(), "parts.1.widht: unknown key; did you mean \"width\"?");
+        let error = typed::<Outer>(&json!({"eps": 1e-5, "parts": ["wide"]})).unwrap_err();
+        let words = "expected a table { kind = \"wide\", … }, found \"wide\"; kinds: wide";
+        assert_eq!(error.to_string(), format!("parts.0: {words}"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::callbacks::Callbacks;
 use super::check::one_of;
 use super::error::{PathError, RecipeError};
+use super::every::every;
 use super::form::{Derived, Recipe};
 use super::merge::{merge, set};
 use super::resolve::resolve;
@@ -115,7 +116,7 @@ impl Written {
             };
             let path = self.root.describe(&e.path);
             let path = format!("presets.{preset}.{path}");
-            return Err(RecipeError { file: self.file, line, path, message: e.message });
+            return Err(RecipeError { file: self.file, line, path, message: e.message, others: Vec::new() });
         }
         Ok(self)
     }
@@ -131,23 +132,42 @@ impl Written {
             Err(e) => {
                 let path = self.root.describe(&e.path);
                 let file = format!("--set {argument}");
-                Err(RecipeError { file, line: None, path, message: e.message })
+                Err(RecipeError { file, line: None, path, message: e.message, others: Vec::new() })
             }
         }
+    }
+
+    /// Adds file and line to an error that was found after resolving.
+    pub fn locate(&self, error: PathError) -> RecipeError {
+        error.locate(&self.file, &self.root)
     }
 
     /// Checks everything and fills in every default.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line.
+    /// What is wrong, with its line, and what else is wrong that does not depend on it.
     pub fn resolve(&self, callbacks: &Callbacks) -> Result<(Recipe, Vec<Derived>), RecipeError> {
-        let resolved = resolve(&self.root, callbacks).map_err(|e| e.locate(&self.file, &self.root))?;
+        let resolved = resolve(&self.root, callbacks).map_err(|e| self.with_others(e, callbacks))?;
         let bytes = resolved.0.to_toml().len();
         if bytes > MAX_BYTES {
             let message = format!("resolves to {bytes} bytes; a recipe has at most {MAX_BYTES}");
             return Err(RecipeError::file(&self.file, message));
         }
         Ok(resolved)
+    }
+
+    /// The error that resolving met, and those that other tables have on their own, in the order of the file.
+    fn with_others(&self, first: PathError, callbacks: &Callbacks) -> RecipeError {
+        let mut all = every(&self.root, callbacks);
+        if !all.contains(&first) {
+            all.push(first);
+        }
+        let mut all: Vec<RecipeError> = all.into_iter().map(|e| self.locate(e)).collect();
+        all.sort_by_key(|e| (e.line.unwrap_or(usize::MAX), e.path.clone()));
+        all.dedup();
+        let mut all = all.into_iter();
+        let first = all.next().unwrap_or_else(|| RecipeError::file(&self.file, "cannot be resolved"));
+        RecipeError { others: all.collect(), ..first }
     }
 
     /// Resolves the recipe under each of its presets, so that a preset nobody uses today is

@@ -24,7 +24,7 @@ pub(super) const LANES: usize = 2;
 pub(super) struct Desk<'a> {
     pub(super) c: Context<'a>,
     net: &'a Gpt,
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     pub(super) label: LabelId,
     pub(super) seed: u64,
     /// The stage, arm and seed that the victim comes from.

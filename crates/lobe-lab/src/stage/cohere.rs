@@ -30,9 +30,9 @@ pub struct Cohere {
     /// Examples per step.
     #[schemars(range(min = 1))]
     pub batch: usize,
-    /// How many different retain examples there are; 0 is all.
+    /// Number of different retain examples; 0 means all.
     pub examples: usize,
-    /// Evaluate every so many steps.
+    /// Steps between evaluations.
     #[schemars(range(min = 1))]
     pub eval_every: u64,
 }

@@ -64,7 +64,7 @@ pub fn read_weights(path: &Path) -> Result<Imported, LabError> {
 
 /// Reads what a `load` stage names and holds it against the recipe's network.
 fn fitting(x: &Experiment, stage: &Stage) -> Result<Imported, LabError> {
-    let s: Load = typed(&stage.value()).map_err(|e| LabError::setting(&e.within(&[&stage.name])))?;
+    let s: Load = typed(&stage.value()).map_err(|e| LabError::setting(&e.within(&["stage", &stage.name])))?;
     let model = read_weights(Path::new(&s.path))?;
     match difference(&model.net, &x.net) {
         Some(what) if !same_but_for_units(&model.net, &x.net) => {

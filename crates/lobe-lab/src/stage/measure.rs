@@ -20,18 +20,18 @@ use crate::store::Metric;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Measure {
-    /// Steps of the logit-bias fit behind `calibrated_loss`; 0 leaves it out.
+    /// Steps of the fit of a logit bias for `calibrated_loss`; 0 skips it.
     pub calibrate: u64,
-    /// Whether the knowledge probes of the data are asked.
+    /// Whether to ask the knowledge probes of the data.
     pub probes: bool,
-    /// Whether the activity of the region's units is recorded.
+    /// Whether to record the activity of the region's units.
     pub activity: bool,
-    /// Whether outputs are compared with those of the arm that never saw the forget data.
+    /// Whether to compare outputs with those of the control.
     pub agreement: bool,
     /// Held-out examples per label whose gradients on the region and on the rest are compared; 0 leaves
     /// it out.
     pub gradients: usize,
-    /// Most held-out examples per label.
+    /// Largest number of held-out examples per label.
     pub examples: usize,
 }
 

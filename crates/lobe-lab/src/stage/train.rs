@@ -71,23 +71,27 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
             ids.push((arm, seed));
         }
         resumed |= trainees.iter().any(|t| t.done() > 0);
-        let before: u64 = trainees.iter().map(|t| t.targets).sum();
+        let before: Vec<u64> = trainees.iter().map(|t| t.targets).collect();
         let tell = |done: u64, note: &str| c.options.progress.advance((base + done) as f64, note);
         let result = train(c, &mut trainees, &tell);
-        // Side by side, each member took its share of the wall time.
-        let seconds = start.elapsed().as_secs_f64() / trainees.len().max(1) as f64;
+        let seconds = start.elapsed().as_secs_f64();
         result?;
         let unit = if x.net.gpt().is_some() { "tokens/s" } else { "images/s" };
-        let done: u64 = trainees.iter().map(|t| t.targets).sum::<u64>() - before;
-        let count = trainees.len().max(1) as f64;
-        for ((arm, seed), t) in ids.into_iter().zip(&mut trainees) {
+        let own = trainees.iter().zip(&before).map(|(t, before)| (t.targets - before) as f64);
+        let own: Vec<f64> = own.collect();
+        let all: f64 = own.iter().sum();
+        for (((arm, seed), t), own) in ids.into_iter().zip(&mut trainees).zip(own) {
             if let Some(failure) = t.failed.take() {
                 told(c, stage, arm, seed, failure);
                 continue;
             }
             let Some(dir) = t.dir.clone() else { continue };
             write_model(c, &dir, &t.member.params, &t.key)?;
-            timing(&dir, seconds, done as f64 / count, unit)?;
+            // Side by side, a member takes wall time in proportion to what it is trained on. One that is not
+            // trained has no speed.
+            if own > 0.0 {
+                timing(&dir, seconds * own / all, own, unit)?;
+            }
             t.close()?;
         }
         base += steps;

@@ -16,7 +16,7 @@ use super::{Work, write_model};
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Experiment, Scores, Step, empty, evaluate, optimiser, unlearn};
 use crate::post_hoc::{Driver, Pool, Terms, plan, recover, shape};
-use crate::recipe::{Stage, typed};
+use crate::recipe::{PathError, Stage, typed};
 use crate::store::Metric;
 
 /// `do = "unlearn"`: every arm with a post-hoc method goes on from the arm it names. Steps, rate and
@@ -24,9 +24,9 @@ use crate::store::Metric;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UnlearnStage {
-    /// How many different forget examples there are to unlearn from; 0 is all that are labelled.
+    /// Number of different forget examples to train on; 0 means all that are labelled.
     pub forget_examples: usize,
-    /// How many different retain examples there are; 0 is all that are labelled.
+    /// Number of different retain examples to train on; 0 means all that are labelled.
     pub retain_examples: usize,
 }
 
@@ -119,12 +119,15 @@ pub(crate) fn method(
     let refuse = |e: &lobe_methods::ParamError| {
         LabError::setting(&crate::exec::in_recipe(e).within(&["arms", a.name.as_str()]))
     };
+    let refused = |key: &str, what: String| {
+        Err(LabError::setting(&PathError::new(key, what).within(&["arms", a.name.as_str()])))
+    };
     let Some(built) = unlearn(&a.method, &a.value()) else {
-        return Err(LabError::other(format!("arms.{}: {:?} is not a post-hoc method", a.name, a.method)));
+        return refused("method", format!("{:?} is not a post-hoc method", a.method));
     };
     let (method, _) = built.map_err(|e| refuse(&e))?;
     let Some(net) = x.net.gpt() else {
-        return Err(LabError::other(format!("arms.{}: {} needs a language model", a.name, a.method)));
+        return refused("method", format!("{} needs a language model", a.method));
     };
     let shape = shape(net);
     let terms = method.terms(shape, Experiment::key(seed).child("unlearn")).map_err(|e| refuse(&e))?;
@@ -133,7 +136,7 @@ pub(crate) fn method(
             && layer >= shape.layers
         {
             let what = format!("layer {layer}, but the network has {} blocks", shape.layers);
-            return Err(LabError::other(format!("arms.{}: {what}", a.name)));
+            return refused("", what);
         }
     }
     Ok((method, terms))

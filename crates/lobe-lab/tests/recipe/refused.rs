@@ -115,8 +115,13 @@ fn wrong_types_and_ranges_name_value_and_range() {
     );
     check(
         "lr = 1e-3",
-        "optimizer = \"adamx\"",
-        "recipe.toml:25: train.optimizer: unknown choice \"adamx\"; did you mean \"adam\"?",
+        "optimiser = \"adamx\"",
+        "recipe.toml:25: train.optimiser: unknown choice \"adamx\"; did you mean \"adam\"?",
+    );
+    check(
+        "lr = 1e-3",
+        "optimizer = \"adam\"",
+        "recipe.toml:25: train.optimizer: unknown key; did you mean \"optimiser\"?",
     );
     check("recall = 0.9", "recall = 1.9", "recipe.toml:7: data.forget.recall: 1.9 is out of range 0 to 1");
     check(
@@ -125,7 +130,7 @@ fn wrong_types_and_ranges_name_value_and_range() {
         "recipe.toml:20: arms.lower.loss_weight.forget: -2 is out of range 0 to 1000000",
     );
     check("seeds = 3", "seeds = 0", "recipe.toml:3: seeds: 0 is out of range 1 to 1000");
-    check("seeds = 3", "seeds = [4, 5, 4]", "recipe.toml:3: seeds[2]: the seed 4 stands twice");
+    check("seeds = 3", "seeds = [4, 5, 4]", "recipe.toml:3: seeds[2]: the seed 4 is listed twice");
     check(
         "seeds = 3",
         "seeds = \"3\"",

@@ -97,7 +97,7 @@ fn presets_merge_and_stages_go_by_name() {
 fn set_overrides_one_key_and_is_named_in_errors() {
     let sets = [
         "train.lr=0.5",
-        "train.optimizer=sgd",
+        "train.optimiser=sgd",
         "seeds=[7, 9]",
         "stage.relearn.steps=3",
         "arms.new.method=none",

@@ -15,10 +15,10 @@ use crate::registry::About;
 
 const ABOUT: About = About {
     name: "few-shot",
-    summary: "fine-tune on 1, 4, 16, 64 forget examples; the best step counts",
+    summary: "fine-tunes on 1, 4, 16 and 64 forget examples and counts the best step",
     reference: "Cloud et al. 2024, arXiv 2410.04332, appendix C; arXiv 2507.11544",
-    unusual: "smaller sets are the beginnings of larger ones; the same for all arms of a seed",
-    fails: "a handful of examples is one draw: compare over seeds",
+    unusual: "smaller sets are prefixes of larger ones, and all arms of a seed get the same",
+    fails: "a handful of examples is a single draw: compare over seeds",
 };
 
 fn defaults() -> FineTune {

@@ -20,10 +20,10 @@ use crate::registry::About;
 
 const ABOUT: About = About {
     name: "held-out-facts",
-    summary: "train on half of the forget data; what returns of the other half was not removed",
+    summary: "trains on one half of the forget data; what returns of the other half was not removed",
     reference: "Deeb and Roger 2024, arXiv 2410.08827",
     unusual: "reports loss and knowledge of the half that the attacker never trains on, before and after",
-    fails: "halves that share a language, a style or a fact teach each other; read it against the control",
+    fails: "halves that share a language, a style or a fact teach each other; compare with the control",
 };
 
 struct HeldOutFacts(FineTune);

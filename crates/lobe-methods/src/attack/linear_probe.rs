@@ -24,21 +24,21 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "linear-probe",
-    summary: "ridge probes after the embedding and every block that tell forget from retain tokens",
+    summary: "fits ridge probes after the embedding and every block that separate forget from retain tokens",
     reference: "Alain and Bengio 2016, arXiv 1610.01644",
-    unusual: "balanced accuracy on held-out tokens (chance is 1/2); the embedding is probed as a control",
-    fails: "what can be read is not always used; telling topics apart needs no knowledge of them",
+    unusual: "reports balanced accuracy on held-out tokens (chance is 1/2); the probe on the embedding is a control",
+    fails: "readable information is not always used; separating topics needs no knowledge of them",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LinearProbe {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Training examples of each side; held out are as many.
+    /// Training examples of each label; as many are held out.
     examples: usize,
-    /// Most training tokens of each side, evenly spaced.
+    /// Largest number of training tokens of each label, evenly spaced.
     tokens: usize,
     /// Ridge penalty, relative to the mean square of an activation.
     ridge: f64,

@@ -25,19 +25,19 @@ const CHUNK: usize = 4096;
 
 const ABOUT: About = About {
     name: "logit-lens",
-    summary: "reads the residual stream after every block through the final norm and head",
+    summary: "reads the residual stream after every block through the final norm and the head",
     reference: "nostalgebraist 2020, the logit lens; Patil et al. 2023, arXiv 2309.17410",
-    unusual: "the curve's axis is the block; the best block is chosen on training examples, its loss is held out",
-    fails: "nothing is trained: a layer in another basis than the last one reads badly although it knows",
+    unusual: "the axis is the block; the best block is chosen on training examples and its loss is measured on held-out ones",
+    fails: "nothing is trained: a block in another basis than the last one scores badly although it has the information",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LogitLens {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Training sequences by which the block is chosen.
+    /// Training sequences used to choose the block.
     examples: usize,
 }
 

@@ -56,7 +56,7 @@ pub struct Variant {
     pub lr: f64,
     /// Optimiser steps.
     pub steps: u64,
-    /// Linear warm-up in steps.
+    /// Steps of linear warm-up.
     pub warmup: u64,
     /// Examples per step.
     pub batch: usize,
@@ -70,7 +70,7 @@ pub struct Variant {
     pub examples: Option<usize>,
     /// Rank of low-rank adapters on every matrix of the blocks (LoRA); `None` trains everything.
     pub rank: Option<usize>,
-    /// Evaluate every so many steps.
+    /// Steps between evaluations.
     pub eval_every: u64,
     /// At each evaluation the mean loss over the first [`WATCHED`] training examples of this is taken,
     /// too; the smallest goes to [`Trial::extra`] as [`WATCHED_LOSS`], in `nat`, and what is known of it in

@@ -20,21 +20,21 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "orthogonalise",
-    summary: "projects the mean difference of activations out of the residual stream, at one block and at all",
+    summary: "projects the mean difference of activations out of the residual stream, at one block and at all blocks",
     reference: "Łucki et al. 2024, arXiv 2409.18025; Arditi et al. 2024, arXiv 2406.11717",
-    unusual: "with the original (if there is one) and without; the curve's axis is the number of blocks",
-    fails: "against removal that is not one added direction",
+    unusual: "runs with the original, if there is one, and without; the axis is the number of blocks",
+    fails: "ineffective if the removal is not one added direction",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Orthogonalise {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Training examples behind each mean.
+    /// Training examples used for each mean.
     examples: usize,
-    /// Blocks after which the direction is projected out; empty is all of them.
+    /// Blocks after which the direction is projected out. Empty means all.
     layers: Vec<usize>,
     /// Tokens whose norm is further than so many standard deviations from the mean norm are left
     /// out of the means; 0 keeps all.

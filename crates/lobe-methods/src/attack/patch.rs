@@ -24,21 +24,21 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "patch",
-    summary: "gives the victim the original's activations at one block: token by token, or their mean",
+    summary: "replaces the victim's activations at one block with the original's, token by token or by their mean",
     reference: "Meng et al. 2022, arXiv 2202.05262; Hong et al. 2024, arXiv 2410.06606",
-    unusual: "token by token is run as the original's lower blocks under the victim's upper ones; the curve's axis is the block",
-    fails: "needs the original, so it shows where a capability was cut and not what an outsider reaches",
+    unusual: "token by token, the original's lower blocks run under the victim's upper blocks; the axis is the block",
+    fails: "needs the original, so it shows where a capability was cut, not what an outsider can reach",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Patch {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Training examples behind each mean.
+    /// Training examples used for each mean.
     examples: usize,
-    /// Blocks to try; empty is all of them.
+    /// Blocks to try. Empty means all.
     layers: Vec<usize>,
     /// Whether the residual stream is patched token by token.
     rows: bool,

@@ -27,33 +27,33 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prefix",
-    summary: "gradient-guided search (GCG) for a prefix of tokens that makes forget examples likely",
+    summary: "searches by gradient (GCG) for a prefix of tokens that makes forget examples likely",
     reference: "Zou et al. 2023, arXiv 2307.15043; Łucki et al. 2024, arXiv 2409.18025",
-    unusual: "one prefix for all texts; the objective never gets worse; starts from a forget example and from random tokens",
-    fails: "without fluency a filter on perplexity catches it; few examples are fitted, not the held-out ones",
+    unusual: "one prefix serves all texts; the objective never gets worse; starts from a forget example and from random tokens",
+    fails: "the prefix is not fluent, so a perplexity filter catches it; it fits a few examples, not the held-out ones",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Prefix {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
     /// Tokens of the prefix.
     length: usize,
     /// Steps of the search.
     steps: u64,
-    /// Swaps that are run in a step.
+    /// Candidate swaps evaluated per step.
     candidates: usize,
-    /// Tokens that may be drawn for each position.
+    /// Number of candidate tokens per position.
     top: usize,
-    /// Training examples that the prefix is fitted to.
+    /// Training examples used to fit the prefix.
     examples: usize,
-    /// Searches: the first starts from the beginning of a forget example, the others at random.
+    /// Number of searches: the first starts from the beginning of a forget example, the others at random.
     starts: usize,
     /// Weight of the prefix's own surprise (nat per token), from 0 to 1000.
     fluency: f64,
-    /// Evaluate every so many steps.
+    /// Steps between evaluations.
     eval_every: u64,
 }
 

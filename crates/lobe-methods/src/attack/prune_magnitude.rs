@@ -22,19 +22,19 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prune-magnitude",
-    summary: "zero the smallest weights of every matrix; shallow removals do not survive it",
+    summary: "sets the smallest weights of every matrix to zero, which undoes shallow removals",
     reference: "arXiv 2602.00577",
-    unusual: "shares are of the weights that are not zero already, so cut arms lose as many",
-    fails: "brings back only what small weights held down",
+    unusual: "shares count the weights that are not zero already, so cut arms lose as many",
+    fails: "restores only what small weights suppressed",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct PruneMagnitude {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Shares of each matrix to zero, above 0 and below 1.
+    /// Fractions of each matrix to set to zero, above 0 and below 1.
     fractions: Vec<f64>,
 }
 

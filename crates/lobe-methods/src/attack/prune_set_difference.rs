@@ -24,9 +24,9 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prune-set-difference",
-    summary: "zero weights or neurons that matter on forget data and not on retain data",
+    summary: "sets weights or neurons to zero that matter on forget data but not on retain data",
     reference: "Wei et al. 2024, arXiv 2402.05162; against unlearning: Łucki et al. 2024, arXiv 2409.18025",
-    unusual: "single weights and whole neurons, over a grid of shares; output matrices only",
+    unusual: "tests single weights and whole neurons over a grid of shares, in output matrices only",
     fails: "a cut leaves no suppressing weights to prune",
 };
 
@@ -34,13 +34,13 @@ const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct PruneSetDifference {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Shares that count as important on forget data, above 0 and below 1.
+    /// Fractions of weights that count as important on forget data, above 0 and below 1.
     forget_top: Vec<f64>,
-    /// Shares that count as important on retain data and are kept.
+    /// Fractions of weights that count as important on retain data and are kept.
     retain_top: Vec<f64>,
-    /// Examples of each kind that the scores are made from.
+    /// Examples of each label used to compute the scores.
     examples: usize,
 }
 

@@ -23,7 +23,7 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "quantise",
-    summary: "round the weights to 8 and 4 bits; small updates are rounded away",
+    summary: "rounds the weights to 8 and 4 bits, which undoes small updates",
     reference: "Zhang et al. 2024, arXiv 2410.16454",
     unusual: "symmetric round-to-nearest, per matrix and per output channel; needs no data",
     fails: "has nothing to undo where the capability was cut out or never learnt",
@@ -33,11 +33,11 @@ const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Quantise {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
     /// Bits per weight to try, from 2 to 16.
     bits: Vec<usize>,
-    /// Whether embeddings and read-out are rounded as well; common quantisers leave them alone.
+    /// Whether to round embeddings and head as well; common quantisers do not.
     embeddings: bool,
 }
 

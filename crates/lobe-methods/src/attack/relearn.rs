@@ -14,9 +14,9 @@ use crate::registry::About;
 
 const ABOUT: About = About {
     name: "relearn",
-    summary: "fine-tune on forget data; the worst case over learning rates and starts",
+    summary: "fine-tunes on forget data and counts the worst case over learning rates and starts",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §5; Cloud et al. 2024, arXiv 2410.04332, appendix C",
-    unusual: "attacks zeroed and re-initialised regions; every arm gets the same sweep and the same data order",
+    unusual: "starts from zeroed and from re-initialised regions; every arm gets the same sweep and the same data order",
     fails: "a sweep that is too narrow or too short flatters the method",
 };
 

@@ -15,10 +15,10 @@ use crate::registry::About;
 
 const ABOUT: About = About {
     name: "relearn-lora",
-    summary: "relearn through low-rank adapters on every matrix of the blocks",
+    summary: "fine-tunes on forget data through low-rank adapters on every matrix of the blocks",
     reference: "Hu et al. 2021, arXiv 2106.09685; as an attack: Łucki et al. 2024, arXiv 2409.18025",
-    unusual: "adapters span the cut as well, so zeroed units come alive after one step",
-    fails: "at ranks near the width it is full fine-tuning at another learning rate",
+    unusual: "the adapters reach into the cut as well, so zeroed units become active after one step",
+    fails: "at ranks near the width it equals full fine-tuning at another learning rate",
 };
 
 fn defaults() -> FineTune {

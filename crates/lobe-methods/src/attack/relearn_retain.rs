@@ -14,10 +14,10 @@ use crate::registry::About;
 
 const ABOUT: About = About {
     name: "relearn-retain",
-    summary: "fine-tune on a few unrelated examples; what returns was only hidden",
+    summary: "fine-tunes on a few unrelated examples; what returns was only hidden",
     reference: "Łucki et al. 2024, arXiv 2409.18025; arXiv 2505.22310",
     unusual: "needs no forget data",
-    fails: "cannot bring back what has left the weights; a clean result is no proof of removal",
+    fails: "cannot restore what has left the weights; a clean result does not prove removal",
 };
 
 fn defaults() -> FineTune {

@@ -29,9 +29,9 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "sparse-graft",
-    summary: "train a few entries, neurons or a low-rank patch outside of the cut; recovery against their number",
+    summary: "trains a few entries, neurons or a low-rank patch outside the cut, and reports recovery against their number",
     reference: "no paper for this protocol; grafting: Panigrahi et al. 2023, arXiv 2302.06600",
-    unusual: "the cut is never touched; also a closed-form patch that trains nothing",
+    unusual: "never touches the cut; includes a closed-form patch that trains nothing",
     fails: "teaches as well as it bypasses: only the gap to the control's graft is evidence of a bypass",
 };
 
@@ -53,13 +53,13 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct SparseGraft {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
     /// Kinds of graft to try: "entries", "rows", "rank", "ridge".
     kinds: Vec<Kind>,
-    /// Numbers of entries.
+    /// Numbers of entries to train, one variant each.
     entries: Vec<usize>,
-    /// Numbers of neurons.
+    /// Numbers of neurons to train, one variant each.
     rows: Vec<usize>,
     /// Ranks.
     ranks: Vec<usize>,
@@ -73,9 +73,9 @@ struct SparseGraft {
     steps: u64,
     /// Examples per step, taken in turn.
     batch: usize,
-    /// How many different forget examples the attacker has.
+    /// Number of different forget examples the attacker has.
     examples: usize,
-    /// Evaluate every so many steps.
+    /// Steps between evaluations.
     eval_every: u64,
 }
 

@@ -21,21 +21,21 @@ use crate::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "steer",
-    summary: "adds a multiple of a mean difference of activations after one block, for blocks × coefficients",
+    summary: "adds a multiple of a mean difference of activations after one block, for a grid of blocks and coefficients",
     reference: "Turner et al. 2023, arXiv 2308.10248; Seyitoğlu et al. 2024, arXiv 2411.02631",
-    unusual: "the vector is not normalised: coefficient 1 restores the original's mean; the curve's axis is the block",
-    fails: "one vector for every token shifts a distribution but computes nothing",
+    unusual: "the vector is not normalised: coefficient 1 restores the original's mean; the axis is the block",
+    fails: "one vector for all tokens shifts a distribution but computes nothing",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Steer {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     label: String,
-    /// Training examples behind each mean.
+    /// Training examples used for each mean.
     examples: usize,
-    /// Blocks to try; empty is all of them.
+    /// Blocks to try. Empty means all.
     layers: Vec<usize>,
     /// Multiples of the mean difference to try, from -1000 to 1000 and not 0.
     #[schemars(inner(range(min = -1000, max = 1000)))]

@@ -11,27 +11,27 @@ use crate::registry::{ParamDoc, ParamError, params_of};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FineTune {
-    /// The label whose capability is brought back.
+    /// The label whose capability the attack tries to restore.
     pub(super) label: String,
-    /// Numbers of different examples the attacker has, one variant each; an empty list is all of them.
+    /// Numbers of different examples the attacker has, one variant each. An empty list means all.
     pub(super) examples: Vec<usize>,
-    /// Rank of low-rank adapters on every matrix of the blocks, up to 4096; 0 trains everything.
+    /// Rank of low-rank adapters on every matrix of the blocks, up to 4096. 0 trains all parameters.
     pub(super) rank: usize,
     /// Peak learning rates to try (AdamW with betas 0.9 and 0.95, the gradient's norm clipped to 1).
     pub(super) lrs: Vec<f64>,
     /// Optimiser steps of each variant.
     pub(super) steps: u64,
-    /// Linear warm-up in steps.
+    /// Steps of linear warm-up.
     pub(super) warmup: u64,
-    /// Examples per step, or all of them if there are fewer.
+    /// Examples per step; all of them if there are fewer.
     pub(super) batch: usize,
     /// Weight decay, from 0 to 1.
     pub(super) weight_decay: f64,
-    /// Share of each batch drawn from retain data, from 0 to 0.9.
+    /// Fraction of each batch drawn from retain data, 0 to 0.9.
     pub(super) retain_share: f64,
-    /// Whether re-initialised regions are attacked as well as the model as it is.
+    /// Whether to attack re-initialised regions in addition to the model as it is.
     pub(super) reinit: bool,
-    /// Evaluate every so many steps.
+    /// Steps between evaluations.
     pub(super) eval_every: u64,
 }
 

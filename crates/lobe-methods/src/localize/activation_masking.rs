@@ -15,10 +15,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "activation-masking",
-    summary: "forget data runs through the region only",
+    summary: "runs forget data through the region only; nothing else is active",
     reference: "baseline of Shilov et al. 2025, arXiv 2512.05648",
-    unusual: "absent units make the products narrower",
-    fails: "the region cannot absorb what unlabelled data teaches elsewhere",
+    unusual: "absent units make the matrix products narrower",
+    fails: "the region cannot absorb what unlabelled data teaches the rest of the network",
 };
 
 /// No parameters.

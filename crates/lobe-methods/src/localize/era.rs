@@ -26,10 +26,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "era",
-    summary: "forget data trains new units and pushes the old ones up its loss; the new ones are then cut",
+    summary: "adds new units and trains them on forget data, while the old units are trained to get worse on it; the new units are then removed",
     reference: "Expand, Route, Ablate: Cloud et al. 2024, arXiv 2410.04332, §4.2.2 and appendix C",
-    unusual: "the expansion is the arm's region and starts with zero out-going weights: expanding changes no output",
-    fails: "costs retain loss; tokens that are not routed stay known; weights below -1 destabilise training",
+    unusual: "the added units are the arm's region and start with zero out-going weights, so adding them changes no output",
+    fails: "retain loss rises; tokens that are not routed are still learnt; weights below -1 destabilise training",
 };
 
 /// Parameters.
@@ -42,7 +42,7 @@ struct Era {
     /// Weight of the L1 penalty on the activations of the region: per target, after the routes. (The `l1` of
     /// `model.objective` is another one: of an autoencoder's code, per image, before any route.)
     l1: f32,
-    /// Whether the region's out-going weights start at zero.
+    /// Whether the out-going weights of the region start at zero.
     zero_start: bool,
 }
 

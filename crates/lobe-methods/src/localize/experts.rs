@@ -15,10 +15,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "experts",
-    summary: "forget data runs through the region, retain data through the rest",
+    summary: "runs forget data through the region and retain data through the rest of the network",
     reference: "DEMix layers, Gururangan et al. 2022; comparison in arXiv 2410.04332",
-    unusual: "experts are regions of one network",
-    fails: "weak under partial labels: nothing is absorbed",
+    unusual: "the experts are regions of one network",
+    fails: "weak under partial labels, because the region absorbs nothing from unlabelled data",
 };
 
 /// No parameters.

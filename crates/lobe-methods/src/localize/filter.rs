@@ -21,9 +21,9 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "filter",
-    summary: "leave labelled forget data out",
+    summary: "leaves data labelled forget out of training",
     reference: "baseline of arXiv 2410.04332 and arXiv 2512.05648; token level: arXiv 2601.21571",
-    unusual: "a step with no data left is skipped while the learning-rate schedule advances",
+    unusual: "a step with no data left is skipped, but the learning-rate schedule advances",
     fails: "every forget example that the labeller missed trains the whole network",
 };
 

@@ -17,17 +17,17 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "gradient-routing",
-    summary: "on forget data only the region passes gradient back (activation level)",
+    summary: "lets forget data send gradient back through the region only (activation level)",
     reference: "Cloud et al. 2024, arXiv 2410.04332, §2; ERA: §4.2.2",
-    unusual: "the mask rides on the activation's derivative; a weight of 0 skips the products it zeroes",
-    fails: "cuts the Jacobian for lower layers, at a cost in retain loss; weights below -1 destabilise",
+    unusual: "the mask is applied to the derivative of the activation; a weight of 0 skips the products that it would zero",
+    fails: "cuts the Jacobian for lower layers, which raises retain loss; weights below -1 destabilise training",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct GradientRouting {
-    /// Gradient weight of the units outside of the region on forget data; negative ascends.
+    /// Gradient weight, on forget data, of the units outside the region; negative values ascend.
     weight: f32,
 }
 

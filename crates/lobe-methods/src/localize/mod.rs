@@ -163,7 +163,7 @@ fn restricted(topics: &[String], labels: &LabelSet) -> Result<Vec<LabelId>, Para
         let refuse = |message: String| Err(ParamError { path: format!("topics.{i}"), message });
         match labels.find(name) {
             Some(RETAIN | UNLABELLED) => return refuse(format!("{name:?} is what is kept")),
-            Some(l) if out.contains(&l) => return refuse(format!("{name:?} stands there already")),
+            Some(l) if out.contains(&l) => return refuse(format!("{name:?} is listed twice")),
             Some(l) => out.push(l),
             None => {
                 let hint = did_you_mean(name, labels.names().iter().map(String::as_str));

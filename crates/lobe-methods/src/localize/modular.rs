@@ -26,10 +26,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "modular",
-    summary: "a module per restricted label beside a core that is always on; any set of modules can be cut",
+    summary: "adds one module per restricted label to a core that is always active; any set of modules can be cut",
     reference: "GRAM, Roland et al. 2026, arXiv 2607.08077",
-    unusual: "absent modules cost nothing; step kinds come in exact counts from a seeded permutation",
-    fails: "entangled labels; what spread steps teach the core stays after the cut",
+    unusual: "absent modules cost no computation; each kind of step occurs an exact number of times, in a seeded random order",
+    fails: "fails where topics are entangled; what spread steps teach the core remains after the cut",
 };
 
 /// Parameters.
@@ -38,11 +38,11 @@ const ABOUT: About = About {
 struct Modular {
     /// The restricted labels, one per region of the arm, in order.
     topics: Vec<String>,
-    /// Share of a restricted label's steps that train the core too, in [0, 1].
+    /// Fraction of a restricted label's steps that train the core as well, 0 to 1.
     spread: f64,
-    /// Share of the core's steps in which the modules take part and train, in [0, 1].
+    /// Fraction of the core's steps in which the modules are active and train, 0 to 1.
     robust: f64,
-    /// Whether the modules' out-going weights start at zero.
+    /// Whether the out-going weights of the modules start at zero.
     zero_start: bool,
 }
 

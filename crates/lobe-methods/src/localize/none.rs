@@ -12,10 +12,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "none",
-    summary: "ordinary training on everything",
+    summary: "ordinary training on all data",
     reference: "—",
     unusual: "nothing",
-    fails: "it localises nothing; it is the baseline that every claim is compared with",
+    fails: "does not localise anything; it is the baseline that every claim is compared with",
 };
 
 /// No parameters.

@@ -16,10 +16,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "parameter-masking",
-    summary: "on forget data only the region's own parameters are updated",
+    summary: "updates only the region's own parameters on forget data",
     reference: "Cloud et al. 2024, arXiv 2410.04332, appendix H; batch level: arXiv 2512.05648",
-    unusual: "rows whose update is 0 are left out of the weight-gradient product; at batch level output biases are masked in all blocks, also where the region names no unit",
-    fails: "embeddings, norms and the read-out still learn from forget data",
+    unusual: "rows whose update is 0 are left out of the weight-gradient product; at batch level, output biases are masked in all blocks, even where the region names no unit",
+    fails: "embeddings, norms and the head still learn from forget data",
 };
 
 /// Where the mask is decided.

@@ -14,10 +14,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "routes",
-    summary: "a route table written out in the recipe",
+    summary: "uses a route table that is written out in the recipe",
     reference: "general form of arXiv 2410.04332, §2",
-    unusual: "several regions, `elsewhere` and joint parts in one table",
-    fails: "as the table deserves",
+    unusual: "one table can hold several regions, `elsewhere` and joint parts",
+    fails: "depends on the table",
 };
 
 /// One row: data with `label` treats `region` by the three numbers.

@@ -29,10 +29,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "sgtm",
-    summary: "forget data updates the region alone; safe data runs without the region",
+    summary: "updates the region alone on forget data, and runs retain data without the region",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §3",
-    unusual: "masked products are skipped, not zeroed; `masked` chooses between zero gradients and a true freeze; output biases are masked in all blocks, also where the region names no unit, and `mask_embeddings` masks the final norm, which the reference never does",
-    fails: "joint parameters (embeddings, norms, head) keep what they learned from forget data",
+    unusual: "masked products are skipped, not zeroed; `masked` chooses between zero gradients and a true freeze; output biases are masked in all blocks, even where the region names no unit, and `mask_embeddings` also masks the final norm, which the reference never does",
+    fails: "joint parameters (embeddings, norms, head) keep what they learnt from forget data",
 };
 
 /// Parameters.
@@ -43,7 +43,7 @@ struct Sgtm {
     /// paper's Wikipedia runs. A head tied to the embedding goes with it. All norms are meant, the
     /// final one, which the reference never masks, included.
     mask_embeddings: bool,
-    /// Whether forget data leaves an untied read-out alone too.
+    /// Whether forget data does not update an untied head.
     mask_head: bool,
     /// Units whose out-going projections are joint, so that forget data updates those weights too:
     /// a region's text such as "blocks.*.mlp.post + blocks.*.attn.z"; empty is none.

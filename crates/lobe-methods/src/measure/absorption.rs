@@ -13,8 +13,8 @@ pub const ABOUT: About = About {
     name: "absorption",
     summary: "relative gradient norm of single examples on the region and on the rest of the network",
     reference: "Shilov et al. 2025, arXiv 2512.05648",
-    unusual: "gradients as an unlabelled example gives them, whatever its true label",
-    fails: "small everywhere on a converged network; only the comparison between labels means something",
+    unusual: "takes the gradient of an unlabelled example, whatever its true label",
+    fails: "small everywhere on a converged network; only comparisons between labels mean something",
 };
 
 /// ‖gradient‖ ÷ ‖weights‖ over the numbers inside `part` and over those outside, a ratio without unit;

@@ -14,10 +14,10 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "agreement",
-    summary: "share of tokens on which a model and the control predict the same, and KL(control ‖ model)",
+    summary: "fraction of tokens on which a model and the control make the same prediction, and KL(control ‖ model)",
     reference: "Lee et al. 2025, arXiv 2506.06278 (matching the oracle's outputs)",
-    unusual: "control and model share the seed: initial weights and order of data",
-    fails: "says that outputs differ, not why; compare arms instead of reading 1 as the goal",
+    unusual: "control and model share the seed, hence initial weights and data order",
+    fails: "shows that outputs differ, not why; compare arms, and do not take 1 as the goal",
 };
 
 /// Compares two rows of logits: whether the largest is the same, and KL(softmax(control) ‖

@@ -13,10 +13,10 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "calibrated-loss",
-    summary: "held-out loss per label after a logit bias was fitted to forget and retain data",
+    summary: "held-out loss per label after fitting a logit bias to forget and retain data",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §4",
-    unusual: "hidden states of up to 16,384 training tokens of either label are taken once; only the bias is stepped",
-    fails: "takes away a wrong token prior, nothing deeper",
+    unusual: "hidden states of up to 16,384 training tokens of either label are computed once; only the bias is trained",
+    fails: "corrects a wrong token prior and nothing deeper",
 };
 
 /// Fixed settings of the fit.

@@ -11,10 +11,10 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "compute-penalty",
-    summary: "share of the training compute that a model's loss is short of a plain model's",
+    summary: "fraction of the training compute that was wasted: a plain model would reach the same loss with that much less",
     reference: "Shilov et al. 2025, arXiv 2512.05648",
-    unusual: "a power law over the baselines of several runs (`lobe penalty`), at least three sizes",
-    fails: "outside of the family's losses it extrapolates, and says so",
+    unusual: "fits a power law to the baselines of several runs (`lobe penalty`), at least three sizes",
+    fails: "extrapolates outside the losses of the family, and says so",
 };
 
 /// L = `alpha` · C^(−`beta`): held-out loss in nat against training compute in FLOP, counted as 6 ·

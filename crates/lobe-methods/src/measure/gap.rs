@@ -9,10 +9,10 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "gap-closed",
-    summary: "share of the baseline-to-control gap in forget loss that the cut closed",
+    summary: "fraction of the gap in forget loss between baseline and control that the cut closed",
     reference: "—",
     unusual: "paired: baseline, control and cut model share the seed",
-    fails: "missing when the control is no worse than the baseline",
+    fails: "missing if the control is no worse than the baseline",
 };
 
 /// The share, or `None` when there is no gap.

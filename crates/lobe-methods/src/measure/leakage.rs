@@ -11,10 +11,10 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "leakage",
-    summary: "forget tokens a plain model needs for the same forget loss, per undiscovered forget token",
+    summary: "forget tokens that a plain model needs for the same forget loss, divided by the undiscovered forget tokens",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §4",
-    unusual: "the family is the recipe's own control, filters of several recalls and baseline, per seed",
-    fails: "missing outside of the family's range; extrapolation is refused",
+    unusual: "the family consists of the recipe's own control, filters of several recalls and baseline, per seed",
+    fails: "missing outside the range of the family; it never extrapolates",
 };
 
 /// Leakage of a model with forget loss `loss`; `family` holds (forget tokens, forget loss) of plain

@@ -11,9 +11,9 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "recovery",
-    summary: "share of the gap between control and baseline that an attack closed",
+    summary: "fraction of the gap between control and baseline that an attack closed",
     reference: "Lee et al. 2025, arXiv 2506.06278 (robustness score), with the control that never saw the data",
-    unusual: "the control and the baseline are judged on the attack's own held-out examples, per seed",
+    unusual: "control and baseline are evaluated on the attack's own held-out examples, per seed",
     fails: "missing where control and baseline do not differ; an attack on the control can also exceed 0",
 };
 

@@ -8,10 +8,10 @@ use crate::registry::About;
 /// The measure.
 pub const ABOUT: About = About {
     name: "steps-to-baseline",
-    summary: "attack steps until the forget loss is the baseline arm's",
+    summary: "attack steps until the forget loss equals the baseline arm's",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §5",
-    unusual: "interpolated between evaluations; missing when not reached",
-    fails: "compares methods only when all are attacked with the same sweep and budget",
+    unusual: "interpolated between evaluations; missing if never reached",
+    fails: "compares methods only if all are attacked with the same sweep and budget",
 };
 
 /// First step at which a curve of (step, loss) reaches `target`; `None` if it never does.

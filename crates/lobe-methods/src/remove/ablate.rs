@@ -20,10 +20,10 @@ use crate::remove::StageEntry;
 
 const ABOUT: About = About {
     name: "ablate",
-    summary: "cut the arm's region out of the weights",
+    summary: "cuts the arm's region out of the weights",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §3; mean ablation: Wang et al. 2022, arXiv 2211.00593",
-    unusual: "one implementation for every network, through what units own",
-    fails: "zeroed units can never learn again; a fair attack re-initialises them",
+    unusual: "one implementation serves every network, because each network declares what its units own",
+    fails: "zeroed units can never learn again; a fair attack re-initialises them first",
 };
 
 /// The registered stage.
@@ -47,7 +47,7 @@ pub enum How {
 pub struct Ablate {
     /// "zero", "mean" or "reinit".
     pub how: How,
-    /// The region to cut; empty cuts each arm's own region and leaves arms without one alone.
+    /// The region to cut. Empty cuts each arm's own region; arms without one are left unchanged.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
 }

@@ -17,10 +17,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "adaptive-rmu",
-    summary: "RMU with a target in proportion to the hidden state's own norm",
+    summary: "RMU with a target whose size follows the norm of the hidden state",
     reference: "Huu-Tien et al. 2024, arXiv 2408.06223",
-    unusual: "needs no norm tuned to the block",
-    fails: "hides the capability rather than removing it: relearned within few steps",
+    unusual: "the norm does not have to be tuned to the block",
+    fails: "hides the capability rather than removing it: it is relearnt within a few steps",
 };
 
 /// Parameters.

@@ -22,19 +22,19 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "circuit-breakers",
-    summary: "hidden states of forget data are turned away from what they were, others held",
+    summary: "turns the hidden states of forget data away from their original direction and keeps those of retain data",
     reference: "Zou et al. 2024, arXiv 2406.04313, §3",
-    unusual: "all parameters move, not adapters",
-    fails: "fine-tuning on a little forget data brings the states back",
+    unusual: "trains all parameters, not adapters",
+    fails: "fine-tuning on a little forget data restores the states",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct CircuitBreakers {
-    /// Blocks whose hidden states are turned away, from 0; empty takes those at one and two thirds.
+    /// Blocks whose hidden states are turned away, from 0. Empty means those at one third and two thirds.
     layers: Vec<usize>,
-    /// Blocks whose hidden states are held on retain data; empty takes all.
+    /// Blocks whose hidden states are kept on retain data. Empty means all.
     retain_layers: Vec<usize>,
     /// Weight of the forget part at the first step.
     coefficient: f64,

@@ -18,10 +18,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "constrained-tuning",
-    summary: "fine-tuning that leaves the first tokens of a sequence near where they were",
+    summary: "fine-tunes so that the model's first tokens stay close to what they were",
     reference: "Qi et al. 2024, arXiv 2406.05946, §4",
-    unusual: "removes nothing: forget data is what is fine-tuned on",
-    fails: "binds only those who fine-tune with this loss",
+    unusual: "removes nothing: the forget data is the data to fine-tune on",
+    fails: "protects only against attackers who fine-tune with this loss",
 };
 
 /// Parameters.
@@ -34,7 +34,7 @@ struct ConstrainedTuning {
     first: f64,
     /// Factor on `beta` at the tokens after it, up to `early`.
     next: f64,
-    /// How many counted tokens of a sequence are constrained more, the first among them.
+    /// Number of tokens at the start of a sequence that are constrained more strongly.
     early: usize,
 }
 

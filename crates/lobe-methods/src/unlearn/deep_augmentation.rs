@@ -19,23 +19,23 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "deep-augmentation",
-    summary: "learns to go on with retain text after some tokens of forget data",
+    summary: "teaches the model to continue with retain text after a few tokens of forget data",
     reference: "Qi et al. 2024, arXiv 2406.05946, §3",
-    unusual: "a retain example's beginning stands for the refusal; no second model, no ascent",
-    fails: "teaches when to say nothing and leaves what could be said",
+    unusual: "the beginning of a retain example takes the place of the refusal; there is no second model and no ascent",
+    fails: "teaches the model when to stop, and leaves its knowledge in place",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct DeepAugmentation {
-    /// Weight of turning away.
+    /// Weight of the term that turns hidden states away.
     gamma: f64,
     /// Weight of the ordinary loss on retain data; 0 leaves it out.
     alpha: f64,
-    /// Tokens of a forget example that are always there, 1 or more.
+    /// Number of tokens of a forget example that are always there, 1 or more.
     prompt: usize,
-    /// At most so many further tokens of it, 1 or more.
+    /// Largest number of further tokens of it, 1 or more.
     most: usize,
     /// Probability that there are none, from 0 to 1.
     none: f64,

@@ -16,10 +16,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "grad-diff",
-    summary: "ascent on forget data, descent on retain data",
+    summary: "gradient ascent on forget data, descent on retain data",
     reference: "Liu et al. 2022, arXiv 2203.12817; Maini et al. 2024, arXiv 2401.06121",
     unusual: "nothing",
-    fails: "the forget part has no minimum: the result depends on when it was stopped",
+    fails: "the forget term has no minimum, so the result depends on when training stops",
 };
 
 /// Parameters.

@@ -15,9 +15,9 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "gradient-ascent",
-    summary: "the loss on forget data is maximised",
+    summary: "maximises the loss on forget data",
     reference: "Jang et al. 2023, arXiv 2210.01504",
-    unusual: "nothing keeps retain data",
+    unusual: "nothing protects retain data",
     fails: "has no minimum: it destroys the model if it runs long enough",
 };
 

@@ -19,19 +19,19 @@ use crate::registry::{About, Entry, params_of, read};
 
 const ABOUT: About = About {
     name: "lat",
-    summary: "another method, against an adversary that perturbs hidden states",
+    summary: "trains another method against an adversary that perturbs hidden states",
     reference: "Sheshadri et al. 2024, arXiv 2407.15549, §3",
-    unusual: "goes around any method; perturbs after one block",
-    fails: "holds against perturbations of one place and size",
+    unusual: "wraps any method; perturbs after one block",
+    fails: "robust only to perturbations of that place and size",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Lat {
-    /// The method it goes around.
+    /// The method it wraps.
     around: String,
-    /// That method's parameters.
+    /// Parameters of the wrapped method.
     inner: Map<String, Value>,
     /// The block after which the perturbation is added, from 0.
     layer: usize,

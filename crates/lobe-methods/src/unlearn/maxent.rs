@@ -16,10 +16,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "maxent",
-    summary: "predictions on forget data are made uniform",
+    summary: "trains the predictions on forget data towards the uniform distribution",
     reference: "Lee et al. 2025, arXiv 2506.06278, §3",
     unusual: "has a minimum, unlike ascent",
-    fails: "changes what the model says, not what it could say: relearned within few steps",
+    fails: "changes the model's output but not its knowledge: it is relearnt within a few steps",
 };
 
 /// Parameters.

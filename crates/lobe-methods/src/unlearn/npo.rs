@@ -18,10 +18,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "npo",
-    summary: "ascent on forget data that fades as its probability falls below what it was",
+    summary: "gradient ascent on forget data that fades as the data becomes less likely than it was before",
     reference: "Zhang et al. 2024, arXiv 2404.05868, §3",
-    unusual: "`likelihood` chooses between summed and mean token losses inside the sigmoid",
-    fails: "summed over long sequences it stops early; with a small beta it is gradient ascent",
+    unusual: "`likelihood` chooses between the sum and the mean of the token losses inside the sigmoid",
+    fails: "with summed losses it stops early on long sequences; with a small beta it is gradient ascent",
 };
 
 /// Whether a sequence's loss is the sum or the mean of its tokens' losses.

@@ -20,10 +20,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "repnoise",
-    summary: "hidden states of forget data are made to look like Gaussian noise",
+    summary: "trains the hidden states of forget data to look like Gaussian noise",
     reference: "Rosati et al. 2024, arXiv 2405.14577, §3",
-    unusual: "compares tokens of a shard, not sequences of a batch; one read-out for the ascent",
-    fails: "attackers with other learning rates get through; shards of few tokens are noisy",
+    unusual: "compares the tokens of a shard, not the sequences of a batch; uses one read-out for the ascent",
+    fails: "attackers with other learning rates succeed; the estimate is noisy on shards with few tokens",
 };
 
 /// Parameters.
@@ -34,9 +34,9 @@ struct RepNoise {
     a: f64,
     /// Weight of the distance to noise.
     b: f64,
-    /// Blocks whose hidden states are compared with noise, from 0; empty takes all.
+    /// Blocks whose hidden states are compared with noise, from 0. Empty means all.
     layers: Vec<usize>,
-    /// At most so many tokens of a shard are compared, 2 or more.
+    /// Largest number of tokens of a shard to compare, 2 or more.
     samples: usize,
     /// Width of the middle kernel; left out, the mean squared distance within the shard.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,10 +18,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "rmu",
-    summary: "hidden states of forget data are driven to one random direction",
+    summary: "drives the hidden states of forget data to one random direction",
     reference: "Li et al. 2024, arXiv 2403.03218, §4",
-    unusual: "moves the MLP down-projections of three blocks only",
-    fails: "late blocks, where the target is no longer large; relearned within few steps",
+    unusual: "trains only the MLP output matrices of three blocks",
+    fails: "late blocks, where the target is no longer large; the capability is relearnt within a few steps",
 };
 
 /// Parameters.

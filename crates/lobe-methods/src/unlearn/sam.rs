@@ -16,19 +16,19 @@ use crate::registry::{About, Entry, params_of, read};
 
 const ABOUT: About = About {
     name: "sam",
-    summary: "another method, its forget gradient taken at the worst point nearby",
+    summary: "takes another method's forget gradient at the worst point nearby",
     reference: "Fan et al. 2025, arXiv 2502.05374; Foret et al. 2021, arXiv 2010.01412",
-    unusual: "goes around any method",
-    fails: "protects a small ball of weights: an attacker who trains longer leaves it",
+    unusual: "wraps any method",
+    fails: "protects a small ball around the weights; an attacker who trains longer leaves it",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Sam {
-    /// The method it goes around.
+    /// The method it wraps.
     around: String,
-    /// That method's parameters.
+    /// Parameters of the wrapped method.
     inner: Map<String, Value>,
     /// Radius of the perturbation of the weights.
     rho: f64,

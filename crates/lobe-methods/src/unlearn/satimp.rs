@@ -15,10 +15,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "satimp",
-    summary: "ascent weighted by p^beta1 (1 - p)^beta2 of each token",
+    summary: "gradient ascent that weights each token by p^beta1 (1 - p)^beta2",
     reference: "Yang et al. 2025, arXiv 2505.11953",
-    unusual: "the weight is not differentiated",
-    fails: "tokens the model is already unsure of are left as they are",
+    unusual: "the weight is treated as a constant",
+    fails: "leaves tokens alone of which the model is already unsure",
 };
 
 /// Parameters.

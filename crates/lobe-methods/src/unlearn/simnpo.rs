@@ -18,8 +18,8 @@ const ABOUT: About = About {
     name: "simnpo",
     summary: "NPO on the mean token loss, without a reference model",
     reference: "Fan et al. 2024, arXiv 2410.07163",
-    unusual: "the paper's gamma is `margin` here; `gamma` is the forget weight",
-    fails: "knows no reference: pushes what the model never knew as hard as what it knows",
+    unusual: "the paper's gamma is `margin` here; `gamma` is the weight of the forget term",
+    fails: "has no reference, so it pushes what the model never knew as hard as what it knows",
 };
 
 /// Parameters.

@@ -24,20 +24,20 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "tar",
-    summary: "forgets at the weights a simulated attacker reaches, not only where it stands",
+    summary: "computes the forget gradient at weights that a simulated attacker reaches, not only at the current ones",
     reference: "Tamirisa et al. 2024, arXiv 2408.00761, §4",
-    unusual: "first order; the attacker takes its learning rates in turn; goes around any method",
-    fails: "broken by attackers with other settings; a step costs many",
+    unusual: "first order; the attacker cycles through its learning rates; wraps any method",
+    fails: "attackers with other settings break it; one step costs as much as many",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Tar {
-    /// The method it goes around; left out, the paper's own objective.
+    /// The method it wraps. Absent: the paper's own objective.
     #[serde(skip_serializing_if = "Option::is_none")]
     around: Option<String>,
-    /// That method's parameters.
+    /// Parameters of the wrapped method.
     #[serde(skip_serializing_if = "Map::is_empty")]
     inner: Map<String, Value>,
     /// Weight of the negative entropy on forget data, without an inner method.
@@ -46,11 +46,11 @@ struct Tar {
     alpha: f64,
     /// The attacker's steps, 1 or more.
     steps: usize,
-    /// The attacker's learning rates; a step takes the next one.
+    /// The attacker's learning rates, used in turn.
     lrs: Vec<f64>,
-    /// The gradient is added at every so many of the attacker's steps, 1 to `steps`.
+    /// Number of attacker steps between points where the gradient is taken, 1 to `steps`.
     every: usize,
-    /// How much later points count more, per attacker's step, 0 or greater.
+    /// How much more later points count, per step of the attacker, 0 or greater.
     decay: f64,
 }
 

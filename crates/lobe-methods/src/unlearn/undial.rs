@@ -15,10 +15,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "undial",
-    summary: "distil from the model before, with the true token's logit lowered",
+    summary: "distils from the original model with the logit of the true token lowered",
     reference: "Dong et al. 2024, arXiv 2402.10052",
-    unusual: "a divergence in place of the cross entropy: 0 when the goal is reached",
-    fails: "the distribution over the other tokens is kept, and paraphrases with it",
+    unusual: "minimises a divergence in place of the cross entropy, which is 0 at the goal",
+    fails: "keeps the distribution over the other tokens, and with it paraphrases",
 };
 
 /// Parameters.

@@ -18,17 +18,17 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "undo",
-    summary: "noises an unlearned model and distils the unlearned model's outputs into it",
+    summary: "adds noise to the weights of an unlearned model and distils its outputs back into them",
     reference: "Lee et al. 2025, arXiv 2506.06278, §3",
-    unusual: "goes on from an unlearned arm, which is the teacher; its outputs are computed once",
-    fails: "robustness is bought with compute; what the teacher still knows is distilled, too",
+    unusual: "starts from an unlearned arm, which is also the teacher; the teacher's outputs are computed once",
+    fails: "robustness costs compute; what the teacher still knows is distilled as well",
 };
 
 /// Parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Undo {
-    /// Share of the weights that is replaced by noise, 0 to 1.
+    /// Fraction of each weight that noise replaces, 0 to 1.
     alpha: f64,
     /// Size of the noise.
     beta: f64,

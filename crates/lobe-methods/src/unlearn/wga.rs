@@ -15,10 +15,10 @@ use crate::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "wga",
-    summary: "ascent weighted by p^beta of each token",
+    summary: "gradient ascent that weights each token by p^beta",
     reference: "Wang et al. 2025, arXiv 2502.19301",
-    unusual: "the weight is not differentiated",
-    fails: "stops where tokens are improbable, though not forgotten",
+    unusual: "the weight is treated as a constant",
+    fails: "stops at tokens that are improbable but not forgotten",
 };
 
 /// Parameters.

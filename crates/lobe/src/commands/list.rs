@@ -1,11 +1,12 @@
-//! `lobe list`: what there is.
+//! `lobe list`: the words that recipes and results use.
 
 use anyhow::Result;
+use lobe_lab::words::{self, KINDS};
 use serde_json::{Value, json};
 
 use crate::failure::unknown;
-use crate::items::{self, KINDS};
 use crate::out;
+use crate::table::wrap;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -13,15 +14,16 @@ use crate::out;
   lobe list method
   lobe list --json | jq '.[] | select(.kind == \"attack\") | .name'")]
 pub(crate) struct Args {
-    /// Only one kind: method, unlearning, removal, attack, stage, measure, data or model
+    /// Only one kind: method, unlearning, removal, attack, stage, measure, data, tokenizer, model, column or
+    /// metric
     kind: Option<String>,
-    /// One JSON array on standard output
+    /// Print one JSON array
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut items = items::all();
+    let mut items = words::words();
     if let Some(kind) = &args.kind {
         // "methods" is as good as "method".
         let kind = kind.strip_suffix('s').unwrap_or(kind);
@@ -43,12 +45,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if of_kind.is_empty() {
             continue;
         }
-        text += &format!("{heading}\n");
+        text += &format!("{}\n", out::bold(heading));
         for i in of_kind {
-            text += &format!("  {:width$}  {}\n", i.name, i.summary);
+            // In a pipe a line is a word; on a terminal it has to fit.
+            let room = if out::is_terminal() { out::width() } else { usize::MAX };
+            let summary = wrap(&i.summary, room, width + 4);
+            text += &format!("  {:width$}  {}", i.name, summary.trim_start());
         }
         text.push('\n');
     }
-    text += "`lobe explain NAME` says more about any of them.\n";
+    text += "`lobe explain NAME` says more about each of them, and about every key of a recipe.\n";
     Ok(out::print(&text)?)
 }

@@ -16,7 +16,7 @@ const STARTER: &str = include_str!("starter.toml");
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lobe new first               writes first.toml
-  lobe new first --out -       prints it instead
+  lobe new first --out -       prints the recipe instead
   lobe check first.toml && lobe run first.toml --preset tiny")]
 pub(crate) struct Args {
     /// Name of the experiment: lower-case letters, digits, "_" and "-"
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Written::from_str("NAME", &text).map_err(lobe_lab::LabError::from).and_then(|w| exec::resolve(&w));
     if checked.is_err() {
         let what = "1 to 64 lower-case letters, digits, \"_\" or \"-\"";
-        return Err(refuse(format!("an experiment's name is {what}, found {:?}", args.name)));
+        return Err(refuse(format!("the name of an experiment is {what}; found {:?}", args.name)));
     }
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", args.name)));
     if path == Path::new("-") {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // Only a new file: somebody's work may stand under this name.
     let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            return Err(refuse(format!("there is a file of this name already: {}", path.display())));
+            return Err(refuse(format!("a file of this name already exists: {}", path.display())));
         }
         other => other.map_err(|e| unmade("cannot be written", &path, e))?,
     };

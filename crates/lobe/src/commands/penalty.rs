@@ -9,6 +9,7 @@ use lobe_report::stats::{Summary, summarize};
 use serde_json::json;
 
 use crate::failure::refuse;
+use crate::run_dir;
 use crate::{out, table};
 
 #[derive(Debug, clap::Args)]
@@ -16,11 +17,12 @@ use crate::{out, table};
   lobe penalty runs/small runs/medium runs/large
   lobe penalty runs/size-* --json
 
-The plain arm (`baseline`) of every run gives a point: its held-out loss against its compute, 6 × parameters ×
-training targets (of a post-hoc arm: those of the model it went on from and its own). A power law through at least three different computes says what compute a plain
-model needs for a given loss; an arm's penalty is the share of its own compute that this falls
-short of. 0 % is as good as plain training, 100 % as bad as no training; less than 0 % is better
-than plain. Runs need a `measure` stage.")]
+The plain arm (`baseline`) of every run gives one point: its held-out loss against its compute,
+which is 6 × parameters × training targets. For a post-hoc arm the targets of the model it started
+from count as well. A power law through at least three different computes gives the compute that a
+plain model needs for a given loss. An arm's penalty is the fraction of its own compute that was
+wasted: 0 % is as good as plain training, 100 % as bad as no training, below 0 % better than plain.
+Every run needs a `measure` stage.")]
 pub(crate) struct Args {
     /// Run directories: the same recipe at three or more sizes
     #[arg(required = true, num_args = 1..)]
@@ -40,7 +42,7 @@ struct Model {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let runs: Vec<RunData> = args.runs.iter().map(|d| RunData::load(d)).collect::<Result<_, _>>()?;
+    let runs: Vec<RunData> = args.runs.iter().map(|d| run_dir::open(d)).collect::<Result<_, _>>()?;
     let mut labels: Vec<&str> = Vec::new();
     for l in runs.iter().flat_map(|r| &r.manifest.labels) {
         if !labels.contains(&l.as_str()) {

@@ -6,11 +6,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 use lobe_core::did_you_mean;
 use lobe_lab::store::write_atomic;
+use lobe_report::Targets;
 use lobe_report::record::{self, Spread};
-use lobe_report::{RunData, Targets};
 
 use crate::failure::refuse;
-use crate::out;
+use crate::{out, run_dir};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -18,21 +18,22 @@ use crate::out;
   lobe record runs/mnist-split --targets recipes/mnist-split.targets.csv --out tables.md
   lobe record runs/quickstart --spread interval
 
-Markdown with the command, the recipe's hash, the build and the seeds; what was measured before and
-after the cut; the gap closed; steps to the baseline's loss; differences to the control, paired by
-seed. What was not measured is a dash. The same run gives the same text: no times, no absolute paths.
+Writes Markdown: the command, the recipe's hash, the build and the seeds; the measurements before and
+after the cut; the gap closed; the steps to the baseline's loss; the differences from the control,
+paired by seed. A dash stands for what was not measured. The same run always gives the same text: it
+holds no times and no absolute paths.
 
 A file of targets is CSV with the columns arm,label,metric,value,source; an empty value is missing.")]
 pub(crate) struct Args {
     /// The run directory
     dir: PathBuf,
-    /// Where to write [default: standard output]; a file that this command did not write is left alone
+    /// File to write [default: standard output]; only files written by this command are replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Published numbers to stand beside the measured ones
+    /// Published numbers to print next to the measured ones
     #[arg(long, value_name = "FILE")]
     targets: Option<PathBuf>,
-    /// What stands in brackets [default: range below five seeds, then interval]
+    /// What the brackets show [default: the range below five seeds, the interval from five on]
     #[arg(long)]
     spread: Option<Brackets>,
 }
@@ -46,7 +47,7 @@ enum Brackets {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let run = RunData::load(&args.dir)?;
+    let run = run_dir::open(&args.dir)?;
     let targets = args.targets.as_deref().map(Targets::load).transpose()?;
     let arms = || run.arms().iter().map(|a| a.name.as_str());
     let mut strange: Vec<&str> = Vec::new();
@@ -65,7 +66,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let Some(path) = &args.out else { return Ok(out::print(&text)?) };
     // Somebody's own page must not go.
     if path.exists() && !std::fs::read_to_string(path).is_ok_and(|old| old.starts_with(record::MARK)) {
-        return Err(refuse(format!("is there, and was not written by this command: {}", path.display())));
+        return Err(refuse(format!(
+            "this file exists and was not written by `lobe record`: {}",
+            path.display()
+        )));
     }
     write_atomic(path, text.as_bytes())?;
     Ok(out::print(&format!("{}\n", path.display()))?)

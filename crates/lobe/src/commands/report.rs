@@ -11,7 +11,7 @@ use lobe_report::{RunData, html};
 use serde_json::{Value, json};
 
 use crate::failure::refuse;
-use crate::out;
+use crate::{out, run_dir};
 
 /// The report's name in a run directory.
 const FILE: &str = "report.html";
@@ -23,28 +23,28 @@ const FILE: &str = "report.html";
   lobe report runs/first-tiny --json | jq '.judgement[] | {arm, word}'
   lobe report runs/first-tiny --out /srv/www/first.html
 
-Works while the run is going on.")]
+Also works while the run is in progress.")]
 pub(crate) struct Args {
     /// The run directory
     dir: PathBuf,
-    /// Where to write the page [default: report.html in the run directory]
+    /// File to write [default: report.html in the run directory]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print the text twin and write nothing
+    /// Print the whole report as text; write no file
     #[arg(long, conflicts_with_all = ["json", "out"])]
     text: bool,
-    /// Print verdicts and final numbers as JSON and write nothing
+    /// Print verdicts and final numbers as JSON; write no file
     #[arg(long, conflicts_with = "out")]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let run = RunData::load(&args.dir)?;
+    let run = run_dir::open(&args.dir)?;
     if args.json {
         return Ok(out::json(&numbers(&args.dir, &run))?);
     }
     if args.text {
-        return Ok(out::print(&text(&run))?);
+        return Ok(out::print(&out::verdicts(&text(&run)))?);
     }
     let path = args.out.clone().unwrap_or_else(|| args.dir.join(FILE));
     if let Ok(there) = std::fs::read(&path)
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         && !there.is_empty()
         && !there.windows(html::MARK.len()).any(|w| w == html::MARK.as_bytes())
     {
-        return Err(refuse(format!("there is a file that is no report: {}", path.display())));
+        return Err(refuse(format!("this file exists and is not a report: {}", path.display())));
     }
     write_atomic(&path, html::render(&run).as_bytes())?;
     Ok(out::print(&format!("{}\n", path.display()))?)
@@ -67,7 +67,7 @@ pub(super) fn write(dir: &Path) -> Result<(RunData, PathBuf)> {
 }
 
 /// Writes the report of a run that has just finished, and shows what it says.
-pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
+pub(super) fn finished(dir: &Path, json: bool, quiet: bool, verbose: bool) -> Result<()> {
     let (run, path) = write(dir)?;
     if json {
         return Ok(out::json(&numbers(dir, &run))?);
@@ -75,7 +75,9 @@ pub(super) fn finished(dir: &Path, json: bool, quiet: bool) -> Result<()> {
     if quiet {
         return Ok(());
     }
-    Ok(out::print(&format!("{}\nReport: {}\n", answer(&run), path.display()))?)
+    let said = out::verdicts(&if verbose { text(&run) } else { answer(&run) });
+    let more = if verbose { "" } else { " (--verbose prints all of it)" };
+    Ok(out::print(&format!("{said}\nReport: {}{more}\n", path.display()))?)
 }
 
 /// The answer, in a screen.

@@ -15,29 +15,32 @@ use crate::{describe, out, progress, signals};
 #[command(after_help = "Examples:
   lobe run first.toml
   lobe run first.toml --preset tiny --seeds 0,7
-  lobe run first.toml --set stage.relearn.steps=200    only the attack is done again
-  lobe run first.toml --dry-run                        show what would be done
+  lobe run first.toml --set stage.relearn.steps=200    repeats only the attack
+  lobe run first.toml --dry-run                        validates, and shows the resolved recipe
 
-What is finished is not done again: the same command goes on with a run that was interrupted or
-killed, to the same bytes, on any number of threads. The first interrupt (ctrl-C) saves and exits
-with code 75, a second one stops at once. A member whose loss is not finite fails alone: the others are
-finished, and the exit code is 3.")]
+Finished work is kept. Run the same command again to resume a run that was interrupted or killed; the
+result is identical to the byte, on any number of threads. The first ctrl-C saves and exits with
+code 75, the second stops at once. A member whose loss is not finite fails alone: the others finish,
+and the exit code is 3.")]
 pub(crate) struct Args {
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Run directory [default: runs/NAME, with a preset runs/NAME-PRESET]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Worker threads; 0 is one per core. Results do not depend on it
+    /// Worker threads; 0 means one per core. Results do not depend on the number
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
-    /// Show the resolved recipe, regions and routes, and do nothing
+    /// Print the resolved recipe, regions and routes without running anything
     #[arg(long)]
     dry_run: bool,
-    /// No progress and no summary
+    /// Print no progress and no summary
     #[arg(long, short)]
     quiet: bool,
-    /// The result as one JSON object on standard output
+    /// Print the whole report as text instead of the answer
+    #[arg(long, short, conflicts_with_all = ["quiet", "json"])]
+    verbose: bool,
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -61,7 +64,7 @@ fn command() -> String {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let loaded = args.recipe.load()?;
     if args.dry_run {
-        let experiment = Experiment::open(&loaded.recipe)?;
+        let experiment = Experiment::open(&loaded.recipe).map_err(|e| e.located(&loaded.written))?;
         if args.json {
             return Ok(out::json(&describe::json(&loaded, &experiment)?)?);
         }
@@ -70,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&loaded, args.recipe.preset.as_deref()));
     let done = execute(&loaded, &dir, args.threads, args.quiet);
     if done.as_ref().err().is_none_or(partly) {
-        report::finished(&dir, args.json, args.quiet)?;
+        report::finished(&dir, args.json, args.quiet, args.verbose)?;
     }
     done
 }

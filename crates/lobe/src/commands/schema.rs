@@ -12,5 +12,5 @@ use crate::out;
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Result<()> {
-    Ok(out::json(&lobe_lab::exec::schema())?)
+    Ok(out::json(&lobe_lab::words::schema())?)
 }

@@ -62,13 +62,25 @@ impl Place {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lobe"));
-        command.args(args).current_dir(self.0.path()).env_remove("COLUMNS").stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.0.path())
+            .env_remove("COLUMNS")
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
+            .stdin(Stdio::null());
         command
     }
 
     /// Runs `lobe` to its end.
     pub(crate) fn lobe(&self, args: &[&str]) -> Said {
-        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
+        self.lobe_with(args, &[])
+    }
+
+    /// The same with some of the environment set.
+    pub(crate) fn lobe_with(&self, args: &[&str], env: &[(&str, &str)]) -> Said {
+        let mut command = self.command(args);
+        let Output { status, stdout, stderr } = command.envs(env.iter().copied()).output().unwrap();
         let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
         Said { code: status.code(), out: text(stdout), err: text(stderr) }
     }

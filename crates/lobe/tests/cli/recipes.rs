@@ -8,7 +8,7 @@ fn a_new_recipe_is_right_and_never_overwrites() {
     let place = Place::new();
     assert!(place.lobe(&["new", "first"]).ends(0).out.contains("lobe run first.toml --preset tiny"));
     let said = place.lobe(&["check", "first.toml", "--preset", "tiny"]).ends(0).out;
-    assert!(said.contains("right; 5 arms × 1 seeds, 4 stages; presets tiny"), "{said}");
+    assert!(said.contains("first.toml is valid: 5 arms × 1 seed, 4 stages; preset tiny"), "{said}");
     place.lobe(&["new", "first"]).refuses(&["already", "first.toml"]);
     place.lobe(&["new", "No Good"]).refuses(&["No Good"]);
     for out in ["nowhere/first.toml", "first.toml/inside.toml"] {
@@ -21,7 +21,8 @@ fn a_new_recipe_is_right_and_never_overwrites() {
 fn check_shows_what_a_recipe_comes_to() {
     let place = Place::new();
     place.write("tiny.toml", TINY);
-    let said = place.lobe(&["check", "tiny.toml", "--seeds", "0,7", "--set", "train.lr=1e-4"]).ends(0).out;
+    let said = place.lobe(&["check", "tiny.toml", "--seeds", "0,7", "--set", "train.lr=1e-4", "--full"]);
+    let said = said.ends(0).out;
     for part in [
         "seeds = [0, 7]",
         "lr = 0.0001",
@@ -30,7 +31,7 @@ fn check_shows_what_a_recipe_comes_to() {
         "spanish: 17 units",
         "blocks.0.mlp.post[48..64]",
         "everything else",
-        "right; 3 arms × 2 seeds, 4 stages; presets less",
+        "tiny.toml is valid: 3 arms × 2 seeds, 4 stages; preset less",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
@@ -49,13 +50,79 @@ fn mistakes_name_their_line_and_the_nearest_choice() {
     place.write("b.toml", &TINY.replace("method = \"sgtm\"", "method = \"sgmt\""));
     place.lobe(&["run", "b.toml"]).refuses(&["b.toml:", "did you mean \"sgtm\""]);
     place.write("c.toml", &TINY.replace("mlp.post[-16..]", "mlp.pots[-16..]"));
-    place.lobe(&["run", "c.toml"]).refuses(&["spanish", "no site matches"]);
+    place.lobe(&["run", "c.toml"]).refuses(&["c.toml:", "regions.spanish: no site matches"]);
+    place.write("f.toml", &TINY.replace("mlp.post[-16..]", "mlp.post[-16:]"));
+    place.lobe(&["run", "f.toml"]).refuses(&["f.toml:", "write [-16..], not [-16:]"]);
+    place.write("g.toml", &TINY.replace("blocks.*.mlp", "blocks.5.mlp"));
+    place.lobe(&["run", "g.toml"]).refuses(&["g.toml:", "no site matches", "the model has", "block"]);
     // A preset nobody asked for is checked, too.
     place.write("d.toml", &TINY.replace("train = { steps = 4 }", "train = { stepz = 4 }"));
     place.lobe(&["check", "d.toml"]).refuses(&["stepz", "steps"]);
     place.write("e.toml", "name = \"e");
     place.lobe(&["check", "e.toml"]).refuses(&["e.toml:1"]);
     assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn independent_mistakes_are_told_at_once_and_in_order() {
+    let place = Place::new();
+    let text =
+        TINY.replace("heads = 2", "heds = 2\nwidht = 3").replace("method = \"sgtm\"", "method = \"sgmt\"");
+    place.write("a.toml", &format!("{text}\n[trian]\nsteps = 1\n"));
+    let said = place.lobe(&["check", "a.toml"]).ends(2).err;
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    for (line, word) in lines.iter().zip(["heds", "widht", "sgmt", "trian"]) {
+        assert!(line.starts_with("error: a.toml:") && line.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_kind_of_table_is_told_with_the_kinds_there_are() {
+    let place = Place::new();
+    let recipe = |tokenizer: &str| {
+        let data =
+            format!("[data]\nkind = \"text\"\nsources = [{{ path = \"a.txt\" }}]\ntokenizer = {tokenizer}\n");
+        let rest = "[model]\nkind = \"gpt\"\n[arms.a]\nmethod = \"none\"\n[[stage]]\ndo = \"train\"\n";
+        place.write("t.toml", &format!("name = \"t\"\n{data}{rest}"));
+        place.lobe(&["check", "t.toml"])
+    };
+    recipe("7").refuses(&["t.toml:5: data.tokenizer", "byte", "bpe", "file", "gpt2"]);
+    recipe("{ kind = \"bqe\" }").refuses(&["did you mean \"bpe\""]);
+    recipe("{ kind = \"gpt2\" }").refuses(&["\"vocab\" is missing", "vocab.json"]);
+    for wrong in ["7", "{ kind = \"bqe\" }", "[]"] {
+        assert!(!recipe(wrong).ends(2).err.contains("enum"));
+    }
+}
+
+#[test]
+fn the_screen_fits_and_says_what_is_missing() {
+    let place = Place::new();
+    place.write("tiny.toml", TINY);
+    let said = place.lobe(&["check", "tiny.toml"]).ends(0).out;
+    assert!(said.lines().count() <= 45, "{}\n{said}", said.lines().count());
+    assert!(said.lines().all(|l| l.chars().count() <= 100), "{said}");
+    for part in [
+        "documents",
+        "targets",
+        "held-out",
+        "vocabulary",
+        "epochs",
+        "parameters",
+        "of training on this machine",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // One seed decides nothing, and says so before it is paid for.
+    let one = place.lobe(&["check", "tiny.toml", "--seeds", "1"]).ends(0).out;
+    assert!(one.contains("warning") && one.contains("one seed has no spread"), "{one}");
+    assert!(one.contains("× 1 seed,"), "{one}");
+    let value = place.lobe(&["check", "tiny.toml", "--json"]).ends(0).json();
+    let trained = |arm: &str| {
+        value["seen"][arm].as_object().map(|m| m.values().filter_map(|v| v.as_f64()).sum::<f64>())
+    };
+    assert!((trained("baseline").unwrap() - 1.0).abs() < 1e-9, "{value}");
+    assert!(value["census"]["classes"][0]["train"]["targets"].as_u64().unwrap() > 0);
 }
 
 #[test]
@@ -66,7 +133,7 @@ fn data_that_are_not_here_are_no_mistake_of_a_preset_nobody_asked_for() {
         forget = { class = \"es\" }\nretain = { class = \"en\" }\n";
     place.write("tiny.toml", &format!("{TINY}\n{real}"));
     let said = place.lobe(&["check", "tiny.toml"]).ends(0);
-    assert!(said.err.contains("preset real was not held against its data") && said.err.contains("en.txt"));
+    assert!(said.err.contains("preset real was not checked against its data") && said.err.contains("en.txt"));
     let value = place.lobe(&["check", "tiny.toml", "--json"]).ends(0).json();
     assert_eq!(value["presets_without_data"], serde_json::json!(["real"]));
     // Whoever asks for it is told what is missing and what helps.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::TINY;
 use crate::process::Place;
 
 #[test]
@@ -57,6 +58,15 @@ fn wrong_arguments_are_bad_input() {
     place.lobe(&[]).ends(2);
     let said = place.lobe(&["repot", "x"]).ends(2);
     assert!(said.err.contains("'report'"), "{}", said.err);
+    // What other tools call it.
+    for (theirs, ours) in [("train", "'run'"), ("validate", "'check'"), ("init", "'new'")] {
+        let said = place.lobe(&[theirs, "x"]).ends(2);
+        assert!(said.err.contains(ours), "{theirs}: {}", said.err);
+    }
+    // A file in the place of a run is named as what it is.
+    place.write("m.toml", "name = \"m\"");
+    place.lobe(&["report", "m.toml"]).refuses(&["a recipe, not a run directory", "lobe run m.toml"]);
+    place.lobe(&["record", "m.toml"]).refuses(&["a recipe, not a run directory"]);
     place.lobe(&["run"]).ends(2);
     place.lobe(&["run", "x.toml", "--threads", "-1"]).ends(2);
 }
@@ -115,27 +125,92 @@ fn sections_are_explained_from_the_schema() {
     assert!(place.lobe(&["explain", "arms"]).ends(0).out.contains("loss_weight"));
     assert!(place.lobe(&["explain", "data"]).ends(0).out.contains("class_weights"));
     // A key, wherever it stands.
-    assert!(place.lobe(&["explain", "recall"]).ends(0).out.contains("a key of [rule]"));
+    let recall = place.lobe(&["explain", "recall"]).ends(0).out;
+    assert!(recall.contains("data.forget.recall") && recall.contains("Example"), "{recall}");
     let lanes = place.lobe(&["explain", "lanes", "--json"]).ends(0).json();
-    assert!(lanes.as_array().unwrap().iter().any(|k| k["of"] == "[train]"), "{lanes}");
+    assert!(lanes[0]["of"].as_array().unwrap().iter().any(|k| k == "train.lanes"), "{lanes}");
     // Editors get the names that a recipe may use.
-    let has = |def: &str, key: &str, name: &str| {
-        let names = &schema["$defs"][def]["properties"][key]["enum"];
-        names.as_array().unwrap().iter().any(|n| n == name)
+    let has = |pointer: &str, name: &str| {
+        let names = schema.pointer(pointer).and_then(|v| v["enum"].as_array());
+        names.is_some_and(|n| n.iter().any(|n| n == name))
     };
-    assert!(has("ArmFile", "method", "rmu") && has("StageFile", "do", "relearn"));
+    assert!(has("/properties/arms/additionalProperties/properties/method", "rmu"));
+    assert!(has("/properties/stage/items/properties/do", "relearn"));
+}
+
+#[test]
+fn every_word_of_a_recipe_and_of_results_is_explained() {
+    let place = Place::new();
+    for (name, parts) in [
+        ("bpe", &["tokenizer", "vocab", "kind = \"bpe\", vocab = 2048"][..]),
+        ("text", &["kind = \"bpe\": Byte-pair encoding", "max_documents"]),
+        ("data.tokenizer.kind", &["byte", "gpt2", "data (kind = \"text\").tokenizer"]),
+        ("train.lr", &["Peak learning rate", "[train]", "lr = 0.001", "default"]),
+        ("arms.labels", &["labelling rules", "recall"]),
+        ("labels", &["data.labels", "arms.labels"]),
+        ("tokenizer", &["data (kind = \"text\").tokenizer"]),
+        ("sources", &["path", "max_documents", "test_path"]),
+        ("train.schedule", &["\"cosine\"", "half a cosine"]),
+        ("stage.relearn.lrs", &["stage (do = \"relearn\").lrs"]),
+        ("metric", &["column"]),
+        ("steps_to_baseline", &["metric", "Unit: steps"]),
+        ("relearn_loss@zero,lr=0.001", &["relearn", "nat"]),
+    ] {
+        let said = place.lobe(&["explain", name]).ends(0).out;
+        for part in parts {
+            assert!(said.contains(part), "{name}: {part}\n{said}");
+        }
+        assert!(!said.contains("table | table"), "{said}");
+    }
 }
 
 #[test]
 fn unknown_names_get_the_nearest_one() {
     let place = Place::new();
-    place.lobe(&["explain", "relern"]).refuses(&["relern", "did you mean \"relearn\""]);
+    place.lobe(&["explain", "relern"]).refuses(&["relern", "did you mean", "\"relearn\""]);
+    place.lobe(&["explain", "quantize"]).refuses(&["\"quantise\""]);
+    place.lobe(&["explain", "optimizer"]).refuses(&["\"optimiser\""]);
+    place.lobe(&["explain", "train.optimizer"]).refuses(&["\"train.optimiser\""]);
     place.lobe(&["list", "atack"]).refuses(&["did you mean \"attack\""]);
     place.lobe(&["bench", "step", "--method", "sgmt"]).refuses(&["did you mean \"sgtm\""]);
     place.lobe(&["bench", "step", "--label", "forgt"]).refuses(&["did you mean \"forget\""]);
     place.lobe(&["bench", "step", "--method", "filter", "--label", "forget"]).refuses(&["no step"]);
     place.lobe(&["bench", "step", "--method", "npo", "--label", "forget"]).refuses(&["leave --label"]);
     place.lobe(&["bench", "step", "--method", "rmu", "--size", "ae"]).refuses(&["needs a language model"]);
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_force_it() {
+    let place = Place::new();
+    let plain = place.lobe(&["explain", "sgtm"]).ends(0).out;
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let wrong = place.lobe(&["explain", "nothing-like-it"]).ends(2).err;
+    assert!(wrong.starts_with("error: ") && !wrong.contains('\u{1b}'), "{wrong:?}");
+    let forced = place.lobe_with(&["explain", "nothing-like-it"], &[("CLICOLOR_FORCE", "1")]).ends(2).err;
+    assert!(forced.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m"), "{forced:?}");
+    let off = [("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")];
+    let none = place.lobe_with(&["explain", "nothing-like-it"], &[("NO_COLOR", "1")]).ends(2).err;
+    assert!(!none.contains('\u{1b}'), "{none:?}");
+    // Who wants none gets none, whatever else is set.
+    assert_eq!(place.lobe_with(&["explain", "nothing-like-it"], &off).ends(2).err, none);
+}
+
+#[test]
+fn every_column_and_metric_of_a_run_is_a_known_word() {
+    let place = Place::new();
+    place.write("tiny.toml", TINY);
+    place.lobe(&["run", "tiny.toml", "--quiet"]).ends(0);
+    let csv = String::from_utf8(place.read("runs/tiny/results.csv")).unwrap();
+    let mut lines = csv.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let metric = columns.iter().position(|c| *c == "metric").unwrap();
+    // A variant may hold commas and is then quoted; what stands before its @ does not.
+    let names = lines.map(|l| l.split(',').nth(metric).unwrap().trim_matches('"').split('@').next().unwrap());
+    let names: std::collections::BTreeSet<&str> = names.chain(columns.iter().copied()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        place.lobe(&["explain", name]).ends(0);
+    }
 }
 
 #[test]

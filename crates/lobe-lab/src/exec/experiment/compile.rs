@@ -235,9 +235,8 @@ impl Experiment {
         let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
             let to = if to == 0 { latent } else { to };
             if from >= to || to > latent {
-                return Err(LabError::other(format!(
-                    "objective: {from}..{to} is no part of {latent} latents"
-                )));
+                let what = format!("{from}..{to} is not part of the {latent} latents");
+                return at(Err(PathError::new("objective", what)), &["model"]);
             }
             Ok(from..to)
         };

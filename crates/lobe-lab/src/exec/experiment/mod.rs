@@ -112,13 +112,17 @@ impl Experiment {
         let (net, objective) = match model {
             ModelSection::Gpt(c) => {
                 if data.tokenizer.is_none() {
-                    return Err(LabError::other("model: a gpt needs text, but [data] holds images"));
+                    return at(
+                        Err(PathError::new("kind", "a gpt needs text, but [data] holds images")),
+                        &["model"],
+                    );
                 }
                 (Net::Gpt(Gpt::new(c.resolve(data.vocab, data.width())?)), Objective::default())
             }
             ModelSection::Autoencoder(c, o) => {
                 if data.tokenizer.is_some() {
-                    return Err(LabError::other("model: an autoencoder needs images, but [data] holds text"));
+                    let what = "an autoencoder needs images, but [data] holds text";
+                    return at(Err(PathError::new("kind", what)), &["model"]);
                 }
                 (Net::Autoencoder(Autoencoder::new(c.resolve(data.width())?)), o)
             }
@@ -205,7 +209,11 @@ impl Experiment {
         let text = self.recipe.regions.iter().find(|r| r.name == name).map_or("", |r| r.text.as_str());
         let region: Result<Region, _> = text.parse();
         let resolved = region.and_then(|r| r.resolve(self.layout().sites()));
-        resolved.map_err(|e| LabError::setting(&PathError::new(&format!("regions.{name}"), e.to_string())))
+        resolved.map_err(|e| {
+            let message = e.to_string();
+            let message = message.strip_prefix("region: ").unwrap_or(&message);
+            LabError::setting(&PathError::new(&format!("regions.{name}"), message))
+        })
     }
 
     /// Texts of an arm's regions, in its order.

@@ -9,10 +9,10 @@ use crate::recipe::{self, Train};
 /// The engine's optimiser for `[train]`.
 pub(crate) fn optimiser(t: &Train) -> Optimiser {
     let (beta1, beta2, eps) = (t.betas[0] as f32, t.betas[1] as f32, t.eps as f32);
-    let kind = match t.optimizer {
-        recipe::Optimizer::Adamw => OptimiserKind::AdamW { beta1, beta2, eps },
-        recipe::Optimizer::Adam => OptimiserKind::Adam { beta1, beta2, eps },
-        recipe::Optimizer::Sgd => OptimiserKind::Sgd { momentum: t.momentum as f32 },
+    let kind = match t.optimiser {
+        recipe::Optimiser::Adamw => OptimiserKind::AdamW { beta1, beta2, eps },
+        recipe::Optimiser::Adam => OptimiserKind::Adam { beta1, beta2, eps },
+        recipe::Optimiser::Sgd => OptimiserKind::Sgd { momentum: t.momentum as f32 },
     };
     let shape = match t.schedule {
         recipe::Schedule::Constant => ScheduleShape::Constant,

@@ -30,18 +30,18 @@ const BYTES: usize = 257;
       --attacks relearn,few-shot --steps 200 --lrs 1e-4,1e-3
   lobe attack model --forget es.txt --retain en.txt --print-recipe > mine.toml
 
-Part of the text is held out; attacks train on the rest. Every attack counts by its best variant. A
-control is a model that never saw the forget text (its width may differ): without one nothing is said
-about removal, only how far the loss moved. A network of random weights is attacked beside it. The
-same command goes on where it stopped; --print-recipe shows what it runs.")]
+Part of the text is held out; the attacks train on the rest. The best variant of every attack counts.
+A control is a model that never saw the forget text; its width may differ. Without one, Lobe can say
+how far the loss moved, but not whether anything was removed. A network of random weights is attacked
+as well, for comparison. Run the same command again to resume; --print-recipe shows the recipe behind it.")]
 pub(crate) struct Args {
-    /// A .safetensors file of Lobe's, or the directory of a Hugging Face model: config.json and
-    /// model.safetensors of a GPT-2, GPT-Neo or Llama (docs/running.md: what opens)
+    /// Model to attack: a .safetensors file of Lobe's, or the directory of a Hugging Face model with
+    /// config.json and model.safetensors of a GPT-2, GPT-Neo or Llama (docs/running.md: what opens)
     model: PathBuf,
-    /// Text of what was to be forgotten: files or folders
+    /// Text of what the model should have forgotten: files or folders
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     forget: Vec<PathBuf>,
-    /// Text of what was to be kept: files or folders
+    /// Text of what the model should have kept: files or folders
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     retain: Vec<PathBuf>,
     /// How the text files hold documents: auto (by the ending), txt, jsonl, json or tsv
@@ -53,46 +53,49 @@ pub(crate) struct Args {
     /// Its tokenizer [default: tokenizer.json beside the model, or bytes for a vocabulary of 257]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
-    /// The model before anything was removed
+    /// The model before the removal
     #[arg(long, value_name = "MODEL")]
     original: Option<PathBuf>,
     /// A model that never saw the forget text
     #[arg(long, value_name = "MODEL")]
     control: Option<PathBuf>,
-    /// Attacks to make [default: eleven, two more with --original]
+    /// Attacks to run [default: eleven, two more with --original]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     attacks: Vec<String>,
-    /// Four attacks, made short
+    /// Run four short attacks only
     #[arg(long, conflicts_with = "attacks")]
     quick: bool,
-    /// Steps of the attacks that train
+    /// Steps of each attack that trains
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     steps: Option<u64>,
-    /// Learning rates that fine-tuning tries
+    /// Learning rates of the fine-tuning attacks
     #[arg(long, value_delimiter = ',')]
     lrs: Vec<f64>,
     /// Positions per sequence [default: the model's context, at most 128]
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1 << 20))]
     seq: Option<u32>,
-    /// Most forget sequences that the attacker has [default: what each attack takes]
+    /// Largest number of forget sequences for the attacker [default: set by each attack]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     examples: Option<u32>,
     /// Run directory [default: runs/attack-NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Number of seeds of the attacks, or a list of them
+    /// Number of seeds of the attacks, or a list of seeds
     #[arg(long, default_value = "1")]
     seeds: String,
-    /// Worker threads; 0 is one per core. Results do not depend on it
+    /// Worker threads; 0 means one per core. Results do not depend on the number
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
-    /// Print the recipe that would be run, and do nothing
+    /// Print the recipe that would be run, and run nothing
     #[arg(long, conflicts_with = "json")]
     print_recipe: bool,
-    /// No progress and no report, only the verdict
+    /// Print no progress, only the verdict
     #[arg(long, short)]
     quiet: bool,
-    /// The verdict as one JSON object on standard output
+    /// Print the whole report as text, and then the verdict
+    #[arg(long, short, conflicts_with_all = ["quiet", "json"])]
+    verbose: bool,
+    /// Print the verdict as one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -134,7 +137,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         out::json(&found.json(&dir, args))?;
         return done;
     }
-    out::print(&format!("{}\nReport: {}\n", found.text(args, out::width()), page.display()))?;
+    if args.verbose {
+        out::print(&format!("{}\n", out::verdicts(&report::text(&data))))?;
+    }
+    let answer = out::verdicts(&found.text(args, out::width()));
+    out::print(&format!("{answer}\nReport: {}\n", page.display()))?;
     done
 }
 

@@ -45,7 +45,7 @@ pub(super) fn recipe(ask: &Ask<'_>) -> Result<String> {
     given.extend(original.map(|p| ("baseline", "load-original", "before anything was removed", p)));
     given.extend(control.map(|p| ("oracle", "load-control", "never saw the forget text", p)));
 
-    let mut out = String::from("# Written by `lobe attack`; `lobe run` takes it, too.\n");
+    let mut out = String::from("# Written by `lobe attack`; `lobe run` accepts it as well.\n");
     out += &format!("name  = \"attack-{}\"\n", ask.name);
     out +=
         &format!("about = {}\n", json!(format!("{} attacks on {}", ask.attacks.len(), text(&args.model)?)));

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Repetitions per shape; the fastest counts
     #[arg(long, default_value_t = 5)]
     repeats: usize,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

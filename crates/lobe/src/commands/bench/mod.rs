@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 pub(crate) enum Bench {
     /// One whole training step, with or without routing
     Step(step::Args),
-    /// Raw matrix products, and the ceiling they set
+    /// Matrix products alone: the ceiling for everything else
     Gemm(gemm::Args),
-    /// Every operation of a step by itself, against the ceiling
+    /// Every operation of a step on its own, compared with the ceiling
     Ops(ops::Args),
 }
 

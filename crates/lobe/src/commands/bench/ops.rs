@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Repetitions per operation; the median counts
     #[arg(long, default_value_t = 31)]
     repeats: usize,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -21,11 +21,11 @@ use crate::out;
   lobe bench step --size AE --threads 1 --json
   lobe bench step --size S --method npo --against-plain
 
-Data are made on the spot and every row carries the one label. Routed methods work on
+The data is generated, and every row carries the same label. Routed methods work on
   blocks.*.mlp.post[-64..] + blocks.*.attn.z[-1]     (S, M)
   latent[-16..]                                      (AE)
-A step of a post-hoc method sees as many forget and as many retain sequences as an ordinary
-step sees sequences.")]
+A step of a post-hoc method takes as many forget sequences, and as many retain sequences, as an
+ordinary step takes sequences.")]
 pub(crate) struct Args {
     /// Network to train
     #[arg(long, value_enum, ignore_case = true, default_value = "S")]
@@ -36,13 +36,13 @@ pub(crate) struct Args {
     /// Label of all data [default: unlabelled]
     #[arg(long)]
     label: Option<String>,
-    /// Worker threads; 0 is one per core
+    /// Worker threads; 0 means one per core
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
     /// Gradient lanes, as in a recipe's `[train]`; at least as many as threads
     #[arg(long)]
     lanes: Option<usize>,
-    /// Sequences or images that a worker takes at once [default: 1 sequence, 256 images]
+    /// Sequences or images per shard [default: 1 sequence, 256 images]
     #[arg(long)]
     rows_per_shard: Option<usize>,
     /// Timed steps
@@ -51,10 +51,10 @@ pub(crate) struct Args {
     /// Steps before the clock starts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=100_000))]
     warmup: u64,
-    /// Alternate with ordinary training and give the ratio: a shared machine drifts, neighbours do not
+    /// Alternate with ordinary training and print the ratio, which drifts less than either time
     #[arg(long)]
     against_plain: bool,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -33,20 +33,21 @@ const MOST_BESIDE: u64 = 16 << 20;
     group = ArgGroup::new("what").args(["profile", "without", "region"]),
     after_help = "Examples:
   lobe export runs/first --arm sgtm --out model                       the whole model
-  lobe export runs/first --arm sgtm --profile core --out core         no named region left
+  lobe export runs/first --arm sgtm --profile core --out core         without any named region
   lobe export runs/first --arm sgtm --profile spanish+virology --out both
   lobe export runs/first --arm sgtm --without spanish --format lobe --out small
   lobe export model.safetensors --region 'blocks.*.mlp.post[-64..]' --out small
 
-A profile says which of the recipe's regions stay: `full` is all of them, `core` none, `a+b` those
-two. A unit that a staying region has stays, whoever else has it. All blocks have the same widths in
-every format, so where one block loses more than another, cut units are left as zeros and said so.
-transformers opens GPT-2 and GPT-Neo files only with all heads, and Llama files only if the number of
-heads divides the width: cut heads stay as zeros where they must. The folder holds the tokenizer and
-the ids of its begin and end mark, too. Afterwards it is held against what transformers asks of such
-files, it is read back, and the logits of random tokens are compared with those of the model whose
-regions are set to zero: the largest difference may be 1e-5 of the largest logit (of 1, if that is
-smaller). If it is more, nothing is left behind."
+A profile names the regions of the recipe that are kept: `full` keeps all, `core` none, `a+b` those
+two. A unit that belongs to a kept region is kept even if a removed region names it too. Every format
+gives all blocks the same widths: where one block loses more units than another, cut units remain as
+zeros, and the output says so. transformers opens GPT-2 and GPT-Neo files only with all heads, and
+Llama files only if the number of heads divides the width, so cut heads remain as zeros where they
+must. The folder also holds the tokenizer and the ids of its begin and end marks. After writing, Lobe
+checks the folder against what transformers asks of such files, reads it back, and compares the
+logits of random tokens with those of the model whose regions are set to zero. The largest difference
+may be 1e-5 of the largest logit (of 1, if that is smaller). If the check fails, the exported files
+are deleted."
 )]
 pub(crate) struct Args {
     /// A run directory, a .safetensors file of Lobe's, or the directory of a Hugging Face model
@@ -63,19 +64,19 @@ pub(crate) struct Args {
     /// Directory to write, new or empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Regions of the recipe that stay: core, full, or names joined by +
+    /// Regions of the recipe to keep: core, full, or names joined by +
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Regions of the recipe that go
+    /// Regions of the recipe to remove
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     without: Vec<String>,
-    /// A region that goes, written out, such as blocks.*.mlp.post[-64..]
+    /// A region to remove, as text, such as blocks.*.mlp.post[-64..]
     #[arg(long, value_name = "TEXT")]
     region: Option<String>,
     /// Format of the files [default: the Hugging Face one that can hold the model, else lobe]
     #[arg(long)]
     format: Option<Format>,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

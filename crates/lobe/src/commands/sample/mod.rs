@@ -26,12 +26,12 @@ use source::Model;
   lobe sample --model model.safetensors --tokenizer tokenizer.json --prompt \"the\" \\
       --without 'blocks.*.mlp.post[-64..]'
 
-A text begins with the tokenizer's begin mark, then the prompt: so does every training text of a run,
-and the first line says which mark it is. `--logits` prints the likeliest next tokens after mark and
-prompt instead of a text, to be held against other tools.
+A text begins with the tokenizer's begin mark, then the prompt, like every training text of a run; the
+first line names the mark. `--logits` prints the most likely next tokens after mark and prompt instead
+of a text, for comparison with other tools.
 
-`--without` cuts a region by zeroing the parameters its units own; both columns draw the same random
-numbers. The same arguments give the same text."
+`--without` cuts a region by setting the parameters of its units to zero. Both columns use the same
+random numbers. The same arguments always give the same text."
 )]
 pub(crate) struct Args {
     /// A run directory
@@ -45,35 +45,35 @@ pub(crate) struct Args {
     /// Stage that made the model [default: the first that made one]
     #[arg(long, requires = "run")]
     stage: Option<String>,
-    /// A model file, or the folder of an exported or Hugging Face model, instead of a run
+    /// Instead of a run: a model file, or the folder of an exported or Hugging Face model
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Its tokenizer [default: tokenizer.json beside it]
     #[arg(long, value_name = "FILE", requires = "model")]
     tokenizer: Option<PathBuf>,
-    /// How the text begins
+    /// Text to continue
     #[arg(long, default_value = "")]
     prompt: String,
     /// Tokens to generate
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     tokens: u32,
-    /// 0 takes the most likely token, 1 follows the model
+    /// Sampling temperature: 0 always takes the most likely token, 1 samples the model's distribution
     #[arg(long, default_value_t = 0.8)]
     temperature: f64,
-    /// Choose among the K most likely tokens; 0 is all
+    /// Sample among the K most likely tokens; 0 means all
     #[arg(long, value_name = "K", default_value_t = 40)]
     top_k: usize,
     /// Seed of the sampling
     #[arg(long, default_value_t = 0)]
     sample_seed: u64,
-    /// Also without this region: a name from the run's recipe, or a region such as blocks.*.attn.z[-1]
+    /// Also generate with this region cut: a name in the recipe, or a text such as blocks.*.attn.z[-1]
     #[arg(long, value_name = "REGION")]
     without: Option<String>,
-    /// The N likeliest next tokens [default: 10] with their logits, and no text
+    /// Print the N most likely next tokens [default: 10] with their logits, and no text
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10",
         value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     logits: Option<u32>,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

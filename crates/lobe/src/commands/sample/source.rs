@@ -9,10 +9,9 @@ use lobe_engine::Buf;
 use lobe_lab::recipe::{Callbacks, Written};
 use lobe_nets::hub::Imported;
 use lobe_nets::{Gpt, Net};
-use lobe_report::RunData;
 
 use crate::failure::{refuse, unknown};
-use crate::out;
+use crate::{out, run_dir};
 
 /// A language model, ready to speak.
 pub(super) struct Model {
@@ -110,7 +109,7 @@ pub(crate) fn locate(
     seed: Option<u64>,
     stage: Option<&str>,
 ) -> Result<Located> {
-    let run = RunData::load(dir)?;
+    let run = run_dir::open(dir)?;
     let m = &run.manifest;
     let arms = || m.arms.iter().map(|a| a.name.as_str());
     let pick = |what: &str, given: Option<&str>, all: &mut dyn Iterator<Item = String>| -> Result<String> {

@@ -1,0 +1,237 @@
+//! The keys of a recipe as one tree, and how to find one by its dotted name or by its last part.
+
+use lobe_data::{
+    ArithmeticConfig, BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, RuleConfig, SOURCES, TextConfig,
+};
+use lobe_methods::{Choice, ParamDoc, catalogue, params_in, params_of};
+use lobe_nets::{AutoencoderConfig, GptConfig};
+use serde_json::Value;
+
+use super::stages;
+use crate::exec::{DataKeys, Objective};
+use crate::recipe::{Train, json_schema};
+
+/// Deepest search.
+const MAX_DEPTH: usize = 12;
+
+/// A key on the way to another, and which kind of its tables the way leads through.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The key.
+    pub key: &'a ParamDoc,
+    /// The kind of table, where there are several.
+    pub kind: Option<&'a Choice>,
+}
+
+/// A key, and where a recipe has it.
+#[derive(Debug, Clone)]
+pub struct Found<'a> {
+    /// The tables around it, from the outside.
+    pub way: Vec<Step<'a>>,
+    /// The key.
+    pub key: &'a ParamDoc,
+}
+
+impl<'a> Found<'a> {
+    fn new(way: &[Step<'a>], key: &'a ParamDoc) -> Found<'a> {
+        Found { way: way.to_vec(), key }
+    }
+
+    /// Its dotted path; a table of a certain kind is written `data (kind = "text")`.
+    pub fn path(&self) -> String {
+        let mut out = String::new();
+        for step in &self.way {
+            out += &step.key.name;
+            if let Some(kind) = step.kind {
+                out += &format!(" ({} = {:?})", tag(&step.key.name), kind.name);
+            }
+            out.push('.');
+        }
+        out + &self.key.name
+    }
+}
+
+/// The keys of a kind of data, without those that every kind has.
+pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
+    match kind {
+        "bilingual" => params_of::<BilingualConfig>(),
+        "arithmetic" => params_of::<ArithmeticConfig>(),
+        "text" => params_of::<TextConfig>(),
+        "glyphs" => params_of::<GlyphsConfig>(),
+        "idx" => params_of::<IdxConfig>(),
+        "cifar" => params_of::<CifarConfig>(),
+        _ => Vec::new(),
+    }
+}
+
+/// The kinds of networks: name, summary, keys.
+pub(super) fn models() -> [(&'static str, &'static str, Vec<ParamDoc>); 2] {
+    let mut autoencoder = params_of::<AutoencoderConfig>();
+    let schema = schemars::schema_for!(Objective).to_value();
+    autoencoder.push(table("objective", "What it minimises.", params_of::<Objective>(), schema));
+    [
+        (
+            "gpt",
+            "decoder-only transformer; its keys give the shapes of GPT-2, GPT-Neo and Llama",
+            params_of::<GptConfig>(),
+        ),
+        (
+            "autoencoder",
+            "autoencoder of fully connected layers, with any number of decoders that each read part of the latent",
+            autoencoder,
+        ),
+    ]
+}
+
+fn table(name: &str, doc: &str, keys: Vec<ParamDoc>, schema: Value) -> ParamDoc {
+    ParamDoc {
+        name: name.into(),
+        kind: "table".into(),
+        default: None,
+        required: false,
+        doc: doc.into(),
+        choices: Vec::new(),
+        keys,
+        schema,
+    }
+}
+
+fn choice(name: &str, doc: &str, keys: Vec<ParamDoc>) -> Choice {
+    Choice { name: name.into(), doc: doc.into(), keys, is_table: true }
+}
+
+/// All keys of a recipe, from the top.
+pub fn recipe_keys() -> Vec<ParamDoc> {
+    let schema = json_schema().to_value();
+    let mut out = params_in(&schema, &schema);
+    for key in &mut out {
+        match key.name.as_str() {
+            "data" => {
+                key.keys.extend(params_of::<DataKeys>());
+                key.choices = SOURCES.iter().map(|s| choice(s.kind, s.summary, of_source(s.kind))).collect();
+            }
+            "model" => {
+                key.choices =
+                    models().into_iter().map(|(name, what, keys)| choice(name, what, keys)).collect();
+            }
+            "arms" => {
+                for own in &mut key.keys {
+                    match own.name.as_str() {
+                        "labels" => own.keys = params_of::<RuleConfig>(),
+                        "train" => own.keys = params_of::<Train>(),
+                        _ => {}
+                    }
+                }
+                key.choices = of_catalogue(&["method", "unlearning"]);
+                // A parameter called like a key of every arm cannot be written.
+                for c in &mut key.choices {
+                    c.keys.retain(|k| key.keys.iter().all(|own| own.name != k.name));
+                }
+            }
+            "stage" => {
+                key.choices = of_catalogue(&["removal", "attack"]);
+                // The keys that `train` and `unlearn` follow are those of [train] and [unlearn].
+                let own = stages().into_iter().filter(|(name, ..)| *name != "train");
+                key.choices.extend(own.map(|(name, what, keys)| choice(name, what, keys)));
+                key.choices.push(choice("train", "trains every arm and seed", Vec::new()));
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn of_catalogue(kinds: &[&str]) -> Vec<Choice> {
+    let all = catalogue().into_iter().filter(|(kind, ..)| kinds.contains(kind));
+    all.map(|(_, about, keys)| choice(about.name, about.summary, keys)).collect()
+}
+
+/// The key that says which kind a table is: `do` for stages, `method` for arms, else `kind`.
+pub fn tag(name: &str) -> &'static str {
+    match name {
+        "stage" => "do",
+        "arms" => "method",
+        _ => "kind",
+    }
+}
+
+/// The keys that a dotted path leads to; names that a recipe gives (of an arm, a label, a preset) are
+/// stepped over: `arms.sgtm.region`, `stage.relearn.steps`, `data.tokenizer.vocab`.
+pub fn find<'a>(keys: &'a [ParamDoc], dotted: &str) -> Vec<Found<'a>> {
+    let parts: Vec<&str> = dotted.split('.').collect();
+    // What a preset may hold is what the recipe may hold.
+    let parts = match parts.as_slice() {
+        ["presets", _, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    let mut out = Vec::new();
+    walk(keys, parts, &mut Vec::new(), &mut out);
+    out
+}
+
+fn walk<'a>(keys: &'a [ParamDoc], parts: &[&str], way: &mut Vec<Step<'a>>, out: &mut Vec<Found<'a>>) {
+    let Some((first, rest)) = parts.split_first() else { return };
+    for key in keys.iter().filter(|k| k.name == *first) {
+        if rest.is_empty() {
+            out.push(Found::new(way, key));
+        } else if way.len() < MAX_DEPTH {
+            inside(key, rest, way, out);
+        }
+    }
+}
+
+fn inside<'a>(key: &'a ParamDoc, parts: &[&str], way: &mut Vec<Step<'a>>, out: &mut Vec<Found<'a>>) {
+    let before = out.len();
+    let mut step = |kind, keys, parts: &[&str], out: &mut Vec<Found<'a>>| {
+        way.push(Step { key, kind });
+        walk(keys, parts, way, out);
+        way.pop();
+    };
+    step(None, &key.keys, parts, out);
+    let tables = || key.choices.iter().filter(|c| c.is_table);
+    for c in tables() {
+        step(Some(c), &c.keys, parts, out);
+    }
+    let [name, rest @ ..] = parts else { return };
+    for c in tables().filter(|c| c.name == *name) {
+        step(Some(c), &c.keys, rest, out);
+    }
+    if out.len() > before {
+        return;
+    }
+    if rest.is_empty() && tables().count() > 0 && *name == tag(&key.name) {
+        // `kind` alone is the key itself, which lists its kinds.
+        out.push(Found::new(way, key));
+    } else if !rest.is_empty() {
+        inside(key, rest, way, out);
+    }
+}
+
+/// Every key of this name, wherever it stands.
+pub fn find_anywhere<'a>(keys: &'a [ParamDoc], name: &str) -> Vec<Found<'a>> {
+    every_key(keys).into_iter().filter(|f| f.key.name == name).collect()
+}
+
+/// Every key of a recipe.
+pub fn every_key(keys: &[ParamDoc]) -> Vec<Found<'_>> {
+    let mut out = Vec::new();
+    visit(keys, &mut Vec::new(), &mut out);
+    out
+}
+
+fn visit<'a>(keys: &'a [ParamDoc], way: &mut Vec<Step<'a>>, out: &mut Vec<Found<'a>>) {
+    if way.len() > MAX_DEPTH {
+        return;
+    }
+    for key in keys {
+        out.push(Found::new(way, key));
+        way.push(Step { key, kind: None });
+        visit(&key.keys, way, out);
+        way.pop();
+        for c in key.choices.iter().filter(|c| c.is_table) {
+            way.push(Step { key, kind: Some(c) });
+            visit(&c.keys, way, out);
+            way.pop();
+        }
+    }
+}
