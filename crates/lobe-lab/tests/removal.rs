@@ -60,7 +60,11 @@ fn wrong_combinations_are_refused_before_training() {
             "[[stage]]\ndo = \"unlearn\"",
             "did you mean \"baseline\"",
         ),
-        ("[arms.b]\nmethod = \"filter\"\nfrom = \"baseline\"", "", "`from` takes a post-hoc method, or \"none\""),
+        (
+            "[arms.b]\nmethod = \"filter\"\nfrom = \"baseline\"",
+            "",
+            "`from` takes a post-hoc method, or \"none\"",
+        ),
         ("", "[[stage]]\ndo = \"unlearn\"", "no arm has a post-hoc method"),
         (
             "[arms.rmu]\nmethod = \"rmu\"\nfrom = \"baseline\"\nlayer = 7",

@@ -21,8 +21,8 @@ pub use checkpoint::Checkpoint;
 pub use csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
 pub use error::StoreError;
 pub use manifest::{
-    ClassFacts, DataFacts, FailedMember, Manifest, ManifestArm, ManifestAxis, ManifestStage, ModelFacts, Reference,
-    RunState,
+    ClassFacts, DataFacts, FailedMember, Manifest, ManifestArm, ManifestAxis, ManifestStage, ModelFacts,
+    Reference, RunState,
 };
 pub use member::{Failure, MemberDir, State, Status};
 pub use metrics::{Metric, MetricsLog};
