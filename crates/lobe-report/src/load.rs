@@ -148,7 +148,11 @@ impl Root {
     }
 }
 
-pub(crate) fn json<'a, T: Deserialize<'a>>(file: &str, lines_before: usize, text: &'a str) -> Result<T, ReportError> {
+pub(crate) fn json<'a, T: Deserialize<'a>>(
+    file: &str,
+    lines_before: usize,
+    text: &'a str,
+) -> Result<T, ReportError> {
     serde_json::from_str(text).map_err(|e| {
         let message = e.to_string();
         // serde_json appends its own position, which would be wrong for a line of a longer file.
