@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::data::{Activity, Point, Prefix, Quantity, RunData, Timing};
 use crate::manifest::{Arm, Manifest, Stage, clean, lines};
 use crate::svg::plain_name;
-use crate::{ReportError, csv, samples as said};
+use crate::{ReportError, csv, samples};
 
 /// Most bytes read of one file.
 const LIMIT: u64 = 256 << 20;
@@ -73,7 +73,7 @@ impl RunData {
         if let Some(text) = root.read("prefixes.json")? {
             prefixes(&mut run, &text)?;
         }
-        samples(&mut run, &root);
+        samples::load(&mut run, &|file| root.read_up_to(file, SAMPLES_LIMIT));
         // A recipe that cannot be read is no reason to show nothing.
         match root.read_up_to("recipe.toml", RECIPE_LIMIT) {
             Ok(text) => run.recipe = text.map_or_else(String::new, |t| lines(&t, RECIPE_LIMIT as usize)),
@@ -148,7 +148,11 @@ impl Root {
     }
 }
 
-fn json<'a, T: Deserialize<'a>>(file: &str, lines_before: usize, text: &'a str) -> Result<T, ReportError> {
+pub(crate) fn json<'a, T: Deserialize<'a>>(
+    file: &str,
+    lines_before: usize,
+    text: &'a str,
+) -> Result<T, ReportError> {
     serde_json::from_str(text).map_err(|e| {
         let message = e.to_string();
         // serde_json appends its own position, which would be wrong for a line of a longer file.
@@ -391,29 +395,6 @@ fn prefixes(run: &mut RunData, text: &str) -> Result<(), ReportError> {
     }
     run.prefixes = whole.prefixes;
     Ok(())
-}
-
-/// What the first seed of each arm says, from the folders of the stages that measure. A file that is no such
-/// thing is left out and named: nothing else depends on it.
-fn samples(run: &mut RunData, root: &Root) {
-    let Some(seed) = run.manifest.seeds.first().copied() else { return };
-    let measure = |s: &&Stage| s.does == "measure" && plain_name(&s.name);
-    let stages: Vec<String> = run.manifest.stages.iter().filter(measure).map(|s| s.name.clone()).collect();
-    let arms: Vec<String> = run.arms().iter().map(|a| a.name.clone()).filter(|a| plain_name(a)).collect();
-    for (stage, arm) in stages.iter().flat_map(|s| arms.iter().map(move |a| (s, a))) {
-        let file = format!("stages/{stage}/{arm}.{seed}/samples.json");
-        let found = root.read_up_to(&file, SAMPLES_LIMIT).and_then(|text| {
-            text.map_or_else(|| Ok(Vec::new()), |t| Ok(said::of_file(arm, seed, json(&file, 0, &t)?)))
-        });
-        match found {
-            Ok(list) => run.samples.extend(list),
-            Err(e) => run.warnings.push(e.to_string()),
-        }
-        if run.samples.len() > said::MOST {
-            run.samples.truncate(said::MOST);
-            return;
-        }
-    }
 }
 
 fn whole(file: &str, line: usize, column: &str, text: &str) -> Result<u64, ReportError> {

@@ -2,11 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::RunData;
-use crate::manifest::{clean, lines};
+use crate::load::json;
+use crate::manifest::{Stage, clean, lines};
+use crate::svg::plain_name;
+use crate::{ReportError, RunData};
 
 /// Most texts of a run that are kept.
-pub(crate) const MOST: usize = 4000;
+const MOST: usize = 4000;
 /// Longest beginning and longest continuation, in characters.
 const LONGEST: usize = 2000;
 
@@ -29,7 +31,7 @@ pub struct Sample {
 
 /// `samples.json` of one member.
 #[derive(Deserialize)]
-pub(crate) struct File {
+struct File {
     models: Vec<Model>,
 }
 
@@ -47,8 +49,31 @@ struct Text {
     more: String,
 }
 
+/// What the first seed of each arm says, from the folders of the stages that measure. A file that is no such
+/// thing is left out and named: nothing else depends on it.
+pub(crate) fn load(run: &mut RunData, read: &dyn Fn(&str) -> Result<Option<String>, ReportError>) {
+    let Some(seed) = run.manifest.seeds.first().copied() else { return };
+    let measure = |s: &&Stage| s.does == "measure" && plain_name(&s.name);
+    let stages: Vec<String> = run.manifest.stages.iter().filter(measure).map(|s| s.name.clone()).collect();
+    let arms: Vec<String> = run.arms().iter().map(|a| a.name.clone()).filter(|a| plain_name(a)).collect();
+    for (stage, arm) in stages.iter().flat_map(|s| arms.iter().map(move |a| (s, a))) {
+        let file = format!("stages/{stage}/{arm}.{seed}/samples.json");
+        let found = read(&file).and_then(|text| {
+            text.map_or_else(|| Ok(Vec::new()), |t| Ok(of_file(arm, seed, json(&file, 0, &t)?)))
+        });
+        match found {
+            Ok(list) => run.samples.extend(list),
+            Err(e) => run.warnings.push(e.to_string()),
+        }
+        if run.samples.len() > MOST {
+            run.samples.truncate(MOST);
+            return;
+        }
+    }
+}
+
 /// The texts of one member's file.
-pub(crate) fn of_file(arm: &str, seed: u64, file: File) -> Vec<Sample> {
+fn of_file(arm: &str, seed: u64, file: File) -> Vec<Sample> {
     let of_model = |m: Model| {
         let stage = clean(&m.stage);
         m.texts.into_iter().map(move |t| Sample {

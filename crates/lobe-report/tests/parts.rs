@@ -47,10 +47,10 @@ fn the_head_names_question_date_data_and_model() {
 #[test]
 fn failures_and_networks_that_are_the_same_are_said() {
     let page = html::render(&run(|_, m| {
-        m["failed"] = json!([{"arm": "routing", "seed": 1, "stage": "train", "message": "loss of forget is NaN at step 12"}]);
+        m["failed"] = json!([{"arm": "routing", "seed": 1, "stage": "train", "reason": "loss of forget is NaN", "step": 12}]);
         m["arms"][1]["same_as"] = "oracle".into();
     }));
-    assert!(page.contains("1 member failed") && page.contains("loss of forget is NaN at step 12"));
+    assert!(page.contains("1 member failed") && page.contains("train, step 12"));
     assert!(page.contains("the same networks as oracle"));
     assert!(!html::render(&run(|_, _| {})).contains("member failed"));
 }
@@ -98,6 +98,15 @@ fn a_damaged_or_huge_file_of_texts_is_left_out_and_named() {
         "{warnings}"
     );
     html::render(&broken);
+}
+
+#[test]
+fn prefixes_that_were_found_are_shown_and_escaped() {
+    let page = html::render(&run(|d, _| {
+        let entry = json!({"stage": "prefix", "arm": "sgtm", "seed": 0, "variant": "v", "text": "<b>zx", "survives": false});
+        fs::write(d.join("prefixes.json"), json!({"prefixes": [entry]}).to_string()).unwrap();
+    }));
+    assert!(page.contains("&lt;b&gt;zx") && page.contains("no: its text gives other tokens"));
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) fn section<'a>(run: &RunData, figures: impl Iterator<Item = &'a Figur
                     p.note { "Wall time of one member, mean over seeds; members may have trained side by side, so times do not add up to the run's own." }
                     (table(&costs, "grid"))
                 })) }
+                @if !run.prefixes.is_empty() { (fold("Prefixes that attacks found", &prefixes(run))) }
                 (fold("Arms", &table(&arms(run), "words")))
                 @if !derived.rows.is_empty() { (fold("Derived settings", &html! {
                     p.note { "What the recipe left open, and the rule that filled it." }
@@ -45,8 +46,10 @@ fn fold(title: &str, inside: &Markup) -> Markup {
 fn failed(run: &RunData) -> Markup {
     let list = &run.manifest.failed;
     let rows = list.iter().take(100).map(|f| {
-        let seed = f.seed.to_string();
-        [f.arm.clone(), seed, f.stage.clone(), f.reason.clone()].map(Cell::from).to_vec()
+        let at = if f.step > 0 { format!(", step {}", f.step) } else { String::new() };
+        [f.arm.clone(), f.seed.to_string(), format!("{}{at}", f.stage), f.reason.clone()]
+            .map(Cell::from)
+            .to_vec()
     });
     let header = ["arm", "seed", "stage", "error"].map(String::from).to_vec();
     let t = Table { header, heads: 1, rows: rows.collect() };
@@ -57,6 +60,17 @@ fn failed(run: &RunData) -> Markup {
             (table(&t, "words"))
         }
     }
+}
+
+/// Texts that, put before others, brought the capability back.
+fn prefixes(run: &RunData) -> Markup {
+    let row = |p: &crate::data::Prefix| {
+        let typed = if p.survives { "yes" } else { "no: its text gives other tokens" };
+        let cells = [&p.arm, &p.seed.to_string(), &p.stage, &p.variant, &p.text, typed];
+        cells.map(|c| Cell::from(c.to_owned())).to_vec()
+    };
+    let header = ["arm", "seed", "attack", "variant", "prefix", "can be typed"].map(String::from).to_vec();
+    table(&Table { header, heads: 1, rows: run.prefixes.iter().take(200).map(row).collect() }, "words")
 }
 
 /// The arms, and which of them are the same networks.
