@@ -73,7 +73,7 @@ fn inlined(schema: &Value, root: &Value, depth: usize) -> Value {
                 match (out.get_mut(key), value) {
                     // A tagged variant: its own `kind` beside the keys it refers to.
                     (Some(Value::Object(base)), Value::Object(more)) if key == "properties" => {
-                        base.extend(more)
+                        base.extend(more);
                     }
                     (Some(Value::Array(base)), Value::Array(more)) if key == "required" => base.extend(more),
                     (_, value) => drop(out.insert(key.clone(), value)),

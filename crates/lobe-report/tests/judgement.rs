@@ -51,7 +51,9 @@ fn shift(run: &mut RunData, stage: &str, arm: &str, label: &str, by: impl Fn(u64
     for (q, m) in &mut run.results {
         if q.stage == stage && q.label == label && q.metric == "loss" {
             for (seed, points) in m.by_arm.get_mut(arm).unwrap() {
-                points.iter_mut().for_each(|p| p.value += by(*seed));
+                for p in points {
+                    p.value += by(*seed);
+                }
             }
         }
     }

@@ -28,9 +28,7 @@ fn outline(page: &str) -> String {
         let (tag, text) = part.split_once('>').unwrap_or((part, ""));
         if tag.starts_with("h1") || tag.starts_with("h2") {
             out.push_str(&format!("{} {text}\n", &tag[..2]));
-        } else if tag.starts_with("figure") {
-            out.push_str(&format!("{tag}\n"));
-        } else if tag.starts_with("details class=\"fold\"") {
+        } else if tag.starts_with("figure") || tag.starts_with("details class=\"fold\"") {
             out.push_str(&format!("{tag}\n"));
         } else if tag.starts_with("td class=\"b") {
             cells += 1;

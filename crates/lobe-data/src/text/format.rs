@@ -112,13 +112,11 @@ pub(crate) fn documents(text: &str, source: &TextSource, given: &str) -> Result<
                 if out.enough() {
                     break;
                 }
-                match content.split('\t').nth(source.column) {
-                    Some(cell) => out.push(cell),
-                    None => {
-                        let what = format!("no column {} (the first is 0)", source.column);
-                        return out.fail("tsv", &format!("line {line}"), &what);
-                    }
-                }
+                let Some(cell) = content.split('\t').nth(source.column) else {
+                    let what = format!("no column {} (the first is 0)", source.column);
+                    return out.fail("tsv", &format!("line {line}"), &what);
+                };
+                out.push(cell);
             }
         }
     }
@@ -206,13 +204,11 @@ impl Collected<'_> {
             found?;
             return read.or_else(|e| self.fail("json", "", &one_line(&e)));
         }
-        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        let mut number = 0;
-        while let Some(value) = values.next() {
+        let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        for (number, value) in (1..).zip(values) {
             if self.enough() {
                 break;
             }
-            number += 1;
             match value {
                 Ok(value) => self.record("json", || format!("value {number}"), &value)?,
                 Err(e) => return self.fail("json", "", &one_line(&e)),

@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_tokenizer_that_may_join_what_a_cut_takes_apart_is_not_cut() {
         let no = |normalizer: Value, pre: Value| {
-            assert!(!allowed(&tokenizer(&normalizer, &pre)), "{normalizer} {pre}")
+            assert!(!allowed(&tokenizer(&normalizer, &pre)), "{normalizer} {pre}");
         };
         no(Value::Null, Value::Null);
         no(Value::Null, byte_level(false, false));

@@ -45,6 +45,7 @@ impl Rig {
         Rig { desk, cut: Some(cut), asked: Vec::new(), seen: Vec::new() }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "tests write the parameters in place")]
     pub(crate) fn run(&mut self, name: &str, params: Value) -> Vec<Trial> {
         let entry = ATTACKS.iter().find(|e| e.about.name == name).unwrap();
         let attack = (entry.build)(&params).unwrap().0;

@@ -158,9 +158,8 @@ impl Word {
     /// In a table, in two or three words.
     pub fn text(self) -> &'static str {
         match self {
-            Word::StillThere => "not removed",
+            Word::StillThere | Word::NotRemoved => "not removed",
             Word::Hidden => "hidden, not removed",
-            Word::NotRemoved => "not removed",
             Word::Undecided => "undecided",
             Word::GoneUntilAttacked => "gone; return undecided",
             Word::Untested => "gone; not attacked",

@@ -120,7 +120,7 @@ fn unattacked(run: &RunData, j: &Judged) -> Option<String> {
             Some(Present::There) => text += &format!(", clearly less than {least} %"),
             Some(Present::Gone) => text += &format!(", clearly at least {least} %"),
             Some(Present::Undecided) => {
-                text += &format!("; the interval holds {least} %, so this is undecided")
+                text += &format!("; the interval holds {least} %, so this is undecided");
             }
             None => {}
         }

@@ -260,7 +260,7 @@ fn ascii(text: &str) -> String {
     // 2.5×10⁻³ is 2.5e-3 there.
     for c in text.replace("×10", "\u{1}").chars() {
         match c {
-            '−' | '—' | '⁻' => out.push('-'),
+            '−' | '—' | '⁻' | '–' => out.push('-'),
             '\u{1}' => out.push('e'),
             '⁰' => out.push('0'),
             '¹' => out.push('1'),
@@ -268,14 +268,12 @@ fn ascii(text: &str) -> String {
             '³' => out.push('3'),
             '⁴'..='⁹' => out.push(char::from(b'4' + (c as u32 - '⁴' as u32) as u8)),
             'Δ' => out.push('d'),
-            '✗' => out.push('x'),
             '✓' => out.push('+'),
             '◐' => out.push('o'),
             '▲' => out.push('!'),
-            '–' => out.push('-'),
             '≥' => out.push_str(">="),
             '…' => out.push('~'),
-            '×' => out.push('x'),
+            '✗' | '×' => out.push('x'),
             '→' => out.push_str("->"),
             '·' => out.push('.'),
             c if c.is_ascii() => out.push(c),
