@@ -21,7 +21,9 @@ fn a_run_describes_itself_and_its_figures_become_files() {
     assert_eq!(first["about"], "Does cutting the region remove Spanish?");
     let classes = first["data"]["classes"].as_array().unwrap();
     let es = classes.iter().find(|c| c["label"] == "forget").unwrap();
-    assert_eq!((es["documents"].as_u64(), es["held_out"].as_u64()), (Some(60), Some(8)), "{es}");
+    let [documents, units, held_out] = ["documents", "units", "held_out"].map(|k| es[k].as_u64().unwrap());
+    // A document of at most 48 tokens each.
+    assert!(documents > 0 && held_out > 0 && documents < units && units <= 48 * documents, "{es}");
     assert_eq!(first["data"]["unit"], "token");
     assert!(first["data"]["vocabulary"].as_u64().unwrap() > 10);
     assert_eq!(first["model"]["shape"], "1 block of width 32, 2 heads, 64 neurons");
