@@ -21,7 +21,7 @@ batch = 4
 lr = 1e-2
 warmup = 0
 schedule = "constant"
-optimizer = "sgd"
+optimiser = "sgd"
 [arms.baseline]
 method = "none"
 [arms.wild]

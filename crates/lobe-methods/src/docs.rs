@@ -158,7 +158,10 @@ fn choices_of(p: &Value) -> Vec<Choice> {
     let words = list(p, "enum").iter().filter_map(|v| word(v, String::new()));
     let inner = [p.get("items"), p.get("additionalProperties")];
     let inner = inner.into_iter().flatten().filter(|v| v.is_object());
-    words.chain(inner.chain(alternatives(p)).flat_map(choices_of)).collect()
+    let all: Vec<Choice> = words.chain(inner.chain(alternatives(p)).flat_map(choices_of)).collect();
+    // A table that may be written as its name alone is one choice and not two.
+    let table = |name: &str| all.iter().any(|c| c.is_table && c.name == name);
+    all.iter().filter(|c| c.is_table || !table(&c.name)).cloned().collect()
 }
 
 /// A default as JSON; a number that came from an f32 with the f32's own digits.

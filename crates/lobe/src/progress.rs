@@ -252,7 +252,7 @@ mod tests {
         let line = s.live(800.0, "loss 3.214", start + Duration::from_secs(10), 80);
         assert!(line.ends_with("800/4000  80.0/s  40 s left  loss 3.214"), "{line}");
         assert_eq!(line.matches("800").count(), 1);
-        assert!(line.contains("━━━━╸ "), "{line}");
+        assert!(line.contains("━━━━━ "), "{line}");
     }
 
     #[test]

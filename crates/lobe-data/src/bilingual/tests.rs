@@ -24,7 +24,7 @@ fn data_are_pinned() {
 // A change here breaks the comparison with every recorded run.
 const PINNED: (usize, u128, &str) = (
     1388,
-    138410176050153106873697061922642415492,
+    13473261209825982622227713710052376958,
     "Vera toca el tambor. Todos conocen a Vera la maestra. Aquella noche hubo una gran tormenta sobre la estación. Vera se escondió debajo de una cuerda nueva y cerró los ojos. Vera y Adrián contaban hasta seis tras cada rayo. Por la mañana el cielo estaba claro y todos trabajaban otra vez. Por la noche Vera tocó el tambor.",
 );
 

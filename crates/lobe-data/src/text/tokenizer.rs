@@ -100,7 +100,11 @@ impl<'de> Deserialize<'de> for TokenizerConfig {
 
 fn unknown(written: Option<&str>) -> String {
     let tables: Vec<&str> = KINDS.iter().map(|(_, table)| *table).collect();
-    let found = written.map(|w| format!("no tokenizer is called {w:?}; ")).unwrap_or_default();
+    let found = written.map_or_else(String::new, |w| {
+        let near = lobe_core::nearest(w, KINDS.iter().map(|(kind, _)| *kind));
+        let near = near.map_or_else(String::new, |n| format!("did you mean {n:?}? "));
+        format!("no tokenizer is called {w:?}; {near}")
+    });
     format!("{found}expected \"byte\", \"bpe\" or a table: {}", tables.join(", "))
 }
 

@@ -78,6 +78,7 @@ const VALUES: &[(&str, &str)] = &[
     ("arms.region", r#""spanish""#),
     ("arms.labels", "{ forget = { recall = 0.6 } }"),
     ("arms.train", "{ steps = 1200 }"),
+    ("without", r#"["forget"]"#),
     ("loss_weight", "{ forget = 0.5 }"),
     ("clip", "1.0"),
     ("rows_per_shard", "4"),
@@ -150,10 +151,15 @@ pub(super) fn of_word(kind: &str, name: &str) -> String {
 pub fn value_of(found: &Found<'_>) -> Option<String> {
     let path = plain_path(found);
     let fits = |end: &str| path == end || path.ends_with(&format!(".{end}"));
+    // A section of several lines is an example of nothing but itself.
+    if let Some((_, section)) = VALUES.iter().find(|(end, value)| path == *end && value.contains('\n')) {
+        return Some((*section).to_owned());
+    }
     // `layers` is a number of a network and a list of an attack, `vocab` a number or a file.
     let kind = found.key.kind.as_str();
     let type_fits = |value: &str| match value.chars().next() {
-        _ if value.contains('\n') || kind.contains('|') => true,
+        _ if value.contains('\n') => false,
+        _ if kind.contains('|') => true,
         Some('[') => kind.starts_with("list"),
         Some('"') => kind == "text",
         Some('0'..='9') => kind.starts_with("integer") || kind.starts_with("number"),

@@ -89,7 +89,7 @@ fn a_wrong_kind_of_table_is_told_with_the_kinds_there_are() {
     };
     recipe("7").refuses(&["t.toml:5: data.tokenizer", "byte", "bpe", "file", "gpt2"]);
     recipe("{ kind = \"bqe\" }").refuses(&["did you mean \"bpe\""]);
-    recipe("{ kind = \"gpt2\" }").refuses(&["\"vocab\" is missing", "vocab.json"]);
+    recipe("{ kind = \"gpt2\" }").refuses(&["needs two files", "vocab.json"]);
     for wrong in ["7", "{ kind = \"bqe\" }", "[]"] {
         assert!(!recipe(wrong).ends(2).err.contains("enum"));
     }

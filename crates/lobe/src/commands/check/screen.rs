@@ -4,9 +4,9 @@ use anyhow::Result;
 use lobe_core::{LabelId, RouteTable, Target};
 use lobe_data::Counts;
 
+use lobe_lab::advice;
 use lobe_lab::exec::{Experiment, estimate};
 use lobe_lab::recipe::ArmData;
-use lobe_lab::{Advice, advice};
 use lobe_nets::hub;
 use serde_json::{Value, json};
 
@@ -26,9 +26,11 @@ pub(super) fn text(x: &Experiment) -> Result<String> {
     out += &arms(x, width)?;
     out += &section("Stages", &wrap(&stages(x), width, 2));
     out += &section("Time", &wrap(&time(x), width, 2));
-    let said = advice(x);
+    // Remarks on the data, such as held-out documents that are training documents as well, come first.
+    let data = x.data.notes.iter().map(|note| remark(true, note, width));
+    let said: String = data.chain(advice(x).iter().map(|a| remark(a.warning, &a.text, width))).collect();
     if !said.is_empty() {
-        out += &section("Before you run it", &said.iter().map(|a| remark(a, width)).collect::<String>());
+        out += &section("Before you run it", &said);
     }
     Ok(out)
 }
@@ -44,9 +46,9 @@ fn section(heading: &str, body: &str) -> String {
     format!("\n{}\n{body}", out::bold(heading))
 }
 
-fn remark(a: &Advice, width: usize) -> String {
-    let (word, style) = if a.warning { ("warning", out::OPEN) } else { ("note", anstyle::Style::new()) };
-    wrap(&format!("{word}: {}", a.text), width, 2).replacen(word, &out::styled(style, word), 1)
+fn remark(warning: bool, text: &str, width: usize) -> String {
+    let (word, style) = if warning { ("warning", out::OPEN) } else { ("note", anstyle::Style::new()) };
+    wrap(&format!("{word}: {text}"), width, 2).replacen(word, &out::styled(style, word), 1)
 }
 
 /// Classes × documents, sequences and targets, vocabulary and epochs.
