@@ -149,9 +149,9 @@ fn of_rust(line: &str) -> Vec<String> {
     if quoted {
         strings.push(text);
     }
-    // What styles a page or a drawing is CSS or SVG.
-    strings
-        .retain(|s| !s.contains("color:") && !s.contains("-color") && !s.contains("class=") && s != "color");
+    // What styles a page or a drawing is CSS or SVG, and a word alone may be a key of another tool's file.
+    let key = |s: &str| ["color", "behavior", "artifacts"].contains(&s);
+    strings.retain(|s| !s.contains("color:") && !s.contains("-color") && !s.contains("class=") && !key(s));
     strings
 }
 

@@ -44,7 +44,7 @@ fn page(word: &Word, tree: &[ParamDoc]) -> String {
     section(&mut out, "Example", &fenced(&word.example));
     let found = inside(word, tree);
     if !found.is_empty() {
-        section(&mut out, "Keys", &table(&found));
+        section(&mut out, "Keys", &table(&found, if word.kind == "tokenizer" { 2 } else { 1 }));
     }
     if word.kind == "data" {
         section(
@@ -84,15 +84,14 @@ fn below<'a>(tree: &'a [ParamDoc], table: &str) -> Vec<Found<'a>> {
     every_key(tree).into_iter().filter(own).collect()
 }
 
-/// `sources.path`: the path from the table on.
-fn short(found: &Found<'_>) -> String {
-    let skip =
-        if found.way.get(1).is_some_and(|s| s.key.name == "tokenizer" && s.kind.is_some()) { 2 } else { 1 };
+/// `sources.path`: the path behind its first `skip` steps.
+fn short(found: &Found<'_>, skip: usize) -> String {
     let kept = Found { way: found.way.get(skip..).unwrap_or_default().to_vec(), key: found.key };
     kept.path()
 }
 
-fn table(found: &[Found<'_>]) -> String {
+/// Keys as a table; the page is about the first `skip` steps of their paths.
+fn table(found: &[Found<'_>], skip: usize) -> String {
     let mut out = "| key | type | default | example | meaning |\n|---|---|---|---|---|\n".to_owned();
     for f in found {
         let default = match f.key.default.as_deref() {
@@ -109,7 +108,7 @@ fn table(found: &[Found<'_>]) -> String {
         }
         out += &format!(
             "| `{}` | {} | {default} | {example} | {} |\n",
-            cell(&short(f)),
+            cell(&short(f, skip)),
             cell(&f.key.kind),
             cell(&meaning)
         );
@@ -139,7 +138,7 @@ fn recipe(tree: &[ParamDoc]) -> String {
             continue;
         }
         let example = example_of(&Found { way: Vec::new(), key }).unwrap_or_default();
-        section(&mut out, &key.name, &format!("{}\n\n{}\n\n{}", key.doc, fenced(&example), table(&keys)));
+        section(&mut out, &key.name, &format!("{}\n\n{}\n\n{}", key.doc, fenced(&example), table(&keys, 1)));
     }
     out
 }
