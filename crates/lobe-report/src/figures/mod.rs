@@ -173,7 +173,11 @@ impl<'a> Ink<'a> {
 /// `metric (unit)` in words.
 pub(crate) fn axis(metric: &str, unit: &str) -> String {
     let metric = metric.replace('_', " ");
-    if unit.is_empty() || unit == metric { metric } else { format!("{metric} ({unit})") }
+    if unit.is_empty() || metric.split(' ').any(|word| word == unit) {
+        metric
+    } else {
+        format!("{metric} ({unit})")
+    }
 }
 
 /// `3 seeds`, or `2 to 3 seeds`.

@@ -209,7 +209,7 @@ fn split(text: &str) -> Cell {
 /// Under the worst attack: steps where it takes steps, else the share of the gap that came back.
 fn back(j: &Judged) -> Cell {
     let Some(worst) = j.worst.and_then(|w| j.attacks.get(w)) else { return missing() };
-    let mut cell = match (&worst.steps, &worst.returned) {
+    let mut cell = match (&worst.steps_short, &worst.returned) {
         (Some(steps), _) => split(steps),
         (None, Some(share)) => split(&percent_interval(share)),
         (None, None) => return missing(),

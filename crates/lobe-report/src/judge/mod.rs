@@ -70,6 +70,8 @@ pub struct Attacked {
     pub returned: Option<Summary>,
     /// How long it took, in words; `None` where it takes no steps.
     pub steps: Option<String>,
+    /// The same for a cell of a table: `44 [39, 50] steps`, `42, > 64 steps`.
+    pub steps_short: Option<String>,
 }
 
 /// One arm, judged for one capability.
@@ -228,7 +230,10 @@ fn attacked(run: &RunData, stage: &str, label: &str, arm: &str) -> Option<Attack
         stage: stage.to_owned(),
         reached,
         returned,
-        steps: steps.map(|s| s.words()),
+        steps: steps.as_ref().map(Steps::words),
+        steps_short: steps
+            .as_ref()
+            .map(|s| if s.short().ends_with("seeds") { s.short() } else { format!("{} steps", s.short()) }),
     })
 }
 

@@ -10,6 +10,9 @@ use crate::judge::shares::{BySeed, at};
 use crate::starts::{ALL, Start, starts};
 use crate::stats::{self, Summary};
 
+/// Most seeds that a cell holds one by one.
+const FEW: usize = 4;
+
 /// How long an attack took to bring the baseline's loss back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Steps {
@@ -69,11 +72,15 @@ impl Steps {
     /// `44 [39, 50]`, or the seeds one by one where some only have a bound: `42, 49, > 64`.
     pub(crate) fn short(&self) -> String {
         if self.missed() == 0 {
-            return summary(&self.reached).map_or_else(String::new, |s| interval(&s));
+            let mean = summary(&self.reached);
+            return mean.map_or_else(String::new, |s| if s.mean < 1.0 { "< 1".into() } else { interval(&s) });
         }
         let bound = self.budget.map_or_else(|| "> budget".into(), |b| format!("> {}", number(b)));
         if self.reached.is_empty() {
             return bound;
+        }
+        if self.attacked.len() > FEW {
+            return format!("{bound} in {} of {} seeds", self.missed(), self.attacked.len());
         }
         let one = |seed: &u64| at(&self.reached, *seed).map_or_else(|| bound.clone(), number);
         self.attacked.iter().map(one).collect::<Vec<_>>().join(", ")

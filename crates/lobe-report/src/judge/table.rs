@@ -53,7 +53,7 @@ fn verdict(j: &Judged) -> Cell {
 /// Under the worst attack: steps where it takes steps, else the share of the gap that came back.
 fn back(j: &Judged) -> Cell {
     let Some(worst) = j.worst.and_then(|w| j.attacks.get(w)) else { return missing() };
-    let main = match (&worst.steps, &worst.returned) {
+    let main = match (&worst.steps_short, &worst.returned) {
         (Some(steps), _) => steps.clone(),
         (None, Some(share)) => format!("{} of the gap", percent_interval(share)),
         (None, None) => return missing(),
