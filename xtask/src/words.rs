@@ -147,7 +147,9 @@ fn results() -> String {
     let mut out = format!("{NOTE}# The words of results.csv\n\n");
     out += "`lobe explain NAME` prints the same. [How to read them](../results.md).\n";
     let mut columns = "| column | content |\n|---|---|\n".to_owned();
-    COLUMNS.iter().for_each(|(name, what)| columns += &format!("| `{name}` | {} |\n", cell(what)));
+    for (name, what) in COLUMNS {
+        columns += &format!("| `{name}` | {} |\n", cell(what));
+    }
     section(&mut out, "Columns", &columns);
     let mut metrics = "| metric | unit | meaning |\n|---|---|---|\n".to_owned();
     for w in words().iter().filter(|w| w.kind == "metric") {

@@ -2,6 +2,7 @@
 
 use lobe_core::LabelId;
 use lobe_methods::ATTACKS;
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use crate::exec::{ArmPlan, Experiment};
 use crate::recipe::Stage;
@@ -47,7 +48,7 @@ pub fn advice(x: &Experiment) -> Vec<Advice> {
 /// differences: t(n − 1) / √n. `None` below two seeds, which have no spread.
 pub fn smallest_difference(seeds: usize) -> Option<f64> {
     let freedom = seeds.checked_sub(1).filter(|f| *f > 0)?;
-    Some(student_quantile(freedom) / (seeds as f64).sqrt())
+    Some(student_quantile(freedom)? / (seeds as f64).sqrt())
 }
 
 /// Arms that are to be without `label` and are no control of it.
@@ -141,31 +142,9 @@ fn seeds(arms: usize, seeds: usize) -> Option<Advice> {
     Some(Advice { concern: Concern::Seeds, warning: seeds < 3, text })
 }
 
-/// The 97.5 % quantile of Student's t with `freedom` degrees, to eight digits or so.
-fn student_quantile(freedom: usize) -> f64 {
-    let (mut low, mut high) = (0.0, 16.0);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if within(middle, freedom) < 0.95 { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
-/// P(|T| ≤ t) for Student's t with `freedom` ≥ 1 degrees (Abramowitz & Stegun 26.7.3 and 26.7.4).
-fn within(t: f64, freedom: usize) -> f64 {
-    let angle = (t / (freedom as f64).sqrt()).atan();
-    let squared = angle.cos().powi(2);
-    let odd = freedom % 2 == 1;
-    // cos θ + 2/3 cos³ θ + …, or 1 + 1/2 cos² θ + …, up to the power freedom − 2.
-    let first = if odd { angle.cos() } else { 1.0 };
-    let (mut term, mut sum) = (first, 0.0);
-    let mut power = if odd { 1 } else { 0 };
-    while power + 2 <= freedom {
-        sum += term;
-        term *= squared * (power + 1) as f64 / (power + 2) as f64;
-        power += 2;
-    }
-    if odd { (angle + angle.sin() * sum) * std::f64::consts::FRAC_2_PI } else { angle.sin() * sum }
+/// The 97.5 % quantile of Student's t with `freedom` ≥ 1 degrees.
+fn student_quantile(freedom: usize) -> Option<f64> {
+    Some(StudentsT::new(0.0, 1.0, freedom as f64).ok()?.inverse_cdf(0.975))
 }
 
 #[cfg(test)]
@@ -186,7 +165,11 @@ mod tests {
         for (freedom, t) in
             [(1, 12.706_205), (2, 4.302_653), (9, 2.262_157), (30, 2.042_272), (999, 1.962_341)]
         {
-            assert!((student_quantile(freedom) - t).abs() < 1e-5, "{freedom}: {}", student_quantile(freedom));
+            assert!(
+                (student_quantile(freedom).unwrap() - t).abs() < 1e-5,
+                "{freedom}: {:?}",
+                student_quantile(freedom)
+            );
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn difference(s: &Summary) -> String {
 
 /// [`interval`] of a fraction in whole percent.
 pub(crate) fn percent_interval(s: &Summary) -> String {
-    match s.interval {
+    match s.interval.filter(|_| s.sd.is_some_and(|sd| sd > 1e-9)) {
         Some((low, high)) => format!("{} % [{}, {}]", percent(s.mean), percent(low), percent(high)),
         None => format!("{} %", percent(s.mean)),
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn intervals_carry_the_digits_they_bear() {
-        let s = |mean, low, high| Summary { n: 3, mean, sd: None, interval: Some((low, high)) };
+        let s = |mean, low, high| Summary { n: 3, mean, sd: Some(1.0), interval: Some((low, high)) };
         assert_eq!(interval(&s(3.1137, 3.0241, 3.1899)), "3.11 [3.02, 3.19]");
         assert_eq!(interval(&s(353.3, 340.0, 360.0)), "353 [340, 360]");
         assert_eq!(interval(&s(132.0, 132.0, 132.0)), "132");

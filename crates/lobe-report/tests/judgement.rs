@@ -362,7 +362,7 @@ fn an_arm_that_was_only_measured_again_was_not_cut() {
     put(&mut run, "steps_to_baseline", "filter-2", &[100.0; 3]);
     let found = judge(&run).arms.into_iter().find(|j| j.arm == "filter-2").unwrap();
     let text = found.sentences.join(" ");
-    assert!(text.contains("As trained its forget loss is") && text.contains("of the gap"), "{text}");
+    assert!(text.contains("Without an attack its forget loss is") && text.contains("of the gap"), "{text}");
 }
 
 #[test]

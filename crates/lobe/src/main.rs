@@ -41,7 +41,9 @@ fn main() -> ExitCode {
     match cli::run(&cli.command) {
         Ok(()) => ExitCode::from(failure::DONE),
         Err(e) => {
-            failure::lines(&e).iter().for_each(|line| out::note(line));
+            for line in failure::lines(&e) {
+                out::note(&line);
+            }
             ExitCode::from(failure::code(&e))
         }
     }

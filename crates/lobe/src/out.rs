@@ -84,7 +84,7 @@ pub(crate) fn note(text: &str) {
         _ => None,
     };
     let line =
-        style.map_or_else(|| text.to_string(), |s| format!("{}{rest}", styled(s, &format!("{first}:"))));
+        style.map_or_else(|| text.clone(), |s| format!("{}{rest}", styled(s, &format!("{first}:"))));
     let mut err = AutoStream::auto(std::io::stderr().lock());
     writeln!(err, "{line}").ok();
 }

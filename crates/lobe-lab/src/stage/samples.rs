@@ -36,7 +36,8 @@ struct Model {
 pub(super) struct Text {
     label: String,
     prompt: String,
-    text: String,
+    #[serde(rename = "text")]
+    continuation: String,
 }
 
 /// How many tokens a beginning and a continuation have.
@@ -83,7 +84,7 @@ pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<V
     let said = c.runner.map(&prompts, |ws, (label, prompt)| -> Result<Text, LabError> {
         let (text, marks) = (|ids: &[u32]| tokenizer.decode(ids), usize::from(tokenizer.bos().is_some()));
         let more = greedy(ws, net, params, prompt, (go_on, tokenizer.eos()))?;
-        Ok(Text { label: label.clone(), prompt: text(&prompt[marks..]), text: text(&more) })
+        Ok(Text { label: label.clone(), prompt: text(&prompt[marks..]), continuation: text(&more) })
     });
     said.into_iter().collect()
 }

@@ -263,7 +263,7 @@ pub fn example_of(found: &Found<'_>) -> Option<String> {
 fn beside(outer: &Step<'_>, key: &str) -> Vec<(String, String)> {
     // A key that every kind has needs some kind beside it.
     let kind = outer.kind.map(|c| c.name.as_str()).or(match (outer.key.name.as_str(), key) {
-        ("data", "kind") | ("model", "kind") | ("arms", "method") | ("stage", "do") => None,
+        ("data" | "model", "kind") | ("arms", "method") | ("stage", "do") => None,
         ("data", _) => Some("bilingual"),
         ("arms", "from") => Some("npo"),
         ("arms", _) => Some("none"),

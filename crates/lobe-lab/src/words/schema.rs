@@ -84,7 +84,9 @@ fn inner<'a>(schema: &mut Value, key: &'a ParamDoc, way: &mut Vec<Step<'a>>) {
     }
     for part in ["anyOf", "oneOf"] {
         if let Some(list) = schema.get_mut(part).and_then(Value::as_array_mut) {
-            list.iter_mut().for_each(|v| inner(v, key, way));
+            for value in list {
+                inner(value, key, way);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One line per arm: what each attack brought back, and the worst of them.
 
 use super::{Data, Figure, Ink, Panel, Place, Size, plain};
-use crate::format::share_interval;
+use crate::format::{share, share_interval};
 use crate::matrix::{Matrix, Row};
 use crate::palette::Look;
 use crate::svg::{Anchor, Drawing, Frame, Marker, Scale, Svg, axes, fit};
@@ -113,15 +113,11 @@ fn draw(m: &Matrix, rows: &[(&Row, Look)]) -> Drawing {
             svg.line((x.at(inside(low)), y), (x.at(inside(high)), y), "bar");
         }
         svg.marker((x.at(inside(s.mean)), y), 5.6, look.marker, "mean");
-        name(
-            &mut svg,
-            frame,
-            x.at(inside(s.interval.map_or(s.mean, |i| i.1))),
-            y,
-            m.column(worst.column),
-            &x,
-            row,
-        );
+        // A worst case outside of the scale stands at its edge, with its number.
+        let column = m.column(worst.column);
+        let beyond = inside(s.mean) != s.mean;
+        let label = if beyond { format!("{column}: {}", share(s.mean)) } else { column.to_owned() };
+        name(&mut svg, frame, x.at(inside(s.interval.map_or(s.mean, |i| i.1))), y, &label, &x, row);
         svg.close();
     }
     svg.finish("Recovery of every arm under every attack, worst case marked")

@@ -105,7 +105,7 @@ fn unattacked(run: &RunData, j: &Judged) -> Option<String> {
                 number(b.mean)
             )
         }
-        _ => format!("As trained its {loss} is {} {unit}", interval(&after)),
+        _ => format!("Without an attack its {loss} is {} {unit}", interval(&after)),
     };
     if let (Some(closed), Some(baseline), Some(control)) = (&j.closed, run.baseline(), run.control())
         && j.role == Role::Judged

@@ -119,7 +119,7 @@ fn the_screen_fits_and_says_what_is_missing() {
     assert!(one.contains("× 1 seed,"), "{one}");
     let value = place.lobe(&["check", "tiny.toml", "--json"]).ends(0).json();
     let trained = |arm: &str| {
-        value["seen"][arm].as_object().map(|m| m.values().filter_map(|v| v.as_f64()).sum::<f64>())
+        value["seen"][arm].as_object().map(|m| m.values().filter_map(serde_json::Value::as_f64).sum::<f64>())
     };
     assert!((trained("baseline").unwrap() - 1.0).abs() < 1e-9, "{value}");
     assert!(value["census"]["classes"][0]["train"]["targets"].as_u64().unwrap() > 0);

@@ -133,7 +133,7 @@ fn ratio(targets: usize, parameters: usize) -> String {
 fn percent(share: f64) -> String {
     let p = 100.0 * share;
     match p {
-        p if p == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         p if p < 0.1 => "<0.1".to_owned(),
         p if p < 10.0 => format!("{p:.1}"),
         p => format!("{p:.0}"),

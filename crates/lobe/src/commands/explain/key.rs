@@ -122,7 +122,7 @@ pub(super) fn list(keys: &[ParamDoc], way: &[Step<'_>], width: usize) -> String 
 fn nested(keys: &[ParamDoc], way: &[Step<'_>], step: Step<'_>, width: usize) -> String {
     let way = [way, &[step]].concat();
     let text = list(keys, &way, width.saturating_sub(6));
-    text.lines().map(|line| format!("      {line}\n")).collect()
+    text.lines().flat_map(|line| ["      ", line, "\n"]).collect()
 }
 
 /// The head of a key's entry with its type at the right, or below where there is no room.
