@@ -68,49 +68,65 @@ fn figures_have_a_size_and_no_text_collides() {
     let build: [(&str, fn(&Path)); 6] = [
         ("bilingual", |d| common::bilingual(d, 3)),
         ("digits", common::digits),
+        ("matrix-large", |d| common::matrix(d, 28, 18, 3)),
         ("crowded", common::crowded),
         ("matrix", |d| common::matrix(d, 6, 5, 3)),
-        ("matrix-large", |d| common::matrix(d, 28, 18, 3)),
         ("matrix-one-seed", |d| common::matrix(d, 8, 2, 1)),
     ];
-    for (name, write) in build {
-        let run = dir.path().join(name);
-        std::fs::create_dir(&run).unwrap();
-        write(&run);
-        let page = html::render(&RunData::load(&run).unwrap());
-        // Somewhere to look at the pages by eye: LOBE_KEEP_PAGES=DIR.
-        if let Some(keep) = std::env::var_os("LOBE_KEEP_PAGES") {
-            std::fs::write(Path::new(&keep).join(format!("{name}.html")), &page).unwrap();
+    // A browser takes a second to start: two at a time.
+    std::thread::scope(|scope| {
+        for half in build.chunks(3) {
+            let (dir, browser) = (dir.path(), &browser);
+            scope.spawn(move || {
+                let profile = dir.join(format!("profile-{}", half[0].0));
+                for (name, write) in half {
+                    inspect(browser, &profile, dir, name, *write);
+                }
+            });
         }
-        let copy = dir.path().join(format!("{name}.html"));
-        std::fs::write(&copy, page.replace("</body>", &format!("{MEASURE}</body>"))).unwrap();
-        for (size, figure_least) in [("--window-size=1400,900", 300.0), ("--window-size=500,900", 250.0)] {
-            let dom = open(&browser, &dir.path().join("profile"), &[size, "--dump-dom"], &copy);
+    });
+}
+
+/// Opens one page in both widths, and takes a picture of one.
+fn inspect(browser: &Path, profile: &Path, dir: &Path, name: &str, write: fn(&Path)) {
+    let run = dir.join(name);
+    std::fs::create_dir(&run).unwrap();
+    write(&run);
+    let page = html::render(&RunData::load(&run).unwrap());
+    // Somewhere to look at the pages by eye: LOBE_KEEP_PAGES=DIR.
+    if let Some(keep) = std::env::var_os("LOBE_KEEP_PAGES") {
+        std::fs::write(Path::new(&keep).join(format!("{name}.html")), &page).unwrap();
+    }
+    let copy = dir.join(format!("{name}.html"));
+    std::fs::write(&copy, page.replace("</body>", &format!("{MEASURE}</body>"))).unwrap();
+    for (size, figure_least) in [("--window-size=1400,900", 300.0), ("--window-size=500,900", 250.0)] {
+        let dom = open(browser, profile, &[size, "--dump-dom"], &copy);
+        assert!(
+            attribute(&dom, "data-wide").parse::<f64>().unwrap() <= 0.0,
+            "{name} {size} scrolls sideways"
+        );
+        let figures: Vec<&str> = attribute(&dom, "data-figures").split(';').collect();
+        if figures == [""] {
+            // Image runs without an attack have a table with small drawings alone.
+            assert_eq!(name, "digits");
+            continue;
+        }
+        for (i, f) in figures.iter().enumerate() {
+            let (sizes, rest) = f.split_once('|').unwrap();
+            let (bad, key) = rest.rsplit_once('|').unwrap();
+            // The key of small multiples may be one line high.
+            let least = if key == "true" { (20.0, 10.0) } else { (60.0, 50.0) };
+            let sizes: Vec<f64> = sizes.split(' ').map(|v| v.parse().unwrap()).collect();
             assert!(
-                attribute(&dom, "data-wide").parse::<f64>().unwrap() <= 0.0,
-                "{name} {size} scrolls sideways"
+                sizes[0] >= figure_least && sizes[1] > least.0 && sizes[2] > 100.0 && sizes[3] > least.1,
+                "{name} {size} figure {i}: {f}"
             );
-            let figures: Vec<&str> = attribute(&dom, "data-figures").split(';').collect();
-            if figures == [""] {
-                // Image runs without an attack have a table with small drawings alone.
-                assert_eq!(name, "digits");
-                continue;
-            }
-            for (i, f) in figures.iter().enumerate() {
-                let (sizes, rest) = f.split_once('|').unwrap();
-                let (bad, key) = rest.rsplit_once('|').unwrap();
-                // The key of small multiples may be one line high.
-                let least = if key == "true" { (20.0, 10.0) } else { (60.0, 50.0) };
-                let sizes: Vec<f64> = sizes.split(' ').map(|v| v.parse().unwrap()).collect();
-                assert!(
-                    sizes[0] >= figure_least && sizes[1] > least.0 && sizes[2] > 100.0 && sizes[3] > least.1,
-                    "{name} {size} figure {i}: {f}"
-                );
-                assert_eq!(bad, "", "{name} {size} figure {i}: text collides");
-            }
+            assert_eq!(bad, "", "{name} {size} figure {i}: text collides");
         }
-        let picture = dir.path().join(format!("{name}.png"));
-        open(&browser, &dir.path().join("profile"), &[&format!("--screenshot={}", picture.display())], &copy);
+    }
+    if name == "bilingual" {
+        let picture = dir.join(format!("{name}.png"));
+        open(browser, profile, &[&format!("--screenshot={}", picture.display())], &copy);
         assert!(std::fs::metadata(&picture).is_ok_and(|m| m.len() > 10_000), "{name}: no screenshot");
     }
 }

@@ -83,8 +83,7 @@ pub(crate) fn note(text: &str) {
         "note" => Some(Style::new().bold()),
         _ => None,
     };
-    let line =
-        style.map_or_else(|| text.clone(), |s| format!("{}{rest}", styled(s, &format!("{first}:"))));
+    let line = style.map_or_else(|| text.clone(), |s| format!("{}{rest}", styled(s, &format!("{first}:"))));
     let mut err = AutoStream::auto(std::io::stderr().lock());
     writeln!(err, "{line}").ok();
 }

@@ -20,7 +20,7 @@ const LONGEST: usize = 30;
 /// Most arms that get a sentence.
 const SPOKEN: usize = 5;
 
-/// What the run comes to, at most [`LINES`] lines and `width` characters wide.
+/// What the run comes to, at most 25 lines and `width` characters wide.
 pub fn answer(run: &RunData, width: usize, style: Style) -> String {
     let width = width.clamp(40, 400);
     let judgement = judge(run);
