@@ -21,9 +21,9 @@ use crate::commands::{
   lobe list                           every method, attack and measure
   lobe explain sgtm                   what a method does, as a table of routes
 
-Exit codes: 0 success; 2 wrong arguments, recipe or files; 75 interrupted after saving, run the
-same command again to resume; 130 interrupted twice, nothing saved since the last checkpoint;
-1 any other error."
+Exit codes: 0 success; 2 wrong arguments, recipe or files; 3 finished, except for members whose
+loss was not finite; 75 interrupted after saving, run the same command again to resume; 130
+interrupted twice, nothing saved since the last checkpoint; 1 any other error."
 )]
 pub(crate) struct Cli {
     /// What to do
