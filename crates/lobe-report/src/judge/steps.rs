@@ -82,7 +82,8 @@ impl Steps {
         if self.attacked.len() > FEW {
             return format!("{bound} in {} of {} seeds", self.missed(), self.attacked.len());
         }
-        let one = |seed: &u64| at(&self.reached, *seed).map_or_else(|| bound.clone(), number);
+        let tenth = |v: f64| number((v * 10.0).round() / 10.0);
+        let one = |seed: &u64| at(&self.reached, *seed).map_or_else(|| bound.clone(), tenth);
         self.attacked.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 

@@ -12,7 +12,8 @@ use crate::stats::{self, Summary};
 pub enum Measure {
     /// Steps until the baseline's loss is back: positive resists longer.
     Steps,
-    /// Share of the gap that does not come back: positive resists better.
+    /// Share of the gap that is not there after the attack: positive resists better. What was there before counts,
+    /// or an arm that lost nothing would seem to resist well.
     Share,
 }
 
@@ -52,7 +53,7 @@ fn one(run: &RunData, label: &str, arm: &str, other: &str, stage: &str) -> Optio
     if let Some(l) = own.zip(theirs).and_then(|(a, b)| longer(&a, &b)) {
         return Some(of(Measure::Steps, l.by, l.bounded));
     }
-    let [own, theirs] = [arm, other].map(|a| shares::returned(run, stage, label, a));
+    let [own, theirs] = [arm, other].map(|a| shares::reached(run, stage, label, a));
     let (own, theirs) = (shares::worst_start(&own)?.0, shares::worst_start(&theirs)?.0);
     Some(of(Measure::Share, stats::difference(&theirs.values, &own.values)?, false))
 }

@@ -210,7 +210,7 @@ fn resists(v: &Versus) -> String {
             )
         }
         Measure::Share => {
-            format!("{size} % of the gap {} than from {}", if down { "more" } else { "less" }, v.other)
+            format!("{size} % of the gap {} is there than of {}", if down { "more" } else { "less" }, v.other)
         }
     };
     let told = match v.by.beyond(0.0) {

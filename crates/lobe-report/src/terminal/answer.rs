@@ -153,7 +153,7 @@ fn key(run: &RunData, width: usize) -> String {
     let filter = run.filter().map_or_else(String::new, |f| format!("{f} and "));
     let Some(control) = run.control() else { return String::new() };
     let text = format!(
-        "vs {filter}{control}: how much longer or better it resists the worst attack than they do, paired by seed{}.",
+        "vs {filter}{control}: how much longer it resists the worst attack, or how many points of the gap less are there after it, paired by seed{}.",
         if width >= ROOMY { " [95 % interval]" } else { "; ?: the seeds do not decide" }
     );
     wrap(&text, width)
