@@ -109,19 +109,17 @@ fn table(run: &RunData, rows: &[AnswerRow]) -> Markup {
             table {
                 thead { tr {
                     th.stick scope="col" { "arm" }
-                    @for (head, small, _) in &columns { th scope="col" { (head) small { (small) } } }
                     th scope="col" { "verdict" }
+                    @for (head, small, _) in &columns { th scope="col" { (head) small { (small) } } }
                 } }
                 tbody { @for r in rows {
                     tr class=[(r.level == Level::Reference).then_some("reference")] {
                         th.stick scope="row" {
                             (keyed(run, &looks, &r.arm))
                             @if let Some(label) = &r.label { span.sub { (label) } }
-                            // Where the last column is out of sight.
-                            span.short aria-hidden="true" { b class=(r.level.class()) { (r.word) } }
                         }
-                        @for (_, _, pick) in &columns { @let cell = pick(r); td.none[cell.main == MISSING] { (sub(cell)) } }
                         td.word { (verdict(r, [filter, control])) }
+                        @for (_, _, pick) in &columns { @let cell = pick(r); td.none[cell.main == MISSING] { (sub(cell)) } }
                     }
                 } }
             }
