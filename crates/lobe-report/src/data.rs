@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::judge::{self, Judgement};
 use crate::manifest::{Arm, Manifest, text, texts};
 use crate::matrix::Matrix;
 use crate::samples::Sample;
@@ -165,6 +166,7 @@ pub struct RunData {
     pub warnings: Vec<String>,
     index: OnceLock<Index>,
     matrix: OnceLock<Option<Matrix>>,
+    judgement: OnceLock<Judgement>,
 }
 
 /// Stages whose own losses are no attack's.
@@ -269,6 +271,11 @@ impl RunData {
         self.matrix.get_or_init(|| Matrix::of(self)).as_ref()
     }
 
+    /// What the run comes to.
+    pub(crate) fn judgement(&self) -> &Judgement {
+        self.judgement.get_or_init(|| judge::work_out(self))
+    }
+
     /// What a stage does; empty if the manifest does not say.
     pub fn does(&self, stage: &str) -> &str {
         self.manifest.stages.iter().find(|s| s.name == stage).map_or("", |s| s.does.as_str())
@@ -288,6 +295,16 @@ impl RunData {
     ) -> impl Iterator<Item = (&'a Quantity, &'a Measured)> + use<'a, 'b> {
         let from = Quantity { stage: stage.to_owned(), metric: metric.to_owned(), label: String::new() };
         self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric == metric)
+    }
+
+    /// The quantities of a stage whose metric begins with `prefix`.
+    pub(crate) fn beginning_with<'a, 'b>(
+        &'a self,
+        stage: &'b str,
+        prefix: &'b str,
+    ) -> impl Iterator<Item = (&'a Quantity, &'a Measured)> + use<'a, 'b> {
+        let from = Quantity { stage: stage.to_owned(), metric: prefix.to_owned(), label: String::new() };
+        self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric.starts_with(prefix))
     }
 
     /// The label whose capability an attack tries to bring back: `forget`, or the first it measured

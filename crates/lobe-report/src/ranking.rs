@@ -23,7 +23,7 @@ fn missing() -> Cell {
 
 /// The worst case of every arm, the most robust first.
 pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
-    let judged = judge(run).arms;
+    let judged = &judge(run).arms;
     let control = run.control().unwrap_or_default();
     let fresh = run.fresh().unwrap_or_default();
     let retain = m.retain.as_deref().unwrap_or_default();
@@ -57,7 +57,7 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
             m.column(worst.column).to_owned().into(),
             beside(pair.map(|p| p.1)),
             beside(m.row(fresh).filter(|r| r.arm != arm).and_then(|r| r.worst_beside(row))),
-            word(&judged, arm),
+            word(judged, arm),
             against(arm, retain),
             if adjacent.is_empty() { missing() } else { against(arm, adjacent) },
             removal(run, arm),

@@ -154,7 +154,7 @@ impl Record<'_> {
                         .filter(|c| whole(&arm.name).is_some() && whole(c).is_some())
                         .and_then(|c| self.spread.difference(&of(&arm.name), &of(c)));
                     let mean = self.spread.of(&b.reached).filter(|_| b.missed() == 0);
-                    row.push(mean.map_or_else(|| b.short(), |s| interval(&s)));
+                    row.push(mean.map_or_else(|| b.short(""), |s| interval(&s)));
                     row.push(each(&b.reached, &b.attacked));
                     row.push(format!("{} of {}", b.reached.len(), b.attacked.len()));
                     row.push(b.budget.map_or(MISSING.to_owned(), number));

@@ -36,7 +36,7 @@ pub(crate) fn starts(
 ) -> Vec<Start> {
     let mut out = [("the model as it is", None), ("the region drawn again", None)];
     let prefix = format!("{metric}@");
-    for (q, measured) in run.results.iter().filter(|(q, _)| q.stage == stage && q.label == label) {
+    for (q, measured) in run.beginning_with(stage, &prefix).filter(|(q, _)| q.label == label) {
         let Some(variant) = q.metric.strip_prefix(&prefix) else { continue };
         let Some(points) = measured.by_arm.get(arm) else { continue };
         let redrawn = variant.split(',').any(|part| part == REDRAWN);

@@ -58,7 +58,7 @@ pub(crate) fn steps(run: &RunData, stage: &str) -> Table {
         let of = format!("{} of {}", back.reached.len(), back.attacked.len());
         let budget = back.budget.filter(|_| back.reached.len() < back.attacked.len());
         let sub = budget.map_or_else(String::new, |b| format!("budget {}", number(b)));
-        Some(vec![arm.name.clone().into(), back.short().into(), Cell { main: of, sub }])
+        Some(vec![arm.name.clone().into(), back.short("").into(), Cell { main: of, sub }])
     };
     Table {
         header: ["arm", "steps to baseline", "seeds back"].map(String::from).to_vec(),

@@ -197,7 +197,8 @@ fn a_large_matrix_names_a_few_arms_and_stays_small() {
 
 #[test]
 fn a_broken_model_does_not_win() {
-    let judgement = judge(&matrix(6, 5, 3));
+    let run = matrix(6, 5, 3);
+    let judgement = judge(&run);
     let ascent = judgement.arms.iter().find(|j| j.arm == "ascent").unwrap();
     assert_eq!(ascent.retain.as_ref().unwrap().kept, Kept::No, "it resists most");
     let leader = judgement.overview.last().unwrap();

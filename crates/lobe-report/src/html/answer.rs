@@ -150,19 +150,19 @@ fn verdict(r: &AnswerRow, [filter, control]: [&str; 2]) -> Markup {
 }
 
 /// All that is said before anything is drawn.
-struct Answer {
+struct Answer<'a> {
     rows: Vec<AnswerRow>,
-    overview: Vec<String>,
-    scale: Option<String>,
-    caveats: Vec<String>,
+    overview: &'a [String],
+    scale: Option<&'a str>,
+    caveats: &'a [String],
 }
 
-fn answer(run: &RunData) -> Answer {
+fn answer(run: &RunData) -> Answer<'_> {
     let j = judge(run);
     let several = j.arms.iter().any(|a| a.label != j.arms[0].label);
     let shown = j.arms.iter().filter(|a| a.role != Role::Fresh);
     let rows = shown.map(|a| row(run, a, several)).collect();
-    Answer { rows, overview: j.overview, scale: j.scale, caveats: j.caveats }
+    Answer { rows, overview: &j.overview, scale: j.scale.as_deref(), caveats: &j.caveats }
 }
 
 fn row(run: &RunData, j: &Judged, several: bool) -> AnswerRow {

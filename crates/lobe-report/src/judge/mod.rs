@@ -115,8 +115,13 @@ impl Judged {
     }
 }
 
-/// Judges a run.
-pub fn judge(run: &RunData) -> Judgement {
+/// Judges a run; worked out at the first question.
+pub fn judge(run: &RunData) -> &Judgement {
+    run.judgement()
+}
+
+/// Works the judgement out.
+pub(crate) fn work_out(run: &RunData) -> Judgement {
     let arms = run.arms().iter();
     let mut judged: Vec<Judged> =
         arms.flat_map(|a| labels(run, a).into_iter().filter_map(|label| one(run, a, label))).collect();
@@ -231,9 +236,7 @@ fn attacked(run: &RunData, stage: &str, label: &str, arm: &str) -> Option<Attack
         reached,
         returned,
         steps: steps.as_ref().map(Steps::words),
-        steps_short: steps
-            .as_ref()
-            .map(|s| if s.short().ends_with("seeds") { s.short() } else { format!("{} steps", s.short()) }),
+        steps_short: steps.as_ref().map(|s| s.short(" steps")),
     })
 }
 

@@ -69,22 +69,22 @@ impl Steps {
         seeds.iter().map(|s| Some((*s, at(&self.reached, *s).or(self.budget)?))).collect()
     }
 
-    /// `44 [39, 50]`, or the seeds one by one where some only have a bound: `42, 49, > 64`.
-    pub(crate) fn short(&self) -> String {
+    /// `44 [39, 50]` with a unit behind it, or the seeds one by one where some only have a bound: `42, 49, > 64`.
+    pub(crate) fn short(&self, unit: &str) -> String {
         if self.missed() == 0 {
-            let mean = summary(&self.reached);
-            return mean.map_or_else(String::new, |s| if s.mean < 1.0 { "< 1".into() } else { interval(&s) });
+            let Some(mean) = summary(&self.reached) else { return String::new() };
+            return if mean.mean < 1.0 { format!("< 1{unit}") } else { format!("{}{unit}", interval(&mean)) };
         }
         let bound = self.budget.map_or_else(|| "> budget".into(), |b| format!("> {}", number(b)));
         if self.reached.is_empty() {
-            return bound;
+            return bound + unit;
         }
         if self.attacked.len() > FEW {
-            return format!("{bound} in {} of {} seeds", self.missed(), self.attacked.len());
+            return format!("{bound}{unit} in {} of {} seeds", self.missed(), self.attacked.len());
         }
         let tenth = |v: f64| number((v * 10.0).round() / 10.0);
         let one = |seed: &u64| at(&self.reached, *seed).map_or_else(|| bound.clone(), tenth);
-        self.attacked.iter().map(one).collect::<Vec<_>>().join(", ")
+        self.attacked.iter().map(one).collect::<Vec<_>>().join(", ") + unit
     }
 
     /// `44 [39, 50] steps`; with seeds that never came back the bound instead of a mean.

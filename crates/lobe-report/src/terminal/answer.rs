@@ -29,7 +29,7 @@ pub fn answer(run: &RunData, width: usize, style: Style) -> String {
     let state = if m.state.is_empty() { String::new() } else { format!(", {}", m.state) };
     let head = format!("{}: {}, {}{state}", m.name, count(m.arms.len(), "arm"), count(m.seeds.len(), "seed"));
     let mut out = wrap(&head, width);
-    let shown = shown(&judgement);
+    let shown = shown(judgement);
     let left = judgement.arms.len() - shown.arms.len();
     let drawn = if width >= ROOMY { table(run, &shown) } else { narrow(run, &shown) };
     if !drawn.rows.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) fn words(run: &RunData) -> String {
     let lines = |list: &[String]| list.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>();
     lines(&j.overview)
         + &arms.collect::<String>()
-        + &j.scale.map_or_else(String::new, |s| s + "\n")
+        + &j.scale.as_ref().map_or_else(String::new, |s| format!("{s}\n"))
         + &j.caveats.join("\n")
 }
 

@@ -88,7 +88,7 @@ impl Verdict {
         }
         let control = run.control().map(|c| Arm::of(run, c)).filter(|c| c.best().is_some());
         let (seeds, fresh) = (run.manifest.seeds.len(), Arm::of(run, "fresh"));
-        Ok(Verdict { seeds, model, control, fresh, judgement: judge(run) })
+        Ok(Verdict { seeds, model, control, fresh, judgement: judge(run).clone() })
     }
 
     fn best(&self) -> &Attacked {
