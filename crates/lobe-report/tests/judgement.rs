@@ -17,7 +17,7 @@ fn bilingual(seeds: u64) -> RunData {
 fn judged(seeds: u64, arm: &str, change: impl FnOnce(&mut RunData)) -> Judged {
     let mut run = bilingual(seeds);
     change(&mut run);
-    judge(&run).arms.iter().cloned().find(|a| a.arm == arm).unwrap()
+    judge(&run).arms.iter().find(|a| a.arm == arm).cloned().unwrap()
 }
 
 fn sgtm(seeds: u64, change: impl FnOnce(&mut RunData)) -> Judged {
@@ -145,7 +145,7 @@ fn a_model_that_was_never_worse_than_the_control_does_not_hide_it() {
     // Starts nearer to the baseline than the control, and gains less than the control does: what it has more in
     // the end it had before. In losses: 4.532 to 4.217 beside 4.942 to 4.501, the original at 4.104.
     let run = outside(&[(4.532, 4.217), (4.533, 4.218), (4.531, 4.216)], &[(4.942, 4.501); 3], Some(4.104));
-    let model = judge(&run).arms.iter().cloned().find(|j| j.arm == "model").unwrap();
+    let model = judge(&run).arms.iter().find(|j| j.arm == "model").cloned().unwrap();
     assert_eq!(model.word, Word::StillThere, "{:?}", model.sentences);
     let returned = model.attacks[0].returned.unwrap().mean;
     assert!((returned - 0.315 / (4.942 - 4.104)).abs() < 1e-6, "{returned}");
@@ -159,7 +159,7 @@ fn a_model_that_was_never_worse_than_the_control_does_not_hide_it() {
 fn repairing_damage_is_no_return() {
     // Far above the control before the attack, at its level afterwards.
     let run = outside(&[(8.0, 4.50), (8.1, 4.51), (7.9, 4.49)], &[(4.942, 4.501); 3], Some(4.104));
-    let model = judge(&run).arms.iter().cloned().find(|j| j.arm == "model").unwrap();
+    let model = judge(&run).arms.iter().find(|j| j.arm == "model").cloned().unwrap();
     let beyond = model.beyond.unwrap();
     assert!(beyond.mean.abs() < 0.01, "{beyond:?}");
     assert_ne!(model.word, Word::Hidden);
@@ -168,10 +168,10 @@ fn repairing_damage_is_no_return() {
 #[test]
 fn without_the_original_only_more_than_the_control_is_said() {
     let more = outside(&[(5.0, 4.0), (5.0, 4.01), (5.0, 3.99)], &[(5.0, 4.5); 3], None);
-    let model = judge(&more).arms.iter().cloned().find(|j| j.arm == "model").unwrap();
+    let model = judge(&more).arms.iter().find(|j| j.arm == "model").cloned().unwrap();
     assert_eq!(model.word, Word::NotRemoved);
     let less = outside(&[(5.0, 4.5), (5.0, 4.51), (5.0, 4.49)], &[(5.0, 4.0); 3], None);
-    let model = judge(&less).arms.iter().cloned().find(|j| j.arm == "model").unwrap();
+    let model = judge(&less).arms.iter().find(|j| j.arm == "model").cloned().unwrap();
     assert_eq!(model.word, Word::NotJudged);
     assert!(model.sentences.join(" ").contains("clearly less"), "{:?}", model.sentences);
 }
@@ -289,7 +289,7 @@ fn an_arm_that_was_neither_cut_nor_attacked_is_not_judged() {
     let mut run = bilingual(3);
     run.results.retain(|q, _| q.stage == "train");
     let judged: Vec<String> =
-        judge(&run).arms.iter().cloned().filter(|j| j.role == Role::Judged).map(|j| j.arm).collect();
+        judge(&run).arms.iter().filter(|j| j.role == Role::Judged).map(|j| j.arm.clone()).collect();
     assert_eq!(judged, ["filter"]);
 }
 
@@ -362,7 +362,7 @@ fn an_arm_that_was_only_measured_again_was_not_cut() {
     assert!(!before.contains("filter-2"), "{before}");
     // Once it is attacked there is something to say of it, and still nothing was cut.
     put(&mut run, "steps_to_baseline", "filter-2", &[100.0; 3]);
-    let found = judge(&run).arms.iter().cloned().find(|j| j.arm == "filter-2").unwrap();
+    let found = judge(&run).arms.iter().find(|j| j.arm == "filter-2").cloned().unwrap();
     let text = found.sentences.join(" ");
     assert!(text.contains("Without an attack its forget loss is") && text.contains("of the gap"), "{text}");
 }
@@ -381,7 +381,7 @@ fn a_matrix_judges_start_by_start() {
         for metric in ["recovery", "recovery@lr=0.001", "recovery@lr=0.01"] {
             put(&mut run, metric, "oracle", &[0.6, 0.61, 0.59]);
         }
-        judge(&run).arms.iter().cloned().find(|j| j.arm == "sgtm").unwrap().returns.unwrap()
+        judge(&run).arms.iter().find(|j| j.arm == "sgtm").cloned().unwrap().returns.unwrap()
     };
     use lobe_report::judge::rule::Returns;
     // The better of both is above the oracle in every seed, neither start is.
