@@ -6,6 +6,7 @@ mod label;
 mod nearest;
 mod random;
 mod region;
+pub mod registry;
 mod route;
 mod select;
 

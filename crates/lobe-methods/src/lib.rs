@@ -6,11 +6,8 @@
 //! suite are made from them. Nothing here reads a file, a clock or a thread.
 
 pub mod attack;
-mod docs;
 pub mod localize;
 pub mod measure;
-
-mod registry;
 pub mod remove;
 pub mod unlearn;
 
@@ -18,8 +15,8 @@ pub use attack::{
     ATTACKS, Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Loot, Losses, Start, Trial,
     Variant,
 };
+pub use lobe_core::registry::{About, Choice, Entry, ParamDoc, ParamError, kinds_of, params_in, params_of};
 pub use localize::{Context, Expect, Kind, LOCALIZE, Localize, Part, Status, TrainsOn};
-pub use registry::{About, Choice, Entry, ParamDoc, ParamError, kinds_of, params_in, params_of};
 pub use remove::ablate::{Ablate, How};
 pub use unlearn::{UNLEARN, Unlearn};
 

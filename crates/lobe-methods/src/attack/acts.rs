@@ -4,7 +4,7 @@ use lobe_engine::{Edit, EngineError, Plan, SiteEdit, SiteId};
 use lobe_nets::{Gpt, TokenBatch};
 
 use super::{Bench, BenchError, Budget, Loot};
-use crate::registry::ParamError;
+use lobe_core::registry::ParamError;
 
 /// Numbers of activations that are held at a time.
 const HELD: usize = 1 << 26;

@@ -16,7 +16,7 @@ use super::{
     Attack, AttackEntry, Axis, Battery, Bench, BenchError, Case, Grid, Loot, Variant, WATCHED,
     WATCHED_ACCURACY, WATCHED_LOSS, cases_of,
 };
-use crate::registry::About;
+use lobe_core::registry::About;
 
 const ABOUT: About = About {
     name: "held-out-facts",

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acts::{check, missing, over_sites, residual, tokens};
 use super::{Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Loot, Trial, parse};
-use crate::registry::{About, ParamError, params_of};
+use lobe_core::registry::{About, ParamError, params_of};
 
 /// Rows that are read out at a time.
 const CHUNK: usize = 4096;

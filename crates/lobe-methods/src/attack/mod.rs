@@ -34,7 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::registry::{About, ParamDoc, ParamError, in_range, read};
+use lobe_core::registry::{About, ParamDoc, ParamError, in_range, read};
 
 /// What an attack starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::{
     Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen,
     parse, tune,
 };
-use crate::registry::{About, ParamError, params_of};
+use lobe_core::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "prune-magnitude",

@@ -10,7 +10,7 @@
 
 use super::tune::{self, FineTune, refuse};
 use super::{AttackEntry, Axis, Battery, Loot};
-use crate::registry::About;
+use lobe_core::registry::About;
 
 const ABOUT: About = About {
     name: "relearn-retain",

@@ -25,7 +25,7 @@ use super::{
     Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of,
     chosen, parse, ridge, tune,
 };
-use crate::registry::{About, ParamError, params_of};
+use lobe_core::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "sparse-graft",

@@ -17,7 +17,7 @@ use super::acts::{Between, check, directions, layers, refuse, residual, with_edi
 use super::{
     Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Trial, cases_of, chosen, parse,
 };
-use crate::registry::{About, ParamError, params_of};
+use lobe_core::registry::{About, ParamError, params_of};
 
 const ABOUT: About = About {
     name: "steer",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Attack, Bench, BenchError, Case, Extra, Grid, Loot, Variant, cases_of, chosen, parse, starts};
-use crate::registry::{ParamDoc, ParamError, params_of};
+use lobe_core::registry::{ParamDoc, ParamError, params_of};
 
 /// Parameters of a fine-tuning attack; every attack has its own defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

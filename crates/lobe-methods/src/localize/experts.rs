@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Expect, Localize, Part, Status};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "experts",

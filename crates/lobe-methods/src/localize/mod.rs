@@ -19,7 +19,7 @@ use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_y
 pub use kinds::{Kind, assign, with_kinds};
 pub use start::silence;
 
-use crate::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, ParamError};
 
 /// What a method may know when it writes its table.
 #[derive(Debug, Clone, Copy)]

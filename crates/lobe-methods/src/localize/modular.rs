@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Expect, Kind, Localize, Part, Status, counted, restricted};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "modular",

@@ -6,7 +6,7 @@
 //! route is in force: this is where an unlabelled example pulls. Fails: a part whose parameters are all 0 has
 //! no relative norm (missing), and a converged network has small gradients everywhere: compare labels.
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

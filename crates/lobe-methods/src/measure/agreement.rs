@@ -9,7 +9,7 @@
 
 use lobe_engine::rows;
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

@@ -8,7 +8,7 @@
 
 use lobe_core::Key;
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

@@ -6,7 +6,7 @@
 //! negative penalties stand as they are: the model is better than a plain one of its compute. Fails: far
 //! from the family's losses the law is an extrapolation.
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

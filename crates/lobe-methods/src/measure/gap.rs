@@ -4,7 +4,7 @@
 //! that never saw the data. Fails: undefined (missing) when the control is not worse than the
 //! baseline; above 1 the cut did damage beyond ignorance.
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

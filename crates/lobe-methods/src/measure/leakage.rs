@@ -6,7 +6,7 @@
 //! and training: the control (0 forget tokens), filters of several recalls, the baseline (all). Fails:
 //! missing when the loss lies outside of the family's range, or when nothing was undiscovered.
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

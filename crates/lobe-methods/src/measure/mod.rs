@@ -9,7 +9,7 @@ pub mod leakage;
 pub mod recovery;
 pub mod steps;
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// All measures, in the order they are listed.
 pub static MEASURES: &[About] = &[

@@ -6,7 +6,7 @@
 //! with a control in place of a filter. Unusual: per seed, so that intervals are paired. Fails: says
 //! nothing about the rest of the model; read it beside the retain loss.
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

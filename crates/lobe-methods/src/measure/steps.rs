@@ -3,7 +3,7 @@
 //! Equation: min { t : L(t) ≤ L* }, interpolated linearly between evaluations. Paper: Shilov et al.
 //! 2025 §5. Fails: not reached within the budget is *missing*, never the budget itself.
 
-use crate::registry::About;
+use lobe_core::registry::About;
 
 /// The measure.
 pub const ABOUT: About = About {

@@ -15,8 +15,8 @@ use lobe_engine::{EngineError, Init, Layout, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::registry::{About, ParamError, params_of, read};
 use crate::remove::StageEntry;
+use lobe_core::registry::{About, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "ablate",

@@ -2,7 +2,7 @@
 
 pub mod ablate;
 
-use crate::registry::{About, ParamDoc};
+use lobe_core::registry::{About, ParamDoc};
 
 /// A removal stage, as it is listed.
 pub struct StageEntry {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::rmu::{Length, moved, pair};
 use super::terms::positive;
 use super::{Moves, Shape, Term, Unlearn};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "adaptive-rmu",

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::terms::{block, refuse};
 use super::{Drive, Moves, Reads, Recovery, Shape, Side, Term, UNLEARN, Unlearn};
-use crate::registry::ParamError;
+use lobe_core::registry::ParamError;
 
 /// What cannot be wrapped.
 const WRAPPERS: [&str; 3] = ["sam", "lat", "tar"];

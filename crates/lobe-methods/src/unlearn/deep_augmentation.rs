@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{MeanLoss, Retain, not_negative, positive, refuse, sides};
 use super::{Recovery, Shape, Term, Unlearn};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "deep-augmentation",

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{MeanLoss, Retain, sides};
 use super::{Shape, Term, Unlearn};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "grad-diff",

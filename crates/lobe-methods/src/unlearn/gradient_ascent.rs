@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{MeanLoss, term};
 use super::{Shape, Side, Term, Unlearn};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "gradient-ascent",

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::around::{Around, build, with_inner};
 use super::terms::positive;
 use super::{Drive, Unlearn};
-use crate::registry::{About, Entry, params_of, read};
+use lobe_core::registry::{About, Entry, params_of, read};
 
 const ABOUT: About = About {
     name: "lat",

@@ -28,7 +28,7 @@ mod wga;
 
 use lobe_engine::ops::head::IGNORE;
 
-use crate::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, ParamError};
 
 /// Which data a term is evaluated on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

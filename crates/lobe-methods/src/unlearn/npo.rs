@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{Retain, positive, sides, sigmoid, softplus};
 use super::{Objective, Reads, Shape, Term, Unlearn, View};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "npo",

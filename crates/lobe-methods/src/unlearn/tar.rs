@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use super::around::{Around, build, with_inner};
 use super::terms::{HiddenSquared, not_negative, positive, refuse, term};
 use super::{Drive, Objective, Reads, Shape, Side, Term, Unlearn, View};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "tar",

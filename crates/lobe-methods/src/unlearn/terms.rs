@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Objective, Reads, Shape, Side, Term, View};
-use crate::registry::ParamError;
+use lobe_core::registry::ParamError;
 
 /// What keeps the rest of the model where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

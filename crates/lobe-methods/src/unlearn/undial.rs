@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{Retain, ToReference, not_negative, sides};
 use super::{Shape, Term, Unlearn};
-use crate::registry::{About, Entry, ParamError, params_of, read};
+use lobe_core::registry::{About, Entry, ParamError, params_of, read};
 
 const ABOUT: About = About {
     name: "undial",

@@ -1,10 +1,12 @@
 //! What a registered item carries: its description, its parameters, and how to build it.
 
+mod docs;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use crate::docs::{Choice, ParamDoc, kinds_of, params_in, params_of};
+pub use docs::{Choice, ParamDoc, kinds_of, params_in, params_of};
 
 /// The description of a method, attack or measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,11 @@ pub struct Entry<T: ?Sized + 'static> {
     pub build: fn(&Value) -> Result<(Box<T>, Value), ParamError>,
 }
 
-/// Reads a parameter struct, with the path of what is wrong.
-pub(crate) fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Result<(P, Value), ParamError> {
+/// Reads a parameter struct; returns it and its parameters with every default.
+///
+/// # Errors
+/// With the path of what is wrong.
+pub fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Result<(P, Value), ParamError> {
     let params: P = serde_path_to_error::deserialize(value)
         .map_err(|e| ParamError { path: e.path().to_string(), message: e.inner().to_string() })?;
     let fail = |e: serde_json::Error| ParamError { path: String::new(), message: e.to_string() };
@@ -53,7 +58,10 @@ pub(crate) fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Res
 
 /// Holds every number of `full`, also those in lists, against the range in the schema of `P`; where it has no
 /// lower end, that is 0.
-pub(crate) fn in_range<P: JsonSchema>(full: &Value) -> Result<(), ParamError> {
+///
+/// # Errors
+/// With the first key that is out of its range.
+pub fn in_range<P: JsonSchema>(full: &Value) -> Result<(), ParamError> {
     let schema = schemars::schema_for!(P).to_value();
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
     for (key, value) in full.as_object().into_iter().flatten() {
