@@ -292,6 +292,17 @@ impl<'a> Tape<'a> {
         self.ws.pool.give(buf);
     }
 
+    /// A buffer of `len` numbers, whatever they are, for a program's own work; [`Tape::give_back`] takes it
+    /// for the next shard, so that a warm step allocates nothing.
+    pub fn scratch(&mut self, len: usize) -> Buf {
+        self.ws.pool.take(len)
+    }
+
+    /// Takes a buffer from [`Tape::scratch`] back.
+    pub fn give_back(&mut self, buf: Buf) {
+        self.ws.pool.give(buf);
+    }
+
     /// Seeds the gradient of a scalar: the step will reduce `weight * v`.
     ///
     /// # Errors

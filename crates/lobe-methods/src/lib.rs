@@ -8,6 +8,7 @@
 pub mod attack;
 pub mod localize;
 pub mod measure;
+pub mod objective;
 pub mod remove;
 pub mod unlearn;
 

@@ -2,7 +2,7 @@
 //! optimiser, their batches. Pure functions; `sparse-graft` trains them.
 
 use lobe_engine::ops::head::IGNORE;
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
 
 /// Indices of the `k` largest scores among those `allowed`, ascending; of equals the first.
 pub(super) fn largest(score: &[f32], allowed: impl Fn(usize) -> bool, k: usize) -> Vec<usize> {
@@ -124,15 +124,15 @@ impl Adam {
 }
 
 /// Step `step`'s batch of `size` examples, taken from `pool` in turn. Needs one sequence to a shard.
-pub(super) fn turn(pool: &TokenBatch, step: u64, size: usize) -> TokenBatch {
+pub(super) fn turn(pool: &Batch, step: u64, size: usize) -> Batch {
     if size >= pool.len() {
         return pool.clone();
     }
-    let seq = (0..pool.shards()).map(|s| pool.tokens(s).2).max().unwrap_or(0);
-    let mut out = TokenBatch::new(seq, 1);
+    let seq = (0..pool.shards()).map(|s| pool.text(s).2).max().unwrap_or(0);
+    let mut out = Batch::tokens(seq, 1);
     for i in 0..size {
         let shard = ((step as usize).wrapping_mul(size) + i) % pool.shards();
-        let (inputs, targets, _) = pool.tokens(shard);
+        let (inputs, targets, _) = pool.text(shard);
         let pad = |t: &[u32]| -> Vec<u32> {
             t.iter().copied().chain(std::iter::repeat(IGNORE)).take(seq).collect()
         };
@@ -144,7 +144,7 @@ pub(super) fn turn(pool: &TokenBatch, step: u64, size: usize) -> TokenBatch {
 #[cfg(test)]
 mod tests {
     use lobe_core::FORGET;
-    use lobe_nets::TokenBatch;
+    use lobe_nets::Batch;
 
     use super::{Adam, Graft, largest, turn};
 
@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn examples_are_taken_in_turn() {
-        let mut pool = TokenBatch::new(3, 1);
+        let mut pool = Batch::new(3, 1);
         (0..3).for_each(|i| pool.push(&[i, i, i, i], FORGET, None));
-        let firsts = |b: &TokenBatch| (0..b.shards()).map(|s| b.tokens(s).0[0]).collect::<Vec<_>>();
+        let firsts = |b: &Batch| (0..b.shards()).map(|s| b.tokens(s).0[0]).collect::<Vec<_>>();
         assert_eq!(firsts(&turn(&pool, 0, 2)), [0, 1]);
         assert_eq!(firsts(&turn(&pool, 1, 2)), [2, 0]);
         assert_eq!(firsts(&turn(&pool, 5, 8)), [0, 1, 2]);

@@ -15,7 +15,7 @@
 //! never had the capability is evidence of a bypass.
 
 use lobe_engine::{EngineError, Plan};
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,7 @@ pub(super) struct Host {
     /// The model under attack.
     pub(super) victim: Vec<f32>,
     /// The attacker's examples.
-    pub(super) pool: TokenBatch,
+    pub(super) pool: Batch,
     /// Losses before the attack.
     pub(super) before: Losses,
 }
@@ -224,7 +224,7 @@ impl Attack for SparseGraft {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let layout = bench.net().layout.clone();
+        let layout = bench.net().layout().clone();
         let plan = Plan::plain(&layout);
         let victim = bench.victim().to_vec();
         let pool = bench.examples(Loot::Forget, self.examples)?;

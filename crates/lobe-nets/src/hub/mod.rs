@@ -22,8 +22,8 @@ pub use opens::opens;
 pub use read::{Imported, import};
 
 use crate::gpt::Gpt;
-use crate::gpt_config::GptConfig;
-use crate::net::NetError;
+use crate::gpt::GptConfig;
+use crate::network::NetError;
 use crate::weights::{Entry, serialize};
 
 /// A family of names and of `config.json`.

@@ -1,12 +1,45 @@
 //! One decoder-only transformer for the GPT-2, GPT-Neo and Llama shapes.
 
+mod config;
+
+use std::any::Any;
+use std::sync::Arc;
+
 use lobe_core::JointKind;
+use lobe_core::registry::{About, params_of, read};
 use lobe_engine::ops::attention::{AttentionSpec, Rotary};
 use lobe_engine::ops::head::HeadSpec;
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::{EngineError, Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tape, Var};
 
-use crate::gpt_config::{Activation, GptConfig, NormKind, Positions};
+use serde_json::Value;
+
+pub use self::config::{Activation, GptConfig, NormKind, Positions};
+use crate::batch::{Fed, NEXT};
+use crate::network::{Begin, End, Input, Network, NetworkEntry, Output, Ran, Read, settings};
+
+const ABOUT: About = About {
+    name: "gpt",
+    summary: "a decoder-only transformer: GPT-2, GPT-Neo and Llama shapes by its settings",
+    reference: "Radford et al. 2019 (GPT-2); Black et al. 2021 (GPT-Neo); Touvron et al. 2023, arXiv 2302.13971 (Llama)",
+    unusual: "queries, keys and values are one matrix; a head owns its columns of it and its rows of the output",
+    fails: "rope scaling of the kinds llama3, dynamic and yarn is not there",
+};
+
+pub(crate) const ENTRY: NetworkEntry = NetworkEntry {
+    about: &ABOUT,
+    params: params_of::<GptConfig>,
+    read: |v| read::<GptConfig>(v).map(|(_, full)| full),
+    build: |v, data| {
+        let config: GptConfig = settings(v)?;
+        let (vocab, context) = match data {
+            Some(Input::Tokens { vocab, context }) => (vocab, context),
+            _ => (0, 0),
+        };
+        Ok(Arc::new(Gpt::new(config.resolve(vocab, context)?)))
+    },
+    reads_text: true,
+};
 
 #[derive(Debug, Clone, Copy)]
 struct NormIds {
@@ -36,12 +69,12 @@ pub struct Gpt {
     pub config: GptConfig,
     /// Tensors and sites.
     pub layout: Layout,
-    embed_site: SiteId,
     tokens: ParamId,
     positions: Option<ParamId>,
     blocks: Vec<Block>,
     last_norm: NormIds,
-    head: (ParamId, Option<ParamId>),
+    cuts: Vec<SiteId>,
+    outputs: Vec<Output>,
 }
 
 fn norm_ids(l: &mut Layout, name: &str, c: &GptConfig) -> NormIds {
@@ -139,7 +172,7 @@ impl Gpt {
         let positions = (c.positions == Positions::Learned).then(|| {
             l.tensor("embed.positions", c.context, c.width).init(std).joint(JointKind::Embedding).add()
         });
-        let blocks = (0..c.layers).map(|i| block(&mut l, i, &c)).collect();
+        let blocks: Vec<Block> = (0..c.layers).map(|i| block(&mut l, i, &c)).collect();
         let last_norm = norm_ids(&mut l, "final", &c);
         let weight = if c.tied {
             tokens
@@ -147,64 +180,11 @@ impl Gpt {
             l.tensor("head.weight", c.width, c.vocab).init(std).joint(JointKind::Head).add()
         };
         let bias = c.head_bias.then(|| l.tensor("head.bias", 1, c.vocab).joint(JointKind::Head).add());
-        Gpt { config: c, layout: l, embed_site, tokens, positions, blocks, last_norm, head: (weight, bias) }
-    }
-
-    /// The read-out, for the engine's losses.
-    pub fn head(&self) -> HeadSpec {
-        HeadSpec {
-            weight: self.head.0,
-            tied: self.config.tied,
-            bias: self.head.1,
-            scale: self.config.logit_scale,
-        }
-    }
-
-    /// Final hidden states `[tokens, width]` of sequences of length `seq` laid end to end.
-    ///
-    /// # Errors
-    /// If a token is out of range or a sequence is longer than the context.
-    pub fn hidden(&self, tape: &mut Tape<'_>, ids: &[u32], seq: usize) -> Result<Var, EngineError> {
-        let x = self.residual(tape, ids, seq, self.blocks.len())?;
-        self.norm(tape, x, self.last_norm)
-    }
-
-    /// The residual stream `[tokens, width]` after the first `blocks` blocks; nothing above is computed.
-    ///
-    /// # Errors
-    /// If a token is out of range or a sequence is longer than the context.
-    pub fn residual(
-        &self,
-        tape: &mut Tape<'_>,
-        ids: &[u32],
-        seq: usize,
-        blocks: usize,
-    ) -> Result<Var, EngineError> {
-        let mut x = tape.embedding(ids, seq, self.tokens, self.positions, Some(self.embed_site))?;
-        for b in self.blocks.iter().take(blocks) {
-            x = self.run_block(tape, b, x, seq)?;
-        }
-        Ok(x)
-    }
-
-    /// The site of the residual stream after block `i`.
-    pub fn residual_site(&self, i: usize) -> Option<SiteId> {
-        self.blocks.get(i).map(|b| b.resid_post)
-    }
-
-    /// The down-projection of block `i`'s MLP: weight, and bias if it has one.
-    pub fn mlp_out(&self, i: usize) -> Option<(ParamId, Option<ParamId>)> {
-        self.blocks.get(i).map(|b| b.mlp_out)
-    }
-
-    /// The site of the embedded tokens.
-    pub fn embed_site(&self) -> SiteId {
-        self.embed_site
-    }
-
-    /// The token embedding `[vocab, width]`.
-    pub fn token_embedding(&self) -> ParamId {
-        self.tokens
+        let head = HeadSpec { weight, tied: c.tied, bias, scale: c.logit_scale };
+        let next = Output { name: NEXT.into(), target: NEXT, read: Read::Classes { classes: c.vocab, head } };
+        let after = blocks.iter().map(|b| b.resid_post);
+        let cuts = std::iter::once(embed_site).chain(after).collect();
+        Gpt { config: c, layout: l, tokens, positions, blocks, last_norm, cuts, outputs: vec![next] }
     }
 
     fn norm(&self, tape: &mut Tape<'_>, x: Var, ids: NormIds) -> Result<Var, EngineError> {
@@ -255,5 +235,85 @@ impl Gpt {
             u = tape.gated(u, Some(b.post))?;
         }
         tape.linear(u, into(b.mlp_out, mid, b.resid_post))
+    }
+}
+
+/// Settings that only matter where weights are drawn.
+const AT_START: [&str; 2] = ["init_std", "scale_residual_init"];
+
+impl Network for Gpt {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn config(&self) -> Value {
+        // A table of numbers and names: saving it cannot fail.
+        serde_json::to_value(&self.config).unwrap_or_default()
+    }
+
+    fn function(&self) -> Value {
+        let mut config = self.config();
+        if let Value::Object(map) = &mut config {
+            map.retain(|key, _| !AT_START.contains(&key.as_str()));
+            // Rotary positions have no table whose length would matter.
+            if self.config.positions == Positions::Rotary {
+                map.remove("context");
+            }
+        }
+        config
+    }
+
+    fn unit_keys(&self) -> &'static [&'static str] {
+        &["heads", "kv_heads", "mlp"]
+    }
+
+    fn shape(&self) -> String {
+        let c = &self.config;
+        let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let blocks = counted(c.layers, "block");
+        format!("{blocks} of width {}, {}, {} neurons", c.width, counted(c.heads, "head"), c.mlp)
+    }
+
+    fn input(&self) -> Input {
+        Input::Tokens { vocab: self.config.vocab, context: self.config.context }
+    }
+
+    fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    fn cuts(&self) -> &[SiteId] {
+        &self.cuts
+    }
+
+    fn run(&self, tape: &mut Tape<'_>, from: Begin<'_>, to: End) -> Result<Ran, EngineError> {
+        let (mut x, seq, first) = match from {
+            Begin::Input(Fed::Tokens { ids, seq }) => {
+                let x = tape.embedding(ids, seq, self.tokens, self.positions, Some(self.cuts[0]))?;
+                (x, seq, 0)
+            }
+            Begin::Input(_) => return Err(EngineError::Invalid("a gpt is fed with tokens".into())),
+            Begin::Cut { cut, x, seq } => (x, seq, cut),
+        };
+        let last = match to {
+            End::Outputs => self.blocks.len(),
+            End::Cut(cut) => cut.min(self.blocks.len()),
+        };
+        for block in self.blocks.get(first..last).unwrap_or_default() {
+            x = self.run_block(tape, block, x, seq)?;
+        }
+        let ends = match to {
+            End::Outputs => vec![self.norm(tape, x, self.last_norm)?],
+            End::Cut(_) => Vec::new(),
+        };
+        Ok(Ran { ends, unrouted: Vec::new() })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

@@ -1,12 +1,42 @@
 //! An MLP autoencoder with any number of decoders, each reading a part of the latent.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use lobe_core::JointKind;
+use lobe_core::registry::{About, params_of, read};
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::{EngineError, Init, Layout, Owner, ParamId, SiteId, Tape, Var};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::net::NetError;
+use serde_json::Value;
+
+use crate::batch::INPUT;
+use crate::network::{Begin, End, Input, NetError, Network, NetworkEntry, Output, Ran, Read, settings};
+
+const ABOUT: About = About {
+    name: "autoencoder",
+    summary: "an MLP autoencoder with any number of decoders, each of a part of the latent",
+    reference: "Cloud et al. 2024, arXiv 2410.04332, appendix B",
+    unusual: "a decoder may be detached: a certificate of what its part of the latent holds",
+    fails: "decoders of a part do not belong to the latents that they read",
+};
+
+pub(crate) const ENTRY: NetworkEntry = NetworkEntry {
+    about: &ABOUT,
+    params: params_of::<AutoencoderConfig>,
+    read: |v| read::<AutoencoderConfig>(v).map(|(_, full)| full),
+    build: |v, data| {
+        let config: AutoencoderConfig = settings(v)?;
+        let width = match data {
+            Some(Input::Rows { width }) => width,
+            _ => config.input,
+        };
+        Ok(Arc::new(Autoencoder::new(config.resolve(width)?)))
+    },
+    reads_text: false,
+};
 
 /// One decoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -123,16 +153,8 @@ pub struct Autoencoder {
     pub layout: Layout,
     encoder: Vec<Layer>,
     decoders: Vec<Vec<Layer>>,
-    latent: SiteId,
-}
-
-/// What a pass produces.
-#[derive(Debug, Clone)]
-pub struct Reconstructions {
-    /// The code before its site, `[rows, latent]`: penalties read it unrouted.
-    pub code: Var,
-    /// One reconstruction per decoder, `[rows, input]`.
-    pub outputs: Vec<Var>,
+    cuts: Vec<SiteId>,
+    outputs: Vec<Output>,
 }
 
 /// A stack of layers `widths[0] → … → widths.last()`, ReLU inside, affine at the end. `first`
@@ -192,10 +214,16 @@ impl Autoencoder {
             stack(&mut l, &d.name, &widths, whole.then(|| Owner::units(latent, c.latent)), true, None)
         });
         let decoders = decoders.collect();
-        Autoencoder { config: c, layout: l, encoder, decoders, latent }
+        let output = |d: &DecoderConfig| Output {
+            name: d.name.clone(),
+            target: INPUT,
+            read: Read::Numbers { width: c.input },
+        };
+        let outputs = c.decoders.iter().map(output).collect();
+        Autoencoder { config: c, layout: l, encoder, decoders, cuts: vec![latent], outputs }
     }
 
-    fn run(tape: &mut Tape<'_>, layers: &[Layer], mut x: Var) -> Result<Var, EngineError> {
+    fn layers(tape: &mut Tape<'_>, layers: &[Layer], mut x: Var) -> Result<Var, EngineError> {
         for layer in layers {
             let Layer { weight, bias, act, site } = *layer;
             x =
@@ -203,23 +231,70 @@ impl Autoencoder {
         }
         Ok(x)
     }
+}
 
-    /// Encodes and decodes x `[rows, input]`.
-    ///
-    /// # Errors
-    /// If the width of `x` is wrong.
-    pub fn forward(&self, tape: &mut Tape<'_>, x: Var) -> Result<Reconstructions, EngineError> {
-        let code = Self::run(tape, &self.encoder, x)?;
-        let z = tape.site(code, self.latent)?;
-        let mut outputs = Vec::with_capacity(self.decoders.len());
+impl Network for Autoencoder {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn config(&self) -> Value {
+        // A table of numbers and names: saving it cannot fail.
+        serde_json::to_value(&self.config).unwrap_or_default()
+    }
+
+    fn shape(&self) -> String {
+        let c = &self.config;
+        let widths = [c.input].into_iter().chain(c.hidden.iter().copied()).chain([c.latent]);
+        let widths: Vec<String> = widths.map(|w| w.to_string()).collect();
+        let plural = if c.decoders.len() == 1 { "" } else { "s" };
+        format!("{}, {} decoder{plural}", widths.join("–"), c.decoders.len())
+    }
+
+    fn input(&self) -> Input {
+        Input::Rows { width: self.config.input }
+    }
+
+    fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    fn cuts(&self) -> &[SiteId] {
+        &self.cuts
+    }
+
+    fn run(&self, tape: &mut Tape<'_>, from: Begin<'_>, to: End) -> Result<Ran, EngineError> {
+        let mut ran = Ran::default();
+        let latent = self.cuts[0];
+        let z = match from {
+            Begin::Input(fed) => {
+                let none = || EngineError::Invalid("an autoencoder is fed with rows of numbers".into());
+                let x = fed.rows(tape).ok_or_else(none)?;
+                let code = Self::layers(tape, &self.encoder, x)?;
+                ran.unrouted.push((latent, code));
+                tape.site(code, latent)?
+            }
+            Begin::Cut { x, .. } => x,
+        };
+        if to != End::Outputs {
+            return Ok(ran);
+        }
         for (layers, d) in self.decoders.iter().zip(&self.config.decoders) {
-            let mut part =
-                if d.from == 0 && d.to == self.config.latent { z } else { tape.columns(z, d.from..d.to)? };
+            let whole = d.from == 0 && d.to == self.config.latent;
+            let mut part = if whole { z } else { tape.columns(z, d.from..d.to)? };
             if d.detach {
                 part = tape.detach(part);
             }
-            outputs.push(Self::run(tape, layers, part)?);
+            ran.ends.push(Self::layers(tape, layers, part)?);
         }
-        Ok(Reconstructions { code, outputs })
+        Ok(ran)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
