@@ -21,7 +21,7 @@ impl Objective for L1 {
     }
 
     fn value(&self, view: &View<'_>, grad: &mut [f32]) -> f64 {
-        let each = self.weight * (1.0 / view.rows as f32);
+        let each = self.weight / view.rows as f32;
         let mut value = 0.0;
         for r in view.counted() {
             for (g, a) in grad[r * view.cols..][..view.cols].iter_mut().zip(view.row(r)) {
