@@ -98,6 +98,36 @@ pub trait Examples: Sync {
     }
 }
 
+impl<E: Examples + ?Sized> Examples for &E {
+    fn shards(&self) -> usize {
+        (**self).shards()
+    }
+    fn part(&self, shard: usize) -> Part<'_> {
+        (**self).part(shard)
+    }
+    fn counts(&self, side: Side) -> Counts<'_> {
+        (**self).counts(side)
+    }
+    fn progress(&self) -> f64 {
+        (**self).progress()
+    }
+}
+
+impl<E: Examples + ?Sized> Examples for Box<E> {
+    fn shards(&self) -> usize {
+        (**self).shards()
+    }
+    fn part(&self, shard: usize) -> Part<'_> {
+        (**self).part(shard)
+    }
+    fn counts(&self, side: Side) -> Counts<'_> {
+        (**self).counts(side)
+    }
+    fn progress(&self) -> f64 {
+        (**self).progress()
+    }
+}
+
 /// All examples of one batch.
 pub struct Whole<'a> {
     batch: &'a Batch,
