@@ -8,7 +8,6 @@
 mod advice;
 mod error;
 pub mod exec;
-pub mod post_hoc;
 pub mod recipe;
 pub mod stage;
 pub mod store;

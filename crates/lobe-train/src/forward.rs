@@ -1,6 +1,6 @@
 //! Running a network over a batch without training it.
 
-use lobe_engine::{EngineError, Plan, Runner, Tape};
+use lobe_engine::{EngineError, Plan, Runner, Tape, Workspace};
 use lobe_nets::{Batch, Begin, End, Network, Ran};
 
 /// A network, its parameters and the workers that run it.
@@ -41,12 +41,24 @@ impl<'a> Forward<'a> {
         f: impl Fn(&mut Tape<'_>, &Ran, usize) -> Result<R, E> + Sync,
     ) -> Result<Vec<R>, E> {
         let shards: Vec<usize> = (0..batch.shards()).collect();
-        let parts = self.runner.map(&shards, |ws, s| -> Result<R, E> {
-            let mut tape = Tape::new(ws, self.net.layout(), self.params, None, &self.plan, batch.rows(*s));
-            let ran = self.net.run(&mut tape, Begin::Input(batch.fed(*s)), self.end)?;
-            f(&mut tape, &ran, *s)
-        });
+        let parts = self.runner.map(&shards, |ws, s| self.shard(ws, batch, *s, |tape, ran| f(tape, ran, *s)));
         parts.into_iter().collect()
+    }
+
+    /// The same of one shard, in a workspace at hand: where two networks see a shard together.
+    ///
+    /// # Errors
+    /// If the shard does not fit, or as `f`.
+    pub fn shard<R, E: From<EngineError>>(
+        &self,
+        ws: &mut Workspace,
+        batch: &Batch,
+        shard: usize,
+        f: impl FnOnce(&mut Tape<'_>, &Ran) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let mut tape = Tape::new(ws, self.net.layout(), self.params, None, &self.plan, batch.rows(shard));
+        let ran = self.net.run(&mut tape, Begin::Input(batch.fed(shard)), self.end)?;
+        f(&mut tape, &ran)
     }
 
     /// The network.

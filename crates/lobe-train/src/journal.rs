@@ -46,6 +46,13 @@ pub trait Journal {
     fn failed(&mut self, _why: &Diverged, _step: (u64, u64)) -> Result<(), TrainError> {
         Ok(())
     }
+    /// The work is done and everything else of it is written.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn close(&mut self, _step: (u64, u64)) -> Result<(), TrainError> {
+        Ok(())
+    }
     /// Everything noted so far; empty where it is not kept in memory.
     fn readings(&self) -> &[Reading] {
         &[]

@@ -144,6 +144,14 @@ impl<'a> Trainee<'a> {
         Ok(out)
     }
 
+    /// Closes the journal: the caller has written the model.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn close(&mut self) -> Result<(), TrainError> {
+        self.journal.close((self.next, self.spec.steps))
+    }
+
     /// Number of steps already done.
     pub fn done(&self) -> u64 {
         self.next

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use lobe_engine::{Member, OptimiserState, Program, Runner};
 
+use lobe_methods::objective::Minimise;
+use lobe_train::Source;
+
 use super::experiment::optimiser;
 use super::{Experiment, Feed};
 use crate::error::LabError;
@@ -55,16 +58,21 @@ pub fn estimate(x: &Experiment, threads: usize) -> Result<Option<Estimate>, LabE
         let params = x.layout().init(Experiment::key(seed).child("weights"));
         let state = OptimiserState::new(params.len(), rule.kind);
         let member = Member::new(params, x.arms[*i].plan.clone(), state, t.lanes)?;
-        jobs.push((member, Feed::new(x, *i, seed)?, rule));
+        jobs.push((member, Feed::new(x, *i, seed)?, rule, &x.arms[*i].terms));
     }
     let (start, mut times) = (Instant::now(), Vec::new());
     for step in 0..STEPS {
         let begun = Instant::now();
-        for (_, feed, _) in &mut jobs {
-            feed.load(x, step)?;
+        for (_, feed, ..) in &mut jobs {
+            feed.fill(step)?;
         }
-        let mut work: Vec<(&mut Member, Box<dyn Program + '_>, &_)> =
-            jobs.iter_mut().map(|(member, feed, rule)| (member, feed.program(x), &*rule)).collect();
+        let mut work: Vec<(&mut Member, Box<dyn Program + '_>, &_)> = jobs
+            .iter_mut()
+            .map(|(member, feed, rule, terms)| {
+                let program = Minimise::new(&*x.net, terms, feed.examples());
+                (member, Box::new(program) as Box<dyn Program + '_>, &*rule)
+            })
+            .collect();
         let mut work: Vec<_> = work.iter_mut().map(|(m, p, o)| (&mut **m, &**p, *o)).collect();
         runner.step(x.layout(), &mut work, step)?;
         times.push(begun.elapsed().as_secs_f64() / beside.max(1) as f64);

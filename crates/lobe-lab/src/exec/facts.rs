@@ -1,13 +1,11 @@
 //! What a run learned from and what learned it, for the head of its report.
 
-use lobe_nets::Net;
-
 use super::Experiment;
 use crate::store::{ClassFacts, DataFacts, ModelFacts};
 
 /// The data: every true class with its sizes.
 pub(super) fn data(x: &Experiment) -> DataFacts {
-    let text = x.data.tokenizer.is_some();
+    let text = x.data.is_text();
     let label = |class: usize| {
         let at = x.data.test.class.iter().position(|c| usize::from(*c) == class);
         at.map(|i| x.labels.name(x.test_truth[i]).to_owned())
@@ -26,24 +24,8 @@ pub(super) fn data(x: &Experiment) -> DataFacts {
     }
 }
 
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
 /// The network.
 pub(super) fn model(x: &Experiment) -> ModelFacts {
-    let (kind, shape) = match &x.net {
-        Net::Gpt(net) => {
-            let c = &net.config;
-            let blocks = counted(c.layers, "block");
-            ("gpt", format!("{blocks} of width {}, {}, {} neurons", c.width, counted(c.heads, "head"), c.mlp))
-        }
-        Net::Autoencoder(net) => {
-            let c = &net.config;
-            let widths = [c.input].into_iter().chain(c.hidden.iter().copied()).chain([c.latent]);
-            let widths: Vec<String> = widths.map(|w| w.to_string()).collect();
-            ("autoencoder", format!("{}, {}", widths.join("–"), counted(c.decoders.len(), "decoder")))
-        }
-    };
-    ModelFacts { kind: kind.to_owned(), shape, parameters: x.layout().len() as u64 }
+    let (kind, shape) = (x.net.kind().to_owned(), x.net.shape());
+    ModelFacts { kind, shape, parameters: x.layout().len() as u64 }
 }

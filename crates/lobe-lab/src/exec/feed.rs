@@ -1,14 +1,15 @@
 //! What a member sees at each step: the shared stream, under the arm's labels and filters.
 
 use lobe_core::{FORGET, LabelId, LabelSet, Selection};
-use lobe_data::{Labels, Payload, Stream};
-use lobe_engine::Program;
+use lobe_data::{Labels, Stream};
 use lobe_engine::ops::head::IGNORE;
 use lobe_methods::localize::assign;
+use lobe_methods::objective::{Examples, Whole};
 use lobe_methods::{Localize, ParamError, TrainsOn};
-use lobe_nets::{ImageBatch, LanguageModelling, Net, Penalised, Reconstruction, TokenBatch};
+use lobe_nets::Batch;
+use lobe_train::{At, Source, TrainError, collect, push};
 
-use super::experiment::{Experiment, distance};
+use super::experiment::Experiment;
 use crate::error::LabError;
 
 /// What an arm's method asks of training beside its routes.
@@ -42,16 +43,7 @@ impl Asks {
     }
 }
 
-/// A batch of either kind.
-#[derive(Debug)]
-pub enum Step {
-    /// Token sequences.
-    Tokens(TokenBatch),
-    /// Images.
-    Images(ImageBatch),
-}
-
-/// Counted targets (tokens or images, every visit of an example) that a member trained on.
+/// Rows that count (tokens to predict, or rows of numbers; every visit of an example) that a member trained on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exposure {
     /// All of them.
@@ -63,7 +55,8 @@ pub struct Exposure {
 }
 
 /// The data of one member.
-pub struct Feed {
+pub struct Feed<'a> {
+    x: &'a Experiment,
     arm: usize,
     seed: u64,
     labels: Labels,
@@ -74,20 +67,21 @@ pub struct Feed {
     /// The label each step is routed under, where the method has kinds of steps.
     kinds: Vec<LabelId>,
     /// The batch of the step last asked for.
-    pub step: Step,
+    pub batch: Batch,
 }
 
-impl Feed {
+impl<'a> Feed<'a> {
     /// The feed of (arm, seed).
     ///
     /// # Errors
     /// If the data has too few examples for a batch.
-    pub fn new(x: &Experiment, arm: usize, seed: u64) -> Result<Feed, LabError> {
+    pub fn new(x: &'a Experiment, arm: usize, seed: u64) -> Result<Feed<'a>, LabError> {
         let train = x.recipe.train_of(&x.arms[arm].arm);
         let labels = x.labels_of(arm, seed)?;
         let stream = x.stream(seed, train.batch)?;
-        let step = empty(x, train.batch, train.lanes, train.rows_per_shard);
+        let batch = empty(x, train.batch, train.lanes, train.rows_per_shard);
         let mut out = Feed {
+            x,
             arm,
             seed,
             labels,
@@ -96,52 +90,45 @@ impl Feed {
             strength: Vec::new(),
             targets: Vec::new(),
             kinds: Vec::new(),
-            step,
+            batch,
         };
-        out.kinds = out.plan(x, train.steps)?;
+        out.kinds = out.plan(train.steps)?;
         Ok(out)
     }
 
     /// The label of every step with the method's kinds in it; empty if it has none.
-    fn plan(&mut self, x: &Experiment, steps: u64) -> Result<Vec<LabelId>, LabError> {
-        let kinds = &x.arms[self.arm].asks.kinds;
+    fn plan(&mut self, steps: u64) -> Result<Vec<LabelId>, LabError> {
+        let kinds = &self.x.arms[self.arm].asks.kinds;
         let mut out = Vec::new();
         if kinds.is_empty() {
             return Ok(out);
         }
         for step in 0..steps {
             let (class, _) = self.stream.batch_into(step, &mut self.indices);
-            out.extend(self.label_of_step(x, step, class)?);
+            out.extend(self.label_of_step(step, class)?);
         }
         assign(&mut out, kinds, Experiment::key(self.seed).child("kinds"));
         Ok(out)
     }
 
     /// With one class per step the whole step carries one label, as in SGTM.
-    fn label_of_step(
-        &self,
-        x: &Experiment,
-        step: u64,
-        class: Option<u16>,
-    ) -> Result<Option<LabelId>, LabError> {
+    fn label_of_step(&self, step: u64, class: Option<u16>) -> Result<Option<LabelId>, LabError> {
         let Some(c) = class else { return Ok(None) };
         let key = Experiment::key(self.seed).child("labels");
-        Ok(Some(x.arms[self.arm].labelling.label_of_group(step, LabelId(c as u8), key)?))
+        Ok(Some(self.x.arms[self.arm].labelling.label_of_group(step, LabelId(c as u8), key)?))
     }
 
-    /// Fills [`Feed::step`] with the batch of `step`; it may be empty when the arm skips it.
+    /// Fills [`Feed::batch`] with that of `step`; it may be empty when the arm skips it.
     ///
     /// # Errors
     /// If a labelling rule cannot label whole steps.
-    pub fn load(&mut self, x: &Experiment, step: u64) -> Result<(), LabError> {
+    pub fn fill(&mut self, step: u64) -> Result<(), LabError> {
+        let x = self.x;
         let (class, _) = self.stream.batch_into(step, &mut self.indices);
-        let of_step = self.label_of_step(x, step, class)?;
+        let of_step = self.label_of_step(step, class)?;
         let kind = self.kinds.get(step as usize).copied();
-        let trains_on = &x.arms[self.arm].trains_on;
-        match &mut self.step {
-            Step::Tokens(b) => b.clear(),
-            Step::Images(b) => b.clear(),
-        }
+        let (trains_on, text) = (&x.arms[self.arm].trains_on, x.data.is_text());
+        self.batch.clear();
         for n in 0..self.indices.len() {
             let i = self.indices[n] as usize;
             let label = of_step.unwrap_or(self.labels.label[i]);
@@ -149,28 +136,28 @@ impl Feed {
                 continue;
             }
             let routed = kind.unwrap_or(label);
-            let weighted = matches!(self.step, Step::Tokens(_)) && self.weigh(x, i, label);
-            match &mut self.step {
-                Step::Tokens(b) => {
-                    let tokens = x.data.train.row(i);
-                    if let TrainsOn::Context(..) = trains_on {
-                        let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
-                        self.targets.clear();
-                        self.targets.extend(
-                            tokens[1..]
-                                .iter()
-                                .zip(strengths)
-                                .map(|(t, s)| if trains_on.counts(label, s) { *t } else { IGNORE }),
-                        );
-                        if self.targets.iter().any(|t| *t != IGNORE) {
-                            b.push_pair(&tokens[..tokens.len() - 1], &self.targets, routed, None);
-                        }
-                    } else {
-                        b.push(tokens, routed, weighted.then_some(&self.strength[..]));
-                    }
+            if !text {
+                if trains_on.counts(label, 1.0) {
+                    push(&mut self.batch, &x.data.train, i, routed);
                 }
-                Step::Images(b) if trains_on.counts(label, 1.0) => b.push(x.data.train.image(i), routed),
-                Step::Images(_) => {}
+                continue;
+            }
+            let weighted = self.weigh(i, label);
+            let tokens = x.data.train.row(i);
+            if let TrainsOn::Context(..) = trains_on {
+                let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
+                self.targets.clear();
+                self.targets.extend(
+                    tokens[1..]
+                        .iter()
+                        .zip(strengths)
+                        .map(|(t, s)| if trains_on.counts(label, s) { *t } else { IGNORE }),
+                );
+                if self.targets.iter().any(|t| *t != IGNORE) {
+                    self.batch.push_pair(&tokens[..tokens.len() - 1], &self.targets, routed, None);
+                }
+            } else {
+                self.batch.push(tokens, routed, weighted.then_some(&self.strength[..]));
             }
         }
         Ok(())
@@ -181,18 +168,19 @@ impl Feed {
     ///
     /// # Errors
     /// If a labelling rule cannot label whole steps.
-    pub fn exposure(&mut self, x: &Experiment, steps: u64) -> Result<Exposure, LabError> {
+    pub fn exposure(&mut self, steps: u64) -> Result<Exposure, LabError> {
+        let x = self.x;
         let mut sum = Exposure::default();
         for step in 0..steps {
             let (class, _) = self.stream.batch_into(step, &mut self.indices);
-            let of_step = self.label_of_step(x, step, class)?;
+            let of_step = self.label_of_step(step, class)?;
             for n in 0..self.indices.len() {
                 let i = self.indices[n] as usize;
                 let label = of_step.unwrap_or(self.labels.label[i]);
                 if !x.keeps(self.arm, x.train_truth[i], label) {
                     continue;
                 }
-                let targets = self.counted(x, i, label);
+                let targets = self.counted(i, label);
                 sum.targets += targets;
                 if x.train_truth[i] == FORGET {
                     sum.forget += targets;
@@ -209,15 +197,16 @@ impl Feed {
     ///
     /// # Errors
     /// If a labelling rule cannot label whole steps.
-    pub(crate) fn note(&mut self, x: &Experiment, step: u64, out: &mut Vec<u32>) -> Result<(), LabError> {
+    pub(crate) fn note(&mut self, step: u64, out: &mut Vec<u32>) -> Result<(), LabError> {
+        let x = self.x;
         out.clear();
         let (class, _) = self.stream.batch_into(step, &mut self.indices);
-        let of_step = self.label_of_step(x, step, class)?;
+        let of_step = self.label_of_step(step, class)?;
         let kind = self.kinds.get(step as usize).copied();
         for n in 0..self.indices.len() {
             let i = self.indices[n] as usize;
             let label = of_step.unwrap_or(self.labels.label[i]);
-            if !x.keeps(self.arm, x.train_truth[i], label) || self.counted(x, i, label) == 0 {
+            if !x.keeps(self.arm, x.train_truth[i], label) || self.counted(i, label) == 0 {
                 continue;
             }
             out.extend([self.indices[n], u32::from(kind.unwrap_or(label).0)]);
@@ -227,12 +216,13 @@ impl Feed {
     }
 
     /// Targets of example `i` that count under `label`.
-    fn counted(&mut self, x: &Experiment, i: usize, label: LabelId) -> u64 {
+    fn counted(&mut self, i: usize, label: LabelId) -> u64 {
+        let x = self.x;
         let trains_on = &x.arms[self.arm].trains_on;
-        if matches!(x.data.train.payload, Payload::Images { .. }) {
+        if !x.data.is_text() {
             return u64::from(trains_on.counts(label, 1.0));
         }
-        self.weigh(x, i, label);
+        self.weigh(i, label);
         let strengths = self.strength.iter().copied().chain(std::iter::repeat(1.0));
         let counts = |(t, s): (&u32, f32)| {
             *t != IGNORE && (!matches!(trains_on, TrainsOn::Context(..)) || trains_on.counts(label, s))
@@ -241,56 +231,32 @@ impl Feed {
     }
 
     /// Fills `strength` with the token weights of example `i`, if it has any; returns whether it has.
-    fn weigh(&mut self, x: &Experiment, i: usize, label: LabelId) -> bool {
+    fn weigh(&mut self, i: usize, label: LabelId) -> bool {
         self.strength.clear();
         let Some(s) = self.labels.strength.as_ref().filter(|s| s.label == label) else { return false };
-        s.row_into(&x.data.train, i, label, &mut self.strength);
+        s.row_into(&self.x.data.train, i, label, &mut self.strength);
         true
     }
 
-    /// Number of examples and of counted targets (tokens or images) of the step.
+    /// Number of examples and of rows that count in the step.
     pub fn size(&self) -> (usize, usize) {
-        match &self.step {
-            Step::Tokens(b) => (b.len(), b.targets()),
-            Step::Images(b) => (b.len(), b.len()),
-        }
-    }
-
-    /// The program of the step.
-    pub fn program<'a>(&'a self, x: &'a Experiment) -> Box<dyn Program + 'a> {
-        let arm = &x.arms[self.arm];
-        match (&self.step, &x.net) {
-            (Step::Tokens(batch), Net::Gpt(net)) => {
-                let base = LanguageModelling { net, batch, label_weight: &arm.label_weight };
-                Box::new(Penalised { base, l1: &arm.asks.l1 })
-            }
-            (Step::Images(batch), Net::Autoencoder(net)) => Box::new(Reconstruction::new(
-                net,
-                batch,
-                distance(&arm.objective),
-                &arm.label_weight,
-                arm.objective.sum_of_means,
-                &arm.penalties,
-            )),
-            _ => unreachable!("an experiment's network fits its data"),
-        }
+        (self.batch.len(), self.batch.targets())
     }
 }
 
-/// An empty batch for the experiment's data.
-pub(crate) fn empty(x: &Experiment, batch: usize, lanes: usize, rows: Option<usize>) -> Step {
-    match &x.data.train.payload {
-        Payload::Tokens { seq, .. } => Step::Tokens(TokenBatch::new(*seq, rows.unwrap_or(1))),
-        Payload::Images { dim, .. } => {
-            Step::Images(ImageBatch::new(*dim, rows.unwrap_or(batch.div_ceil(lanes))))
-        }
+impl Source for Feed<'_> {
+    fn load(&mut self, at: At<'_>) -> Result<usize, TrainError> {
+        self.fill(at.step).map_err(LabError::while_training)?;
+        Ok(self.batch.targets())
+    }
+
+    fn examples(&self) -> Box<dyn Examples + '_> {
+        Box::new(Whole::new(&self.batch, self.x.labels.len()))
     }
 }
 
-/// Adds example `i` of the training data.
-pub(crate) fn push_train(x: &Experiment, step: &mut Step, i: usize, label: LabelId) {
-    match step {
-        Step::Tokens(b) => b.push(x.data.train.row(i), label, None),
-        Step::Images(b) => b.push(x.data.train.image(i), label),
-    }
+/// An empty batch for the experiment's data: `rows` examples to a shard, else whole sequences or a lane's share.
+pub(crate) fn empty(x: &Experiment, batch: usize, lanes: usize, rows: Option<usize>) -> Batch {
+    let share = if x.data.is_text() { 1 } else { batch.div_ceil(lanes) };
+    collect(&x.data.train, &[], Some(rows.unwrap_or(share)))
 }

@@ -2,15 +2,14 @@
 
 mod compare;
 mod estimate;
-mod evaluate;
 mod experiment;
 mod facts;
 mod feed;
+mod journal;
 mod leaks;
 mod memory;
 mod settings;
 mod summary;
-mod training;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,22 +17,20 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use lobe_engine::Runner;
+use lobe_engine::{Plan, Runner};
 use lobe_methods::Losses;
+use lobe_nets::Batch;
+use lobe_train::{Forward, Job, Scores, Trainee, evaluate};
 
 pub use estimate::{Estimate, estimate};
-pub(crate) use evaluate::by_shard;
-pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
-pub use feed::{Exposure, Feed, Step};
+pub use feed::{Exposure, Feed};
 pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks};
-pub use training::{Source, Spec, Trainee};
 
-pub(crate) use evaluate::{evaluate, evaluate_under};
 pub(crate) use experiment::optimiser;
-pub(crate) use feed::{empty, push_train};
+pub(crate) use feed::empty;
+pub(crate) use journal::{MemberJournal, metric};
 pub(crate) use settings::{attack, in_recipe, unlearn};
-pub(crate) use training::train;
 
 use crate::error::LabError;
 use crate::recipe::{Derived, Recipe, Stage, Written, makes_model};
@@ -125,9 +122,38 @@ impl<'a> Context<'a> {
         Context { experiment: self.root.of_arm(arm), ..*self }
     }
 
+    /// Passes of the network at hand with these parameters.
+    pub(crate) fn forward<'p>(&self, params: &'p [f32]) -> Forward<'p>
+    where
+        'a: 'p,
+    {
+        Forward::new(&*self.experiment.net, self.runner, params)
+    }
+
+    /// Held-out numbers of these parameters under the interventions of `plan`.
+    pub(crate) fn scores(
+        &self,
+        params: &[f32],
+        plan: Option<&Plan>,
+        batch: &Batch,
+    ) -> Result<Scores, LabError> {
+        let job = Job { net: &*self.experiment.net, params, batch };
+        Ok(evaluate(self.runner, &self.experiment.labels, plan, &[job])?.remove(0))
+    }
+
+    /// Trains side by side until they are done or somebody asks to stop.
+    pub(crate) fn train(
+        &self,
+        trainees: &mut [Trainee<'_>],
+        tell: &dyn Fn(u64, &str),
+    ) -> Result<(), LabError> {
+        let stop = || self.options.stop.load(Ordering::Relaxed);
+        Ok(lobe_train::train(self.runner, &self.experiment.labels, trainees, &stop, tell)?)
+    }
+
     /// Whether an arm's parameters have the shape of the network at hand.
     pub(crate) fn same_shape(&self, arm: usize) -> bool {
-        stage::difference(&self.root.of_arm(arm).net, &self.experiment.net).is_none()
+        stage::difference(&*self.root.of_arm(arm).net, &*self.experiment.net).is_none()
     }
 
     /// Whether there is no model of this member, because what should have made it failed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lobe_core::LabelSet;
 use lobe_data::{DataConfig, Last, Mix, RuleConfig};
 use lobe_methods::{ATTACKS, Ablate, Attack, LOCALIZE, ParamError, UNLEARN, Unlearn};
-use lobe_nets::{AutoencoderConfig, GptConfig};
+use lobe_nets::{NETWORKS, NetworkEntry, network};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -200,12 +200,14 @@ pub struct L1 {
 }
 
 /// `[model]`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ModelSection {
-    /// A language model.
-    Gpt(GptConfig),
-    /// An autoencoder and its objective.
-    Autoencoder(AutoencoderConfig, Objective),
+#[derive(Clone)]
+pub struct ModelSection {
+    /// The kind of network.
+    pub entry: &'static NetworkEntry,
+    /// Its settings.
+    pub settings: Value,
+    /// What it minimises, where its outputs are numbers.
+    pub objective: Objective,
 }
 
 impl ModelSection {
@@ -214,19 +216,24 @@ impl ModelSection {
     /// # Errors
     /// With the path of what is wrong.
     pub fn read(kind: &str, value: &Value) -> Result<(ModelSection, Value), PathError> {
-        one_of("kind", "model", kind, ["gpt", "autoencoder"].into_iter())?;
-        if kind == "gpt" {
-            let (config, full) = completed(value)?;
-            return Ok((ModelSection::Gpt(config), full));
-        }
+        one_of("kind", "model", kind, NETWORKS.iter().map(|e| e.about.name))?;
+        let entry = network(kind).unwrap_or(&NETWORKS[0]);
         let mut all = value.as_object().cloned().unwrap_or_default();
-        let objective = all.remove("objective").unwrap_or_else(|| Value::Object(Map::new()));
+        // The next token has one loss; of numbers there are several.
+        let objective = all.remove("objective").filter(|_| !entry.reads_text);
+        if let Some(o) = value.get("objective").filter(|_| entry.reads_text) {
+            all.insert("objective".into(), o.clone());
+        }
+        let objective = objective.unwrap_or_else(|| Value::Object(Map::new()));
         let (objective, saved) = completed(&objective).map_err(|e| e.within(&["objective"]))?;
-        let (config, mut full) = completed(&Value::Object(all))?;
-        if let Value::Object(full) = &mut full {
+        let settings = (entry.read)(&Value::Object(all)).map_err(|e| in_recipe(&e))?;
+        let mut full = settings.clone();
+        if let Value::Object(full) = &mut full
+            && !entry.reads_text
+        {
             full.insert("objective".into(), saved);
         }
-        Ok((ModelSection::Autoencoder(config, objective), full))
+        Ok((ModelSection { entry, settings, objective }, full))
     }
 }
 

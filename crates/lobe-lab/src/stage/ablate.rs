@@ -3,14 +3,12 @@
 use std::time::Instant;
 
 use lobe_core::Selection;
-use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Plan, Tape};
 use lobe_methods::remove::ablate::{self, Ablate, How};
 use serde_json::Value;
 
 use super::{Work, write_model};
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, Experiment};
+use crate::exec::{Context, Experiment};
 use crate::recipe::Stage;
 
 pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), LabError> {
@@ -51,37 +49,36 @@ pub(super) fn region(x: &Experiment, stage: &Stage, arm: usize) -> Result<Option
 /// Mean activation per column of every site the region names, over held-out data.
 fn mean_activations(c: &Context<'_>, params: &[f32], region: &Selection) -> Result<Vec<Vec<f32>>, LabError> {
     let x = c.experiment;
-    let Some(net) = x.net.gpt() else {
+    if x.net.language().is_none() {
         return Err(LabError::other("ablate: how = \"mean\" needs a language model"));
-    };
-    let EvalSet::Tokens(batch) = EvalSet::new(x, |_| true, 64) else { return Ok(Vec::new()) };
-    let plan = Plan::plain(x.layout());
-    let shards: Vec<usize> = (0..batch.shards()).collect();
-    let parts = c.runner.map(&shards, |ws, s| -> Result<Vec<(Vec<f64>, f64)>, LabError> {
-        let mut tape = Tape::new(ws, x.layout(), params, None, &plan, batch.rows(*s));
-        let (inputs, targets, seq) = batch.tokens(*s);
-        net.hidden(&mut tape, inputs, seq)?;
-        let mut out = vec![(Vec::new(), 0.0); x.layout().sites().len()];
+    }
+    let batch = x.held_out(|_| true, 64);
+    let sites = x.layout().sites().len();
+    let parts = c.forward(params).each_shard(&batch, |tape, _, s| -> Result<_, LabError> {
+        let mut out = vec![(Vec::new(), 0.0); sites];
         for (site, _) in region.sites() {
             let Some(v) = tape.at_site(lobe_engine::SiteId(site)) else { continue };
             let cols = tape.shape(v).1;
             let (mut sums, mut rows) = (vec![0.0; cols], 0.0);
-            // Padding is no data.
-            for (row, _) in tape.value(v).chunks_exact(cols).zip(targets).filter(|(_, t)| **t != IGNORE) {
+            for row in batch.counted(s) {
+                let row = &tape.value(v)[row * cols..][..cols];
                 sums.iter_mut().zip(row).for_each(|(s, a)| *s += f64::from(*a));
                 rows += 1.0;
             }
             out[site] = (sums, rows);
         }
         Ok(out)
-    });
-    let mut total = vec![(Vec::new(), 0.0); x.layout().sites().len()];
+    })?;
+    let mut total = vec![(Vec::new(), 0.0); sites];
     for part in parts {
-        for ((sums, n), (s, k)) in total.iter_mut().zip(part?) {
+        for ((sums, n), (s, k)) in total.iter_mut().zip(part) {
             sums.resize(sums.len().max(s.len()), 0.0);
             sums.iter_mut().zip(&s).for_each(|(a, b)| *a += b);
             *n += k;
         }
     }
-    Ok(total.into_iter().map(|(s, n)| s.iter().map(|v| (v / n.max(1.0)) as f32).collect()).collect())
+    Ok(total
+        .into_iter()
+        .map(|(s, n): (Vec<f64>, f64)| s.iter().map(|v| (v / n.max(1.0)) as f32).collect())
+        .collect())
 }

@@ -1,12 +1,12 @@
 //! Where single examples pull: relative gradient norms on a region and on the rest.
 
 use lobe_core::Selection;
-use lobe_engine::ops::head::RowWeights;
-use lobe_engine::{Plan, Tape};
+use lobe_engine::{Plan, Program, Tape};
 use lobe_methods::measure::absorption::relative_norms;
+use lobe_methods::objective::{Distance, Minimise, Single, ordinary};
 
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet};
+use crate::exec::Context;
 use crate::store::Metric;
 
 /// Means over `examples` held-out examples of each label, as an unlabelled example would train the
@@ -18,19 +18,20 @@ pub(super) fn run(
     examples: usize,
 ) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
-    let EvalSet::Tokens(batch) = EvalSet::new(x, |_| true, examples) else { return Ok(Vec::new()) };
-    let Some(net) = x.net.gpt() else { return Ok(Vec::new()) };
+    if x.net.language().is_none() {
+        return Ok(Vec::new());
+    }
+    let batch = x.held_out(|_| true, examples);
+    let terms = ordinary(&*x.net, Distance::Squared);
     let plan = Plan::plain(x.layout());
     let mut part = vec![false; x.layout().len()];
     x.layout().for_owned(region, |_, range| part[range].fill(true));
     let shards: Vec<usize> = (0..batch.shards()).collect();
     let norms = c.runner.map(&shards, |ws, s| -> Result<[Option<f64>; 2], LabError> {
+        let program = Minimise::new(&*x.net, &terms, Single::new(&batch, *s));
         let mut gradient = vec![0.0; x.layout().len()];
-        let (inputs, targets, seq) = batch.tokens(*s);
-        let counted = targets.iter().filter(|t| **t != lobe_engine::ops::head::IGNORE).count();
         let mut tape = Tape::new(ws, x.layout(), params, Some(&mut gradient), &plan, batch.rows(*s));
-        let h = net.hidden(&mut tape, inputs, seq)?;
-        tape.cross_entropy(h, net.head(), targets, RowWeights::One(1.0 / counted.max(1) as f32))?;
+        program.forward(0, &mut tape)?;
         tape.backward(*s)?;
         Ok(relative_norms(&gradient, params, &part))
     });

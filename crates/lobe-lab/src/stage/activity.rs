@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Plan, SiteId, Tape};
+use lobe_engine::SiteId;
 use serde::{Deserialize, Serialize};
 
 use super::Work;
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet};
+use crate::exec::Context;
 
 /// Held-out examples per label that are looked at.
 const EXAMPLES: usize = 48;
@@ -71,42 +70,17 @@ type Sums = BTreeMap<(usize, usize), (Vec<f64>, f64)>;
 /// Per (site, label): summed |activation| per unit, averaged over the unit's columns, and rows.
 fn sums(c: &Context<'_>, params: &[f32], region: &lobe_core::Selection) -> Result<Sums, LabError> {
     let x = c.experiment;
-    let set = EvalSet::new(x, |_| true, EXAMPLES);
-    let plan = Plan::plain(x.layout());
-    let shards: Vec<usize> = match &set {
-        EvalSet::Tokens(b) => (0..b.shards()).collect(),
-        EvalSet::Images(b) => (0..b.shards()).collect(),
-    };
-    let parts = c.runner.map(&shards, |ws, s| -> Result<Sums, LabError> {
-        let rows = match &set {
-            EvalSet::Tokens(b) => b.rows(*s),
-            EvalSet::Images(b) => b.rows(*s),
-        };
-        let mut tape = Tape::new(ws, x.layout(), params, None, &plan, rows);
-        match (&set, x.net.gpt(), x.net.autoencoder()) {
-            (EvalSet::Tokens(b), Some(net), _) => {
-                let (inputs, _, seq) = b.tokens(*s);
-                net.hidden(&mut tape, inputs, seq)?;
-            }
-            (EvalSet::Images(b), _, Some(net)) => {
-                let input = tape.input(rows.rows, net.config.input, |buf| buf.copy_from_slice(b.pixels(*s)));
-                net.forward(&mut tape, input)?;
-            }
-            _ => {}
-        }
+    let batch = x.held_out(|_| true, EXAMPLES);
+    let parts = c.forward(params).each_shard(&batch, |tape, _, s| -> Result<Sums, LabError> {
         let mut out = Sums::new();
         for (site, _) in region.sites() {
             let Some(v) = tape.at_site(SiteId(site)) else { continue };
             let (_, cols) = tape.shape(v);
             let units = x.layout().sites()[site].units as usize;
             let width = cols / units.max(1);
-            for (r, row) in tape.value(v).chunks_exact(cols).enumerate() {
-                let label = match &set {
-                    // Padding is no data.
-                    EvalSet::Tokens(b) if b.tokens(*s).1[r] == IGNORE => continue,
-                    EvalSet::Tokens(b) => b.row_label(*s, r),
-                    EvalSet::Images(b) => b.label(b.range(*s).start + r),
-                };
+            for r in batch.counted(s) {
+                let row = &tape.value(v)[r * cols..][..cols];
+                let label = batch.row_label(s, r);
                 let sum = out.entry((site, label.index())).or_insert_with(|| (vec![0.0; units], 0.0));
                 for (u, cols) in row.chunks_exact(width.max(1)).enumerate() {
                     sum.0[u] += cols.iter().map(|a| f64::from(a.abs())).sum::<f64>() / width as f64;
@@ -115,10 +89,10 @@ fn sums(c: &Context<'_>, params: &[f32], region: &lobe_core::Selection) -> Resul
             }
         }
         Ok(out)
-    });
+    })?;
     let mut total = Sums::new();
     for part in parts {
-        for (k, (s, n)) in part? {
+        for (k, (s, n)) in part {
             let sum = total.entry(k).or_insert_with(|| (vec![0.0; s.len()], 0.0));
             sum.0.iter_mut().zip(s).for_each(|(a, b)| *a += b);
             sum.1 += n;

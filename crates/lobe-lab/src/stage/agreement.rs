@@ -1,13 +1,12 @@
 //! Whether a model's outputs agree with the control's.
 
 use lobe_core::LabelId;
-use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Plan, Tape};
 use lobe_methods::measure::agreement::agreement;
-use lobe_nets::Gpt;
+use lobe_nets::Batch;
+use lobe_train::Forward;
 
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, Experiment};
+use crate::exec::{Context, Experiment};
 use crate::store::Metric;
 
 /// Share of held-out tokens, per label, whose most likely prediction is the control's, and the mean
@@ -15,28 +14,27 @@ use crate::store::Metric;
 /// another. Nothing for a network that does not predict tokens.
 pub(super) fn run(
     c: &Context<'_>,
-    set: &EvalSet,
+    batch: &Batch,
     control: (&Experiment, &[f32]),
     params: &[f32],
 ) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
-    let (Some(net), EvalSet::Tokens(batch)) = (x.net.gpt(), set) else { return Ok(Vec::new()) };
-    let Some(other) = control.0.net.gpt() else { return Ok(Vec::new()) };
-    let (plan, other_plan) = (Plan::plain(x.layout()), Plan::plain(&other.layout));
-    let vocab = net.config.vocab;
+    let (Some((vocab, head)), Some((_, other))) = (x.net.language(), control.0.net.language()) else {
+        return Ok(Vec::new());
+    };
+    let (ours, theirs) = (c.forward(params), Forward::new(&*control.0.net, c.runner, control.1));
     let shards: Vec<usize> = (0..batch.shards()).collect();
     let parts = c.runner.map(&shards, |ws, s| -> Result<Vec<(LabelId, bool, f64)>, LabError> {
-        let (inputs, targets, seq) = batch.tokens(*s);
-        let mut logits = |net: &Gpt, params: &[f32], plan: &Plan| -> Result<Vec<f32>, LabError> {
-            let mut tape = Tape::new(ws, &net.layout, params, None, plan, batch.rows(*s));
-            let h = net.hidden(&mut tape, inputs, seq)?;
-            let z = tape.logits(h, net.head())?;
-            Ok(tape.value(z).to_vec())
+        let mut logits = |of: &Forward<'_>, head| {
+            of.shard(ws, batch, *s, |tape, ran| -> Result<Vec<f32>, LabError> {
+                let z = tape.logits(ran.end(0)?, head)?;
+                Ok(tape.value(z).to_vec())
+            })
         };
-        let (theirs, ours) = (logits(other, control.1, &other_plan)?, logits(net, params, &plan)?);
+        let (theirs, ours) = (logits(&theirs, other)?, logits(&ours, head)?);
         let mut scratch = vec![0.0; 2 * vocab];
         let rows = theirs.chunks_exact(vocab).zip(ours.chunks_exact(vocab)).enumerate();
-        let counted = rows.filter(|(r, _)| targets[*r] != IGNORE);
+        let counted = rows.filter(|(r, _)| batch.counts(*s, *r));
         Ok(counted
             .map(|(r, (theirs, ours))| {
                 let (same, kl) = agreement(theirs, ours, &mut scratch);

@@ -1,16 +1,20 @@
 //! The attacker's workbench over a member of a run: data, evaluation, gradients, fine-tuning.
 
 use lobe_core::{Key, LabelId, Selection};
-use lobe_engine::ops::head::{IGNORE, RowWeights};
+use std::sync::Arc;
+
+use lobe_engine::ops::head::{HeadSpec, IGNORE, RowWeights};
 use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape};
+use lobe_methods::objective::{Distance, Minimise, Term, Whole, ordinary};
 use lobe_methods::{Bench, BenchError, Case, Loot, Losses, Trial, Variant};
-use lobe_nets::{Gpt, LanguageModelling, TokenBatch};
+use lobe_nets::{Batch, Network};
+use lobe_train::Forward;
 
 use super::loot::Half;
 use super::variants::Sweep;
 use super::{Work, attack, loot, probes, tune};
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, ModelRef, evaluate_under};
+use crate::exec::{Context, ModelRef};
 use crate::recipe::Stage;
 
 /// At most so many held-out examples per label are evaluated along the way.
@@ -23,7 +27,9 @@ pub(super) const LANES: usize = 2;
 /// One attacked model with everything around it.
 pub(super) struct Desk<'a> {
     pub(super) c: Context<'a>,
-    net: &'a Gpt,
+    net: Arc<dyn Network>,
+    /// Ordinary training.
+    terms: Arc<Vec<Term>>,
     /// The label whose capability the attack tries to restore.
     pub(super) label: LabelId,
     pub(super) seed: u64,
@@ -32,7 +38,7 @@ pub(super) struct Desk<'a> {
     victim: Buf,
     original: Option<Buf>,
     cut: Option<Selection>,
-    pub(super) eval: EvalSet,
+    pub(super) eval: Batch,
     /// Takes gradients; made when first needed.
     member: Option<Member>,
     base: u64,
@@ -46,9 +52,9 @@ pub(super) struct Desk<'a> {
 impl<'a> Desk<'a> {
     pub(super) fn new(c: &Context<'a>, stage: &Stage, work: &Work, label: &str) -> Result<Self, LabError> {
         let x = c.experiment;
-        let Some(net) = x.net.gpt() else {
+        if x.net.language().is_none() {
             return Err(LabError::other(format!("{}: needs a language model", stage.does)));
-        };
+        }
         let arm = &x.arms[work.arm].arm.name;
         let Some((source, from)) = super::parent(c, stage, work.arm) else {
             return Err(LabError::other(format!("{}: no model to attack", stage.name)));
@@ -64,14 +70,15 @@ impl<'a> Desk<'a> {
         };
         Ok(Desk {
             c: *c,
-            net,
+            net: x.net.clone(),
+            terms: Arc::new(ordinary(&*x.net, Distance::Squared)),
             label: x.labels.find(label).unwrap_or(lobe_core::FORGET),
             seed: work.seed,
             model: (source.to_owned(), from, work.seed),
             victim: work.parent(c, stage)?,
             original,
             cut: attack::cut(c, stage, work.arm)?,
-            eval: EvalSet::along_the_way(x, |_| true, EVALUATED),
+            eval: x.along_the_way(|_| true, EVALUATED),
             member: None,
             base: work.base,
             name: format!("{arm}, seed {}", work.seed),
@@ -102,21 +109,26 @@ impl<'a> Desk<'a> {
         let name = &self.c.experiment.arms[arm].arm.name;
         let params = super::read_model(&self.c, &ModelRef { stage, arm: name, seed: self.seed })?;
         let c = self.c.of_arm(arm);
-        let net = c.experiment.net.gpt().unwrap_or(self.net);
-        let own = (self.c, self.net, self.model.clone(), std::mem::replace(&mut self.victim, params));
-        (self.c, self.net, self.model, self.member) = (c, net, model, None);
+        let net = std::mem::replace(&mut self.net, c.experiment.net.clone());
+        let own = (self.c, net, self.model.clone(), std::mem::replace(&mut self.victim, params));
+        (self.c, self.model, self.member) = (c, model, None);
         let out = f(self);
         (self.c, self.net, self.model, self.victim) = own;
         self.member = None;
         Ok(out)
     }
 
-    fn scores(&self, params: &[f32], plan: &Plan, set: &EvalSet) -> Result<Losses, BenchError> {
+    fn scores(&self, params: &[f32], plan: &Plan, set: &Batch) -> Result<Losses, BenchError> {
         let x = self.c.experiment;
-        let scores = evaluate_under(x, self.c.runner, plan, &[(params, set)]).map_err(other)?.remove(0);
+        let scores = self.c.scores(params, Some(plan), set).map_err(other)?;
         // An evaluation does not raise what is not finite; a number it is not.
         let loss = |l: usize| scores.loss(LabelId(l as u8)).filter(|v| v.is_finite());
         Ok((0..x.labels.len()).map(loss).collect())
+    }
+
+    fn read_out(&self) -> Result<HeadSpec, BenchError> {
+        let none = || BenchError::Missing("the network predicts no token".into());
+        self.net.language().map(|(_, head)| head).ok_or_else(none)
     }
 
     /// A [`BenchError`] if somebody asked to stop.
@@ -146,8 +158,8 @@ pub(super) fn other(e: LabError) -> BenchError {
 }
 
 impl Bench for Desk<'_> {
-    fn net(&self) -> &Gpt {
-        self.net
+    fn net(&self) -> &Arc<dyn Network> {
+        &self.net
     }
     fn victim(&self) -> &[f32] {
         &self.victim
@@ -168,18 +180,17 @@ impl Bench for Desk<'_> {
         self.label.index()
     }
 
-    fn examples(&mut self, which: Loot, n: usize) -> Result<TokenBatch, BenchError> {
+    fn examples(&mut self, which: Loot, n: usize) -> Result<Batch, BenchError> {
         let x = self.c.experiment;
         let pool = loot::pool(x, self.label, which, self.seed);
-        let batch = loot::batch(x, &pool, n).filter(|b| !b.is_empty());
+        let batch = Some(loot::batch(x, &pool, n)).filter(|b| !b.is_empty());
         batch.ok_or_else(|| BenchError::Missing(format!("no training examples ({which:?})")))
     }
 
-    fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError> {
-        match EvalSet::along_the_way(self.c.experiment, |l| l.index() == label, n.min(EVALUATED)) {
-            EvalSet::Tokens(b) if !b.is_empty() => Ok(b),
-            _ => Err(BenchError::Missing(format!("no held-out examples of {:?}", self.labels()[label]))),
-        }
+    fn held_out(&mut self, label: usize, n: usize) -> Result<Batch, BenchError> {
+        let batch = self.c.experiment.along_the_way(|l| l.index() == label, n.min(EVALUATED));
+        let none = || BenchError::Missing(format!("no held-out examples of {:?}", self.labels()[label]));
+        Some(batch).filter(|b| !b.is_empty()).ok_or_else(none)
     }
 
     fn keep(&mut self, trial: Trial) -> Result<(), BenchError> {
@@ -204,27 +215,24 @@ impl Bench for Desk<'_> {
         if let Some(known) = self.c.known.before.borrow().get(&self.model) {
             return Ok(known.clone());
         }
-        let losses = self.losses(&self.victim.clone(), &Plan::plain(&self.net.layout))?;
+        let losses = self.losses(&self.victim.clone(), &Plan::plain(self.net.layout()))?;
         self.c.known.before.borrow_mut().insert(self.model.clone(), losses.clone());
         Ok(losses)
     }
 
     fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
         self.check()?;
-        let EvalSet::Tokens(all) = &self.eval else {
-            return Err(BenchError::Missing("no held-out text".into()));
-        };
-        let most = self.net.config.context;
+        let (all, most) = (&self.eval, self.net.context());
         if room.max(prefix.len()) >= most {
             return Err(BenchError::Missing(format!("a prefix of {room} tokens fills the context")));
         }
-        let longest = (0..all.shards()).map(|s| all.tokens(s).2).max().unwrap_or(1);
+        let longest = (0..all.shards()).map(|s| all.text(s).2).max().unwrap_or(1);
         // Without a prefix the same tokens are scored as behind one of `room` tokens.
         let kept = longest.min(most - room);
         let seq = prefix.len() + kept;
-        let mut batch = TokenBatch::new(seq, 1);
+        let mut batch = Batch::tokens(seq, 1);
         for s in 0..all.shards() {
-            let (inputs, targets, _) = all.tokens(s);
+            let (inputs, targets, _) = all.text(s);
             let mut before = prefix.to_vec();
             let mut after = vec![IGNORE; prefix.len()];
             before.extend(inputs.iter().take(kept));
@@ -233,41 +241,35 @@ impl Bench for Desk<'_> {
             after.resize(seq, IGNORE);
             batch.push_pair(&before, &after, all.row_label(s, 0), None);
         }
-        let plan = Plan::plain(&self.net.layout);
-        self.scores(params, &plan, &EvalSet::Tokens(batch))
+        let plan = Plan::plain(self.net.layout());
+        self.scores(params, &plan, &batch)
     }
 
     fn activations(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         sites: &[SiteId],
     ) -> Result<Vec<Vec<f32>>, BenchError> {
         self.check()?;
-        let c = &self.net.config;
-        let widest = c.width.max(c.mlp).max(c.heads * c.head_dim);
+        let widest = self.net.widest();
         let bytes = batch.targets().saturating_mul(widest).saturating_mul(4 * sites.len());
         if bytes > MEMORY {
             let size = bytes >> 20;
             return Err(BenchError::Missing(format!("activations need {size} MiB; take fewer examples")));
         }
-        let plan = Plan::plain(&self.net.layout);
-        let shards: Vec<usize> = (0..batch.shards()).collect();
-        let parts = self.c.runner.map(&shards, |ws, s| -> Result<Vec<Vec<f32>>, BenchError> {
-            let mut tape = Tape::new(ws, &self.net.layout, params, None, &plan, batch.rows(*s));
-            let (inputs, targets, seq) = batch.tokens(*s);
-            self.net.hidden(&mut tape, inputs, seq)?;
+        let forward = Forward::new(&*self.net, self.c.runner, params);
+        let parts = forward.each_shard(batch, |tape, _, s| -> Result<Vec<Vec<f32>>, BenchError> {
             let of = |site: &SiteId| {
                 let v = tape.at_site(*site).ok_or_else(|| BenchError::Missing("no such site".into()))?;
-                let cols = tape.shape(v).1;
-                let rows = tape.value(v).chunks_exact(cols).zip(targets);
-                Ok(rows.filter(|(_, t)| **t != IGNORE).flat_map(|(r, _)| r.iter().copied()).collect())
+                let (cols, values) = (tape.shape(v).1, tape.value(v));
+                Ok(batch.counted(s).flat_map(|r| values[r * cols..][..cols].iter().copied()).collect())
             };
             sites.iter().map(of).collect()
-        });
+        })?;
         let mut out = vec![Vec::new(); sites.len()];
         for part in parts {
-            for (all, one) in out.iter_mut().zip(part?) {
+            for (all, one) in out.iter_mut().zip(part) {
                 all.extend(one);
             }
         }
@@ -277,11 +279,12 @@ impl Bench for Desk<'_> {
     fn gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         plan: &Plan,
     ) -> Result<(f64, Vec<f32>), BenchError> {
         self.check()?;
-        let layout = &self.net.layout;
+        let net = self.net.clone();
+        let layout = net.layout();
         if self.member.is_none() {
             let state = OptimiserState::new(layout.len(), OptimiserKind::Sgd { momentum: 0.0 });
             self.member = Some(Member::new(Buf::from_slice(params), plan.clone(), state, LANES)?);
@@ -289,26 +292,23 @@ impl Bench for Desk<'_> {
         let Some(member) = &mut self.member else { unreachable!("made above") };
         member.params.copy_from_slice(params);
         member.plan = plan.clone();
-        let program = LanguageModelling::new(self.net, batch);
+        let program = Minimise::new(&*net, &self.terms, Whole::new(batch, self.c.experiment.labels.len()));
         let report = self.c.runner.gradients(layout, member, &program)?;
         let gradient = member.gradient();
         member.clear();
         Ok((report.objective, gradient))
     }
 
-    fn loss_on(&mut self, params: &[f32], batch: &TokenBatch) -> Result<f64, BenchError> {
+    fn loss_on(&mut self, params: &[f32], batch: &Batch) -> Result<f64, BenchError> {
         self.check()?;
-        let plan = Plan::plain(&self.net.layout);
-        let shards: Vec<usize> = (0..batch.shards()).collect();
+        let head = self.read_out()?;
         let weight = 1.0 / batch.targets().max(1) as f32;
-        let parts = self.c.runner.map(&shards, |ws, s| -> Result<f64, BenchError> {
-            let mut tape = Tape::new(ws, &self.net.layout, params, None, &plan, batch.rows(*s));
-            let (inputs, targets, seq) = batch.tokens(*s);
-            let h = self.net.hidden(&mut tape, inputs, seq)?;
-            tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
+        let forward = Forward::new(&*self.net, self.c.runner, params);
+        let parts = forward.each_shard(batch, |tape, ran, s| -> Result<f64, BenchError> {
+            tape.cross_entropy(ran.end(0)?, head, batch.text(s).1, RowWeights::One(weight))?;
             Ok(tape.objective())
-        });
-        parts.into_iter().sum()
+        })?;
+        Ok(parts.into_iter().sum())
     }
 
     fn knowledge(&mut self, params: &[f32], half: Loot) -> Result<Option<f64>, BenchError> {
@@ -320,11 +320,13 @@ impl Bench for Desk<'_> {
     fn site_gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError> {
         self.check()?;
-        let layout = &self.net.layout;
+        let net = self.net.clone();
+        let layout = net.layout();
+        let head = self.read_out()?;
         // No weight needs a gradient; the watched site makes one arrive all the same.
         let plan = Plan::plain(layout).train_only(|_| false);
         let shards: Vec<usize> = (0..batch.shards()).collect();
@@ -332,9 +334,8 @@ impl Bench for Desk<'_> {
         let parts = self.c.runner.map(&shards, |ws, s| -> Result<(f64, Vec<f32>), BenchError> {
             let mut tape = Tape::new(ws, layout, params, Some(&mut []), &plan, batch.rows(*s));
             tape.watch(site);
-            let (inputs, targets, seq) = batch.tokens(*s);
-            let h = self.net.hidden(&mut tape, inputs, seq)?;
-            tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight))?;
+            let h = net.hidden(&mut tape, batch.fed(*s))?;
+            tape.cross_entropy(h, head, batch.text(*s).1, RowWeights::One(weight))?;
             tape.backward(*s)?;
             let g =
                 tape.watched(site).ok_or_else(|| BenchError::Missing("no gradient at the site".into()))?;

@@ -1,13 +1,14 @@
 //! Calibrated loss: fits a logit bias to a frozen model, then measures.
 
-use lobe_core::{FORGET, Key, RETAIN};
-use lobe_engine::Runner;
+use lobe_core::{FORGET, Key, LabelId, RETAIN};
+use lobe_engine::ops::head::HeadSpec;
 use lobe_engine::rows::bias_gradient;
+use lobe_engine::{Layout, Runner};
 use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
 
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, by_shard, hidden_states};
+use crate::exec::Context;
 use crate::store::Metric;
 
 /// Rows of each label that a step of the fit sees.
@@ -23,16 +24,16 @@ pub(super) fn run(
     c: &Context<'_>,
     params: &[f32],
     steps: u64,
-    held_out: &EvalSet,
+    test: &Batch,
 ) -> Result<Vec<Metric>, LabError> {
     let x = c.experiment;
-    let (Some(net), EvalSet::Tokens(test)) = (x.net.gpt(), held_out) else { return Ok(Vec::new()) };
-    let (d, vocab) = (net.config.width, net.config.vocab);
-    let head = Head::new(c, params);
+    let Some((vocab, spec)) = x.net.language() else { return Ok(Vec::new()) };
+    let d = x.net.width_at(x.net.blocks());
+    let head = Head::new(x.layout(), params, spec);
     let pools = training_rows(c, params)?;
     let bias = fit(c.runner, &head, &pools, (d, vocab), steps, &|| c.options.check_stop())?;
     let none = vec![(0.0, 0.0); x.labels.len()];
-    let parts = by_shard(x, c.runner, params, test, |hs, ts, ls| {
+    let parts = by_shard(c, params, test, |hs, ts, ls| {
         let mut sums = none.clone();
         let (mut unused, mut scratch) = (vec![0.0; vocab], vec![0.0; vocab]);
         for ((h, ts), ls) in hs.chunks(CHUNK * d).zip(ts.chunks(CHUNK)).zip(ls.chunks(CHUNK)) {
@@ -111,19 +112,44 @@ fn training_rows(c: &Context<'_>, params: &[f32]) -> Result<Vec<Pool>, LabError>
         let is = |truth| if label == FORGET || named { truth == label } else { truth != FORGET };
         let mut of: Vec<usize> = (0..x.train_truth.len()).filter(|i| is(x.train_truth[*i])).collect();
         Key::root(0).child("calibration rows").index(u64::from(label.0)).rng().shuffle(&mut of);
-        let mut batch = TokenBatch::new(x.data.width(), 1);
+        let mut batch = Batch::tokens(x.data.width(), 1);
         for i in of {
             if batch.targets() >= FIT_ROWS {
                 break;
             }
             batch.push(x.data.train.row(i), label, None);
         }
-        let (hidden, targets, _) = hidden_states(x, c.runner, params, &batch)?;
+        let (mut hidden, mut targets) = (Vec::new(), Vec::new());
+        for (h, t) in by_shard(c, params, &batch, |h, t, _| (h, t))? {
+            hidden.extend(h);
+            targets.extend(t);
+        }
         if !targets.is_empty() {
             out.push(Pool { weight, hidden, targets });
         }
     }
     Ok(out)
+}
+
+/// What `then` makes of the final hidden states `[rows, width]`, targets and labels of each shard's counted
+/// rows, in shard order: for sets whose hidden states would fill the memory.
+fn by_shard<T: Send>(
+    c: &Context<'_>,
+    params: &[f32],
+    batch: &Batch,
+    then: impl Fn(Vec<f32>, Vec<u32>, Vec<LabelId>) -> T + Sync,
+) -> Result<Vec<T>, LabError> {
+    c.forward(params).each_shard(batch, |tape, ran, s| {
+        let (h, targets) = (ran.end(0)?, batch.text(s).1);
+        let d = tape.shape(h).1;
+        let (mut hs, mut ts, mut ls) = (Vec::new(), Vec::new(), Vec::new());
+        for row in batch.counted(s) {
+            hs.extend_from_slice(&tape.value(h)[row * d..(row + 1) * d]);
+            ts.push(targets[row]);
+            ls.push(batch.row_label(s, row));
+        }
+        Ok(then(hs, ts, ls))
+    })
 }
 
 /// The read-out as plain numbers.
@@ -135,16 +161,9 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn new(c: &'a Context<'_>, params: &'a [f32]) -> Head<'a> {
-        let net = c.experiment.net.gpt();
-        let spec = net.map(lobe_nets::Gpt::head);
-        let of = |p| &params[c.experiment.layout().get(p).span()];
-        Head {
-            weight: spec.map_or(&[], |s| of(s.weight)),
-            bias: spec.and_then(|s| s.bias).map(of),
-            tied: spec.is_some_and(|s| s.tied),
-            scale: spec.map_or(1.0, |s| s.scale),
-        }
+    fn new(layout: &Layout, params: &'a [f32], spec: HeadSpec) -> Head<'a> {
+        let of = |p| &params[layout.get(p).span()];
+        Head { weight: of(spec.weight), bias: spec.bias.map(of), tied: spec.tied, scale: spec.scale }
     }
 
     fn logits(&self, hs: &[f32], d: usize, vocab: usize) -> Vec<f32> {

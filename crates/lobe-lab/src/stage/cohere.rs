@@ -1,12 +1,15 @@
 //! Coherence training: a few steps on retain data after a cut, so that what is left fits together again
 //! (the last step of expand–route–ablate, Cloud et al. 2024, §4.2).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use lobe_core::Selection;
+use lobe_methods::objective::{Distance, ordinary};
 use lobe_methods::remove::ablate::{How, zero};
 use lobe_methods::unlearn::Side;
 use lobe_methods::{Bench, Loot, Start, Variant};
+use lobe_train::{InMemory, TrainError, Trainee};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +17,7 @@ use super::bench::{Desk, LANES};
 use super::loot::Draw;
 use super::{Work, attack, tune, unlearn, write_model};
 use crate::error::LabError;
-use crate::exec::{Context, Experiment, Trainee, train};
+use crate::exec::{Context, Experiment, metric};
 use crate::recipe::{PathError, Stage, above_zero, at_least, range, typed};
 use crate::store::Metric;
 
@@ -80,15 +83,16 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let labels = x.labels_of(work.arm, work.seed)?;
     let key = Experiment::key(work.seed).child("cohere");
     let retain = unlearn::examples(Side::Retain, &labels, s.examples, key, true)?;
-    let source = Box::new(Draw::over(x, retain, Vec::new(), &variant, work.seed, LANES)?);
+    let source = Box::new(Draw::over(x, (retain, Vec::new()), &variant, work.seed, LANES)?);
     let plan = lobe_engine::Plan::plain(x.layout());
     let model = lobe_engine::Buf::from_slice(desk.victim());
-    let mut all =
-        [Trainee::new(model, plan, source, tune::spec(&variant), None, String::new(), Some(&desk.eval))?];
-    train(c, &mut all, &|done, note| desk.say(done as f64 / s.steps as f64, note))?;
-    let [mut done] = all;
-    if let Some(failure) = done.failed {
-        return Err(LabError::Diverged(failure));
+    let terms = Arc::new(ordinary(&*x.net, Distance::Squared));
+    let journal = Box::new(InMemory::default());
+    let mut done = Trainee::new((x.net.clone(), model), plan, terms, source, tune::spec(&variant), journal)?;
+    done.eval = Some(&desk.eval);
+    c.train(std::slice::from_mut(&mut done), &|n, note| desk.say(n as f64 / s.steps as f64, note))?;
+    if let Some(why) = done.failed {
+        return Err(TrainError::Diverged(why).into());
     }
     // Zeroed units have no gradient, but what is zero by decision is kept so by force; what was drawn again
     // after that is not.
@@ -101,8 +105,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         }
     }
     let mut log = work.dir.metrics()?;
-    for m in &done.curve {
-        log.append(m)?;
+    for r in done.journal.readings() {
+        log.append(&metric(r))?;
     }
     log.append(&Metric::new("all", "removal_steps", s.steps as f64, "steps"))?;
     log.append(&Metric::new("all", "removal_tokens", done.targets as f64, "tokens"))?;

@@ -1,11 +1,12 @@
 //! Loading: weights from outside take the place of training.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use lobe_engine::Tensor;
 use lobe_nets::hub::{self, Imported};
-use lobe_nets::{Net, load};
+use lobe_nets::{Network, load};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,8 +16,6 @@ use crate::error::LabError;
 use crate::exec::{Context, Experiment};
 use crate::recipe::{Stage, typed};
 
-/// Settings that say how weights are drawn and nothing about what the network computes.
-const AT_START: [&str; 2] = ["init_std", "scale_residual_init"];
 /// Parameters that are hashed at a time.
 const CHUNK: usize = 1 << 16;
 
@@ -66,8 +65,8 @@ pub fn read_weights(path: &Path) -> Result<Imported, LabError> {
 fn fitting(x: &Experiment, stage: &Stage) -> Result<Imported, LabError> {
     let s: Load = typed(&stage.value()).map_err(|e| LabError::setting(&e.within(&["stage", &stage.name])))?;
     let model = read_weights(Path::new(&s.path))?;
-    match difference(&model.net, &x.net) {
-        Some(what) if !same_but_for_units(&model.net, &x.net) => {
+    match difference(&*model.net, &*x.net) {
+        Some(what) if !same_but_for_units(&*model.net, &*x.net) => {
             let notes = model.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!(" ({notes})") };
             let what = format!("{}: the model does not fit [model]: {what}{notes}: {}", stage.name, s.path);
@@ -87,11 +86,11 @@ pub struct Loaded {
 }
 
 /// What all `load` stages read: the stage, the network, and what is known of the model.
-pub(crate) fn loaded(x: &Experiment) -> Result<Vec<(String, Net, Loaded)>, LabError> {
+pub(crate) fn loaded(x: &Experiment) -> Result<Vec<(String, Arc<dyn Network>, Loaded)>, LabError> {
     let mut out = Vec::new();
     for stage in x.recipe.stages.iter().filter(|s| s.does == "load") {
         let Imported { net, params, notes } = fitting(x, stage)?;
-        let fingerprint = fingerprint(&net, &params);
+        let fingerprint = fingerprint(&*net, &params);
         out.push((stage.name.clone(), net, Loaded { fingerprint, notes }));
     }
     Ok(out)
@@ -101,7 +100,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let start = Instant::now();
     let Imported { net, params, .. } = fitting(c.experiment, stage)?;
     let checked = c.experiment.loaded.get(&stage.name).map(|l| l.fingerprint.as_str());
-    if checked != Some(&fingerprint(&net, &params)) {
+    if checked != Some(&fingerprint(&*net, &params)) {
         return Err(LabError::other(format!(
             "{}: the model's files changed while the run was going on",
             stage.name
@@ -112,9 +111,9 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
 }
 
 /// Hash of a network's settings and weights, whatever the format of the files was.
-fn fingerprint(net: &Net, params: &[f32]) -> String {
+fn fingerprint(net: &dyn Network, params: &[f32]) -> String {
     let mut hash = blake3::Hasher::new();
-    hash.update(crate::recipe::canonical(&config(net)).as_bytes());
+    hash.update(crate::recipe::canonical(&net.function()).as_bytes());
     for chunk in params.chunks(CHUNK) {
         let bytes: Vec<u8> = chunk.iter().flat_map(|w| w.to_le_bytes()).collect();
         hash.update(&bytes);
@@ -122,51 +121,33 @@ fn fingerprint(net: &Net, params: &[f32]) -> String {
     hash.finalize().to_hex().to_string()
 }
 
-/// What decides the function of a network, besides its weights.
-fn config(net: &Net) -> Value {
-    let config = match net {
-        Net::Gpt(n) => serde_json::to_value(&n.config),
-        Net::Autoencoder(n) => serde_json::to_value(&n.config),
-    };
-    // A configuration is a table of numbers and names: saving it cannot fail.
-    let mut config = config.unwrap_or_default();
-    if let Value::Object(map) = &mut config {
-        map.retain(|k, _| !AT_START.contains(&k.as_str()));
-        // Rotary positions have no table whose length would matter.
-        if map.get("positions").and_then(Value::as_str) == Some("rotary") {
-            map.remove("context");
-        }
-    }
-    config
-}
-
-/// Settings that count units: an export without a region has fewer.
-const UNITS: [&str; 3] = ["heads", "kv_heads", "mlp"];
-
 /// Whether a loaded network is the recipe's with another number of neurons or heads.
-fn same_but_for_units(have: &Net, want: &Net) -> bool {
-    let plain = |net: &Net| {
-        let mut config = config(net);
+fn same_but_for_units(have: &dyn Network, want: &dyn Network) -> bool {
+    let plain = |net: &dyn Network| {
+        let mut config = net.function();
         if let Value::Object(map) = &mut config {
-            map.retain(|k, _| !UNITS.contains(&k.as_str()));
+            map.retain(|k, _| !net.unit_keys().contains(&k.as_str()));
         }
         config
     };
-    have.gpt().is_some() && want.gpt().is_some() && plain(have) == plain(want)
+    have.kind() == want.kind() && !want.unit_keys().is_empty() && plain(have) == plain(want)
 }
 
 /// How many units a network has, in words.
-pub(crate) fn units(net: &Net) -> String {
-    let config = config(net);
+pub(crate) fn units(net: &dyn Network) -> String {
+    let config = net.function();
     let of = |key: &&str| Some(format!("{key} = {}", config.get(*key)?));
-    UNITS.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+    net.unit_keys().iter().filter_map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// The first thing in which a loaded network is not the recipe's: a tensor, its shape, or a setting.
-pub(crate) fn difference(have: &Net, want: &Net) -> Option<String> {
-    if have.gpt().is_some() != want.gpt().is_some() {
-        let kind = |n: &Net| if n.gpt().is_some() { "language model" } else { "autoencoder" };
-        return Some(format!("it is of the kind {}, the recipe's is of the kind {}", kind(have), kind(want)));
+pub(crate) fn difference(have: &dyn Network, want: &dyn Network) -> Option<String> {
+    if have.kind() != want.kind() {
+        return Some(format!(
+            "it is of the kind {}, the recipe's is of the kind {}",
+            have.kind(),
+            want.kind()
+        ));
     }
     let (ours, theirs) = (want.layout().tensors(), have.layout().tensors());
     let shape = |t: &Tensor| [t.rows, t.cols];
@@ -182,7 +163,7 @@ pub(crate) fn difference(have: &Net, want: &Net) -> Option<String> {
     if let Some(t) = theirs.iter().find(|t| !ours.iter().any(|o| o.name == t.name)) {
         return Some(format!("it has a tensor {:?}", t.name));
     }
-    let (have, want) = (config(have), config(want));
+    let (have, want) = (have.function(), want.function());
     let keys = want.as_object()?;
     let (key, value) = keys.iter().find(|(k, v)| have.get(k.as_str()) != Some(v))?;
     Some(format!("its {key} is {}, not {value}", have.get(key).unwrap_or(&Value::Null)))
@@ -194,16 +175,16 @@ mod tests {
 
     use super::*;
 
-    fn net(change: impl FnOnce(&mut GptConfig)) -> Net {
+    fn net(change: impl FnOnce(&mut GptConfig)) -> Gpt {
         let mut config = GptConfig { layers: 1, width: 8, heads: 2, ..GptConfig::default() };
         change(&mut config);
-        Net::Gpt(Gpt::new(config.resolve(11, 6).unwrap()))
+        Gpt::new(config.resolve(11, 6).unwrap())
     }
 
     #[test]
     fn the_first_difference_is_named() {
         let want = net(|_| {});
-        let of = |n: &Net| difference(n, &want).unwrap_or_default();
+        let of = |n: &Gpt| difference(n, &want).unwrap_or_default();
         assert_eq!(of(&want), "");
         assert_eq!(of(&net(|c| c.init_std = 1.0)), "", "how weights were drawn does not matter");
         assert!(

@@ -2,12 +2,13 @@
 //! the seed alone, so that every arm is attacked with the same batches.
 
 use lobe_core::{Key, LabelId};
-use lobe_engine::Program;
+use lobe_methods::objective::{Examples, Whole};
 use lobe_methods::{Loot, Variant};
-use lobe_nets::{LanguageModelling, Net, TokenBatch};
+use lobe_nets::Batch;
+use lobe_train::{At, Source, TrainError, collect, push};
 
-use super::super::exec::{Experiment, Source, Step, empty, push_train};
 use crate::error::LabError;
+use crate::exec::{Experiment, empty};
 
 /// Root of everything random in the attacks of a seed.
 pub(super) fn key(seed: u64) -> Key {
@@ -64,88 +65,77 @@ impl Half {
 }
 
 /// The first `n` examples of a pool, each a shard of its own.
-pub(super) fn batch(x: &Experiment, pool: &[usize], n: usize) -> Option<TokenBatch> {
-    let Step::Tokens(mut out) = empty(x, 1, 1, None) else { return None };
-    for i in pool.iter().take(n) {
-        out.push(x.data.train.row(*i), x.train_truth[*i], None);
-    }
-    Some(out)
+pub(super) fn batch(x: &Experiment, pool: &[usize], n: usize) -> Batch {
+    let chosen: Vec<_> = pool.iter().take(n).map(|i| (*i, x.train_truth[*i])).collect();
+    collect(&x.data.train, &chosen, Some(1))
 }
 
 /// What a fine-tuning attack trains on.
-pub(super) struct Draw {
+pub(super) struct Draw<'a> {
+    x: &'a Experiment,
     main: Vec<usize>,
     retain: Vec<usize>,
     /// How many of each a step takes.
     counts: (usize, usize),
     key: Key,
-    step: Step,
+    batch: Batch,
 }
 
-impl Draw {
+impl<'a> Draw<'a> {
     pub(super) fn new(
-        x: &Experiment,
+        x: &'a Experiment,
         label: LabelId,
         v: &Variant,
         seed: u64,
         lanes: usize,
-    ) -> Result<Draw, LabError> {
+    ) -> Result<Draw<'a>, LabError> {
         let mut main = pool(x, label, v.loot, seed);
         main.truncate(v.examples.unwrap_or(usize::MAX));
-        Draw::over(x, main, pool(x, label, Loot::Retain, seed), v, seed, lanes)
+        Draw::over(x, (main, pool(x, label, Loot::Retain, seed)), v, seed, lanes)
     }
 
     /// The same from these training examples, by number.
     pub(super) fn over(
-        x: &Experiment,
-        main: Vec<usize>,
-        retain: Vec<usize>,
+        x: &'a Experiment,
+        (main, retain): (Vec<usize>, Vec<usize>),
         v: &Variant,
         seed: u64,
         lanes: usize,
-    ) -> Result<Draw, LabError> {
+    ) -> Result<Draw<'a>, LabError> {
         let kept = ((v.batch as f64 * v.retain_share).round() as usize).min(v.batch - 1);
         if main.is_empty() || (kept > 0 && retain.is_empty()) {
             return Err(LabError::other("attack: there is no data to train on"));
         }
         let counts = ((v.batch - kept).min(main.len()), kept.min(retain.len()));
-        let step = empty(x, v.batch, lanes, None);
-        Ok(Draw { main, retain, counts, key: key(seed).child("batch"), step })
+        let batch = empty(x, v.batch, lanes, None);
+        Ok(Draw { x, main, retain, counts, key: key(seed).child("batch"), batch })
     }
 
     /// Different examples that so many steps can have drawn.
-    pub(super) fn examples(&self) -> impl Fn(u64) -> u64 + use<> {
+    pub(super) fn drawn(&self) -> impl Fn(u64) -> u64 + use<> {
         let of = |pool: &[usize], n: usize| (pool.len() as u64, n as u64);
         let both = [of(&self.main, self.counts.0), of(&self.retain, self.counts.1)];
         move |steps| both.iter().map(|(all, n)| (*all).min(steps * n)).sum()
     }
 }
 
-impl Source for Draw {
-    fn load(&mut self, x: &Experiment, step: u64) -> Result<usize, LabError> {
-        let Step::Tokens(b) = &mut self.step else {
-            return Err(LabError::other("attack: needs a language model"));
-        };
-        b.clear();
-        let mut rng = self.key.index(step).rng();
-        for (pool, n) in [(&self.main, self.counts.0), (&self.retain, self.counts.1)] {
+impl Source for Draw<'_> {
+    fn load(&mut self, at: At<'_>) -> Result<usize, TrainError> {
+        let Draw { x, main, retain, counts, key, batch } = self;
+        batch.clear();
+        let mut rng = key.index(at.step).rng();
+        for (pool, n) in [(main, counts.0), (retain, counts.1)] {
             for at in 0..n {
                 // A step that takes as many as there are takes each of them once.
                 let i = if n == pool.len() { pool[at] } else { *rng.choose(pool) };
-                push_train(x, &mut self.step, i, x.train_truth[i]);
+                push(batch, &x.data.train, i, x.train_truth[i]);
             }
         }
-        Ok(match &self.step {
-            Step::Tokens(b) => b.targets(),
-            Step::Images(b) => b.len(),
-        })
+        Ok(batch.targets())
     }
 
-    fn program<'a>(&'a self, x: &'a Experiment) -> Box<dyn Program + 'a> {
-        match (&self.step, &x.net) {
-            (Step::Tokens(batch), Net::Gpt(net)) => Box::new(LanguageModelling::new(net, batch)),
-            _ => unreachable!("checked when the batch was loaded"),
-        }
+    fn examples(&self) -> Box<dyn Examples + '_> {
+        Box::new(Whole::new(&self.batch, self.x.labels.len()))
     }
 }
 

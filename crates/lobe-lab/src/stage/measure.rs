@@ -12,7 +12,7 @@ use super::{
     Work, absorption, activity, agreement, calibrate, control, probes, read_model, samples, sources,
 };
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, Feed, ModelRef, evaluate};
+use crate::exec::{Context, Feed, ModelRef, metric};
 use crate::recipe::{Stage, starts_anew, typed};
 use crate::store::Metric;
 
@@ -57,7 +57,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let start = Instant::now();
     let x = c.experiment;
     let settings: Measure = typed(&stage.value()).map_err(|e| LabError::setting(&e))?;
-    let eval = EvalSet::new(x, |_| true, settings.examples);
+    let eval = x.held_out(|_| true, settings.examples);
     let arm = &x.arms[work.arm];
     let other = control(c, stage, work.seed).filter(|(_, arm)| settings.agreement && *arm != work.arm);
     let compared = match other {
@@ -69,7 +69,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         None => None,
     };
     let of_model = |params: &[f32]| -> Result<Vec<Metric>, LabError> {
-        let mut found = evaluate(x, c.runner, &[(params, &eval)])?.remove(0).metrics(x, None);
+        let scores = c.scores(params, None, &eval)?;
+        let mut found: Vec<Metric> = scores.readings(&*x.net, &x.labels, None).iter().map(metric).collect();
         if settings.probes {
             found.extend(probes::run(c, params)?);
         }
@@ -100,7 +101,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
         let mut found = of_params.clone();
         let does = x.recipe.stage(&source).map_or("", |s| &s.does);
         if does == "train" {
-            let shown = Feed::new(x, work.arm, work.seed)?.exposure(x, x.recipe.train_of(&arm.arm).steps)?;
+            let shown = Feed::new(x, work.arm, work.seed)?.exposure(x.recipe.train_of(&arm.arm).steps)?;
             found.push(count("all", "params", x.layout().len() as u64));
             found.push(count("all", "targets", shown.targets));
             if x.train_truth.contains(&FORGET) {

@@ -206,7 +206,7 @@ fn depends(c: &Context<'_>, stage: &Stage, arm: usize, seed: u64, params: &Value
     }
     // Rows of text were not always weighed, and padding was penalised.
     let weighs = !a.loss_weight.is_empty() || !x.arms[arm].asks.l1.is_empty();
-    if starts_anew(&stage.does) && x.net.gpt().is_some() && weighs {
+    if starts_anew(&stage.does) && x.data.is_text() && weighs {
         value["rows"] = json!(2);
     }
     if let Some(loaded) = x.loaded.get(&stage.name) {
@@ -444,6 +444,6 @@ pub(crate) fn write_model(
     params: &[f32],
     key: &str,
 ) -> Result<(), LabError> {
-    let bytes = save(&c.experiment.net, params, &[("lobe.key", key.to_owned())])?;
+    let bytes = save(&*c.experiment.net, params, &[("lobe.key", key.to_owned())])?;
     Ok(dir.write("model.safetensors", |w| w.write_all(&bytes))?)
 }

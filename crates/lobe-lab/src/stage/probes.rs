@@ -4,8 +4,7 @@
 use lobe_core::{LabelId, UNLABELLED};
 use lobe_data::Probe;
 use lobe_engine::ops::head::{IGNORE, RowWeights};
-use lobe_engine::{Plan, Tape};
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
 
 use super::loot::Half;
 use crate::error::LabError;
@@ -114,10 +113,10 @@ fn label_of(x: &Experiment, class: u16) -> LabelId {
 /// context, or the model gives no finite numbers.
 fn answers(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<Vec<Answer>>, LabError> {
     let x = c.experiment;
-    let Some(net) = x.net.gpt() else { return Ok(None) };
+    let Some((_, head)) = x.net.language() else { return Ok(None) };
     let longest = probes.iter().flat_map(|p| p.choices.iter().map(|c| p.prompt.len() + c.len())).max();
-    let Some(longest) = longest.filter(|n| *n > 1 && *n <= net.config.context) else { return Ok(None) };
-    let mut batch = TokenBatch::new(longest, 1);
+    let Some(longest) = longest.filter(|n| *n > 1 && *n <= x.net.context()) else { return Ok(None) };
+    let mut batch = Batch::tokens(longest, 1);
     for p in probes {
         for choice in &p.choices {
             let all: Vec<u32> = p.prompt.iter().chain(choice).copied().collect();
@@ -129,18 +128,13 @@ fn answers(c: &Context<'_>, params: &[f32], probes: &[&Probe]) -> Result<Option<
             batch.push_pair(&inputs, &targets, label_of(x, p.class), None);
         }
     }
-    let plan = Plan::plain(x.layout());
-    let shards: Vec<usize> = (0..batch.shards()).collect();
-    let scores = c.runner.map(&shards, |ws, s| -> Result<[f64; 2], LabError> {
-        let mut tape = Tape::new(ws, x.layout(), params, None, &plan, batch.rows(*s));
-        let (inputs, targets, seq) = batch.tokens(*s);
-        let h = net.hidden(&mut tape, inputs, seq)?;
-        let stats = tape.cross_entropy(h, net.head(), targets, RowWeights::One(0.0))?;
+    // Surprise of each choice, and how many of its tokens were the most likely ones.
+    let scores = c.forward(params).each_shard(&batch, |tape, ran, s| -> Result<[f64; 2], LabError> {
+        let targets = batch.text(s).1;
+        let stats = tape.cross_entropy(ran.end(0)?, head, targets, RowWeights::One(0.0))?;
         let rows = tape.value(stats).chunks_exact(2).map(|v| [v[0], v[1]].map(f64::from));
         Ok(rows.fold([0.0; 2], |sum, v| [sum[0] + v[0], sum[1] + v[1]]))
-    });
-    // Surprise of each choice, and how many of its tokens were the most likely ones.
-    let scores: Vec<[f64; 2]> = scores.into_iter().collect::<Result<_, _>>()?;
+    })?;
     // A broken model answers nothing; a number it is not.
     if scores.iter().any(|s| !s[0].is_finite()) {
         return Ok(None);

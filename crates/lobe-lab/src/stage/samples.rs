@@ -4,7 +4,7 @@
 //! know of it.
 
 use lobe_engine::Workspace;
-use lobe_nets::next_logits;
+use lobe_nets::{Network, next_logits};
 use serde::{Deserialize, Serialize};
 
 use super::Work;
@@ -65,7 +65,8 @@ impl Samples {
 /// not the first.
 pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<Vec<Text>, LabError> {
     let x = c.experiment;
-    let (Some(net), Some(tokenizer)) = (x.net.gpt(), &x.data.tokenizer) else { return Ok(Vec::new()) };
+    let (Some(_), Some(tokenizer)) = (x.net.language(), &x.data.tokenizer) else { return Ok(Vec::new()) };
+    let net = &*x.net;
     if x.recipe.seeds.first() != Some(&work.seed) {
         return Ok(Vec::new());
     }
@@ -92,7 +93,7 @@ pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<V
 /// The most likely next tokens, one after another; of equally likely ones the lowest id.
 fn greedy(
     ws: &mut Workspace,
-    net: &lobe_nets::Gpt,
+    net: &dyn Network,
     params: &[f32],
     prompt: &[u32],
     (most, end): (usize, Option<u32>),

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Done, Work, key, members, share, timing, told, twin, write_model};
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, Experiment, Feed, Spec, Trainee, optimiser, train};
+use lobe_train::{Spec, Trainee};
+
+use crate::exec::{Context, Experiment, Feed, MemberJournal, optimiser};
 use crate::recipe::Stage;
+use crate::store::Failure;
 
 /// `do = "train"`: everything is in `[train]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +30,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
     let own = all.iter().filter(|(a, _)| twin(c, stage, *a).is_none());
     let total: u64 = own.map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).steps).sum();
     c.options.progress.stage(&stage.name, total);
-    let eval = EvalSet::new(x, |_| true, if x.net.gpt().is_some() { ALONG_THE_WAY } else { 500 });
+    let eval = x.held_out(|_| true, if x.data.is_text() { ALONG_THE_WAY } else { 500 });
     let (mut cached, mut base, mut resumed) = (0, 0, false);
     let (mut todo, mut copies) = (Vec::new(), Vec::new());
     for (arm, seed) in &all {
@@ -67,26 +70,29 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
                 lobe_methods::localize::silence(x.layout(), &mut params, region);
             }
             let feed = Box::new(Feed::new(x, arm, seed)?);
-            trainees.push(Trainee::new(params, a.plan.clone(), feed, spec, Some(dir), key, Some(&eval))?);
-            ids.push((arm, seed));
+            let journal = Box::new(MemberJournal::new(dir.clone(), key.clone()));
+            let model = (x.net.clone(), params);
+            let mut trainee = Trainee::new(model, a.plan.clone(), a.terms.clone(), feed, spec, journal)?;
+            trainee.eval = Some(&eval);
+            trainees.push(trainee);
+            ids.push((arm, seed, dir, key));
         }
         resumed |= trainees.iter().any(|t| t.done() > 0);
         let before: Vec<u64> = trainees.iter().map(|t| t.targets).collect();
         let tell = |done: u64, note: &str| c.options.progress.advance((base + done) as f64, note);
-        let result = train(c, &mut trainees, &tell);
+        let result = c.train(&mut trainees, &tell);
         let seconds = start.elapsed().as_secs_f64();
         result?;
-        let unit = if x.net.gpt().is_some() { "tokens/s" } else { "images/s" };
+        let unit = if x.data.is_text() { "tokens/s" } else { "images/s" };
         let own = trainees.iter().zip(&before).map(|(t, before)| (t.targets - before) as f64);
         let own: Vec<f64> = own.collect();
         let all: f64 = own.iter().sum();
-        for (((arm, seed), t), own) in ids.into_iter().zip(&mut trainees).zip(own) {
+        for (((arm, seed, dir, key), t), own) in ids.into_iter().zip(&mut trainees).zip(own) {
             if let Some(failure) = t.failed.take() {
-                told(c, stage, arm, seed, failure);
+                told(c, stage, arm, seed, Failure { reason: failure.reason, step: failure.step });
                 continue;
             }
-            let Some(dir) = t.dir.clone() else { continue };
-            write_model(c, &dir, &t.member.params, &t.key)?;
+            write_model(c, &dir, &t.member.params, &key)?;
             // Side by side, a member takes wall time in proportion to what it is trained on. One that is not
             // trained has no speed.
             if own > 0.0 {

@@ -1,13 +1,17 @@
 //! Fine-tuning attacks: all variants side by side, or low-rank adapters one by one.
 
+use std::sync::Arc;
+
 use lobe_engine::{Buf, EngineError, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
 use lobe_methods::attack::{WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
+use lobe_methods::objective::{Distance, Minimise, ordinary};
 use lobe_methods::{Bench, BenchError, Budget, Losses, Start, Trial, Variant, remove};
+use lobe_nets::Batch;
+use lobe_train::{At, InMemory, Reading, Source, Spec, Trainee};
 
 use super::bench::{Desk, LANES, other};
 use super::loot::{self, Draw, Half};
 use super::lora::Adapters;
-use crate::exec::{EvalSet, Source, Spec, Trainee, train};
 
 /// Bytes of parameters, moments and lanes that train at the same time.
 const MEMORY: usize = 2 << 30;
@@ -58,22 +62,25 @@ fn side_by_side(
 ) -> Result<Vec<Trial>, BenchError> {
     let c = &desk.c;
     let x = c.experiment;
-    let sets: Vec<Option<EvalSet>> = part.iter().map(|i| watched(desk, &variants[*i])).collect();
+    let sets: Vec<Option<Batch>> = part.iter().map(|i| watched(desk, &variants[*i])).collect();
+    let terms = Arc::new(ordinary(&*x.net, Distance::Squared));
     let mut trainees = Vec::with_capacity(part.len());
     let mut examples = Vec::with_capacity(part.len());
     for (i, set) in part.iter().zip(&sets) {
         let v = &variants[*i];
         let source = Draw::new(x, desk.label, v, desk.seed, LANES).map_err(other)?;
-        examples.push(source.examples());
-        let (plan, source, spec) = (Plan::plain(x.layout()), Box::new(source), spec(v));
-        let t = Trainee::new(start(desk, v), plan, source, spec, None, String::new(), Some(&desk.eval));
-        let mut t = t.map_err(other)?;
+        examples.push(source.drawn());
+        let (plan, journal) = (Plan::plain(x.layout()), Box::new(InMemory::default()));
+        let model = (x.net.clone(), start(desk, v));
+        let t = Trainee::new(model, plan, terms.clone(), Box::new(source), spec(v), journal);
+        let mut t = t.map_err(|e| other(e.into()))?;
+        t.eval = Some(&desk.eval);
         t.watch = set.as_ref();
         trainees.push(t);
     }
     let tell =
         |done: u64, note: &str| desk.say(desk.overall(variants.len(), share(variants, before + done)), note);
-    train(c, &mut trainees, &tell).map_err(other)?;
+    c.train(&mut trainees, &tell).map_err(other)?;
     let mut known = Vec::with_capacity(part.len());
     for (i, t) in part.iter().zip(&trainees) {
         let of = |half| crate::stage::probes::knowledge(c, &t.member.params, desk.label, &half);
@@ -84,10 +91,11 @@ fn side_by_side(
         let v = &variants[*i];
         let budget =
             Budget { steps: t.done(), tokens: t.targets, examples, parameters: x.layout().len() as u64 };
-        let seen = t.curve.iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
+        let seen = t.journal.readings().iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
         let least = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS, v, "nat"));
         let known = known.map(|v| (WATCHED_ACCURACY, v, "fraction"));
-        Trial::new(&v.name, losses(desk.labels(), &t.curve), budget).with(least.into_iter().chain(known))
+        Trial::new(&v.name, losses(desk.labels(), t.journal.readings()), budget)
+            .with(least.into_iter().chain(known))
     };
     let examples = examples.iter().zip(&trainees).map(|(of, t)| of(t.done()));
     let all = part.iter().zip(&trainees).zip(examples.collect::<Vec<_>>()).zip(known);
@@ -95,10 +103,10 @@ fn side_by_side(
 }
 
 /// The training examples a variant watches.
-fn watched(desk: &Desk<'_>, v: &Variant) -> Option<EvalSet> {
+fn watched(desk: &Desk<'_>, v: &Variant) -> Option<Batch> {
     let x = desk.c.experiment;
     let pool = loot::pool(x, desk.label, v.watch?, desk.seed);
-    loot::batch(x, &pool, WATCHED).map(EvalSet::Tokens)
+    Some(loot::batch(x, &pool, WATCHED))
 }
 
 /// Where a variant starts.
@@ -112,7 +120,7 @@ fn start(desk: &Desk<'_>, v: &Variant) -> Buf {
 }
 
 /// The logged evaluations as one entry per step.
-fn losses(labels: &[String], log: &[crate::store::Metric]) -> Vec<(u64, Losses)> {
+fn losses(labels: &[String], log: &[Reading]) -> Vec<(u64, Losses)> {
     let mut out: Vec<(u64, Losses)> = Vec::new();
     for m in log.iter().filter(|m| m.metric == "loss") {
         let (Some(step), Some(l)) = (m.step, labels.iter().position(|l| *l == m.label)) else { continue };
@@ -139,6 +147,7 @@ fn low_rank(
     let key = loot::key(desk.seed).child("adapters");
     let mut adapters = Adapters::new(x.layout(), &base, rank, key);
     let optimiser = optimiser(v);
+    let terms = ordinary(&*x.net, Distance::Squared);
     let plan = Plan::plain(x.layout()).train_only(|p| adapters.adapts(p));
     let state = lobe_engine::OptimiserState::new(x.layout().len(), OptimiserKind::Sgd { momentum: 0.0 });
     let mut member = lobe_engine::Member::new(base, plan.clone(), state, LANES)?;
@@ -146,9 +155,10 @@ fn low_rank(
     let (mut tokens, mut steps) = (0, 0);
     for step in 0..v.steps {
         desk.check()?;
-        tokens += source.load(x, step).map_err(other)? as u64;
-        let program = source.program(x);
-        match desk.c.runner.gradients(x.layout(), &mut member, &*program) {
+        let at = At { step, params: &member.params, runner: desk.c.runner };
+        tokens += source.load(at).map_err(|e| other(e.into()))? as u64;
+        let program = Minimise::new(&*x.net, &terms, source.examples());
+        match desk.c.runner.gradients(x.layout(), &mut member, &program) {
             // A rate that is too high ends this variant, with the curve it has.
             Err(EngineError::NonFinite { .. }) => break,
             taken => taken?,
@@ -166,7 +176,7 @@ fn low_rank(
         }
     }
     let budget =
-        Budget { steps, tokens, examples: source.examples()(steps), parameters: adapters.len() as u64 };
+        Budget { steps, tokens, examples: source.drawn()(steps), parameters: adapters.len() as u64 };
     Ok(Trial::new(&v.name, curve, budget))
 }
 

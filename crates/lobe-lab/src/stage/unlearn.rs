@@ -1,23 +1,26 @@
 //! Post-hoc removal: goes on training an arm's model with a method's terms.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use lobe_core::{FORGET, Key, RETAIN};
 use lobe_data::Labels;
+use lobe_engine::Buf;
 use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Buf, Member, OptimiserState};
 use lobe_methods::Unlearn;
 use lobe_methods::unlearn::{Reads, Recovery, Side, Term};
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
+use lobe_train::{
+    Drawn, Driver, Follows, Goal, Pool, Reading, Scores, Spec, TrainError, Trainee, collect, plan, recover,
+    shape,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Work, write_model};
+use super::{Work, timing, write_model};
 use crate::error::LabError;
-use crate::exec::{Context, EvalSet, Experiment, Scores, Step, empty, evaluate, optimiser, unlearn};
-use crate::post_hoc::{Driver, Pool, Terms, plan, recover, shape};
+use crate::exec::{Context, Experiment, MemberJournal, optimiser, unlearn};
 use crate::recipe::{PathError, Stage, typed};
-use crate::store::Metric;
 
 /// `do = "unlearn"`: every arm with a post-hoc method goes on from the arm it names. Steps, rate and
 /// batch stand in `[unlearn]` or in the arm's `train`; a step sees `batch` forget and `batch` retain examples.
@@ -46,66 +49,57 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let arm = &x.arms[work.arm].arm;
     let train = x.recipe.train_of(arm);
     let (method, terms) = method(x, work.arm, work.seed)?;
-    let Some(net) = x.net.gpt() else { return Err(LabError::other("unlearn: needs a language model")) };
     let reference = work.parent(c, stage)?;
     let key = Experiment::key(work.seed).child("unlearn");
     let labels = x.labels_of(work.arm, work.seed)?;
-    let pool = |side, most| {
+    let pool = |side, most| -> Result<Pool, LabError> {
         let needed = terms.iter().any(|t| t.side == side);
         let chosen = examples(side, &labels, most, key, needed)?;
         let batch = match method.recovery().filter(|_| side == Side::Forget) {
-            Some(r) => recovery(x, &r, &chosen, &examples(Side::Retain, &labels, 0, key, true)?, key)?,
-            None => batch(x, &chosen, &labels)?,
+            Some(r) => recovery(x, &r, &chosen, &examples(Side::Retain, &labels, 0, key, true)?, key),
+            None => batch(x, &chosen, &labels),
         };
-        Pool::new(net, c.runner, &reference, side, batch, &terms)
+        Ok(Pool::new((&*x.net, &reference), c.runner, side, batch, &terms)?)
     };
     let pools =
         [pool(Side::Forget, settings.forget_examples)?, pool(Side::Retain, settings.retain_examples)?];
     let first = method.start(x.layout(), &reference, key.child("start"));
     let params = first.map_or_else(|| reference.clone(), |p| Buf::from_slice(&p));
-    let plan = plan(net, &*method, &terms);
-    let state = OptimiserState::new(params.len(), optimiser(train).kind);
-    let mut member = Member::new(params, plan, state, train.lanes)?;
-    let mut driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
-    let eval = EvalSet::along_the_way(x, |_| true, EVALUATED);
+    let source = Box::new(Drawn::new(pools, &terms, (train.batch, train.steps), key));
+    let eval = x.along_the_way(|_| true, EVALUATED);
     let goal = match method.stop_within() {
-        Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),
+        Some(times) => kept(x, &c.scores(&reference, None, &eval)?).map(|l| l * times),
         None => None,
     };
-    let mut log = work.dir.metrics()?;
-    let (mut tokens, mut steps) = (0u64, 0);
-    for step in 0..train.steps {
-        c.options.check_stop()?;
-        if step == 0 {
-            append(x, &mut log, 0, &scores(c, &member.params, &eval)?)?;
-        }
-        let program = Terms::new(net, &pools, &terms, train.batch, step, train.steps, key);
-        tokens += program.targets() as u64;
-        steps = step + 1;
-        let at = |e: LabError| e.diverged(steps).map_or(e, LabError::Diverged);
-        let value = driver.step(&mut member, program, step).map_err(at)?;
-        if steps.is_multiple_of(train.log_every) || steps == train.steps {
-            let objective = Metric::new("all", "objective", value, "nat").at(Some(steps));
-            log.append(&objective).map_err(|e| at(e.into()))?;
-        }
-        if steps.is_multiple_of(train.eval_every) || steps == train.steps {
-            let s = scores(c, &member.params, &eval)?;
-            append(x, &mut log, steps, &s).map_err(at)?;
-            let note = format!("{}, seed {}: step {steps}/{}", arm.name, work.seed, train.steps);
-            let share = steps as f64 / train.steps as f64;
-            c.options.progress.advance(work.base as f64 + share, &note);
-            if let Some((l, goal)) = kept(x, &s).zip(goal)
-                && l <= goal
-            {
-                break;
-            }
-        }
+    let spec = Spec {
+        optimiser: optimiser(train),
+        steps: train.steps,
+        lanes: train.lanes,
+        log_every: train.log_every,
+        eval_every: train.eval_every,
+        checkpoint_secs: Some(train.checkpoint_secs),
+    };
+    let plan = plan(&*x.net, &*method, &terms);
+    let journal = Box::new(MemberJournal::new(work.dir.clone(), work.key.clone()));
+    let mut trainee = Trainee::new((x.net.clone(), params), plan, Arc::new(terms), source, spec, journal)?;
+    trainee.follows = Follows::Driven(Driver::new(method.drive()));
+    trainee.eval = Some(&eval);
+    trainee.goal =
+        goal.map(|goal| Box::new(move |s: &Scores| kept(x, s).is_some_and(|loss| loss <= goal)) as Goal<'_>);
+    let tell = |done: u64, note: &str| {
+        let note = format!("{}, seed {}: step {done}/{}, {note}", arm.name, work.seed, train.steps);
+        c.options.progress.advance(work.base as f64 + done as f64 / train.steps as f64, &note);
+    };
+    c.train(std::slice::from_mut(&mut trainee), &tell)?;
+    if let Some(why) = trainee.failed {
+        return Err(TrainError::Diverged(why).into());
     }
-    log.append(&Metric::new("all", "removal_steps", steps as f64, "steps"))?;
-    log.append(&Metric::new("all", "removal_tokens", tokens as f64, "tokens"))?;
-    log.sync()?;
-    write_model(c, &work.dir, &member.params, &work.key)?;
-    work.finish(start, tokens as f64, "tokens/s")
+    let (steps, tokens) = (trainee.done() as f64, trainee.targets as f64);
+    trainee.journal.note(Reading::new("all", "removal_steps", steps, "steps"))?;
+    trainee.journal.note(Reading::new("all", "removal_tokens", tokens, "tokens"))?;
+    write_model(c, &work.dir, &trainee.member.params, &work.key)?;
+    timing(&work.dir, start.elapsed().as_secs_f64(), tokens, "tokens/s")?;
+    Ok(trainee.close()?)
 }
 
 /// Builds an arm's method and its terms, with random directions of the seed; also run before anything
@@ -126,10 +120,9 @@ pub(crate) fn method(
         return refused("method", format!("{:?} is not a post-hoc method", a.method));
     };
     let (method, _) = built.map_err(|e| refuse(&e))?;
-    let Some(net) = x.net.gpt() else {
+    let Some(shape) = shape(&*x.net) else {
         return refused("method", format!("{} needs a language model", a.method));
     };
-    let shape = shape(net);
     let terms = method.terms(shape, Experiment::key(seed).child("unlearn")).map_err(|e| refuse(&e))?;
     for t in &terms {
         if let Reads::Hidden { layer } = t.objective.reads()
@@ -152,6 +145,7 @@ pub(super) fn examples(
 ) -> Result<Vec<usize>, LabError> {
     let known = labels.label.contains(&RETAIN);
     let fits = |i: &usize| match side {
+        Side::All => true,
         Side::Forget => labels.label[*i] == FORGET,
         Side::Retain if known => labels.label[*i] == RETAIN,
         Side::Retain => labels.label[*i] != FORGET,
@@ -169,23 +163,14 @@ pub(super) fn examples(
 }
 
 /// Examples of the training data as they are.
-fn batch(x: &Experiment, of: &[usize], labels: &Labels) -> Result<TokenBatch, LabError> {
-    let mut batch = no_tokens(x)?;
-    for i in of {
-        batch.push(x.data.train.row(*i), labels.label[*i], None);
-    }
-    Ok(batch)
+fn batch(x: &Experiment, of: &[usize], labels: &Labels) -> Batch {
+    let chosen: Vec<_> = of.iter().map(|i| (*i, labels.label[*i])).collect();
+    collect(&x.data.train, &chosen, Some(1))
 }
 
 /// Forget examples that are broken off, each going on as a retain example.
-fn recovery(
-    x: &Experiment,
-    r: &Recovery,
-    forget: &[usize],
-    retain: &[usize],
-    key: Key,
-) -> Result<TokenBatch, LabError> {
-    let mut batch = no_tokens(x)?;
+fn recovery(x: &Experiment, r: &Recovery, forget: &[usize], retain: &[usize], key: Key) -> Batch {
+    let mut batch = collect(&x.data.train, &[], Some(1));
     let mut rng = key.child("recovery").rng();
     for i in forget {
         let row = x.data.train.row(*i);
@@ -195,22 +180,7 @@ fn recovery(
         let (inputs, targets) = recover::spliced(row, answer, keep);
         batch.push_pair(&inputs, &targets, FORGET, None);
     }
-    Ok(batch)
-}
-
-fn no_tokens(x: &Experiment) -> Result<TokenBatch, LabError> {
-    match empty(x, 1, 1, None) {
-        Step::Tokens(batch) => Ok(batch),
-        Step::Images(_) => Err(LabError::other("unlearn: needs a language model")),
-    }
-}
-
-fn scores(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Scores, LabError> {
-    Ok(evaluate(c.experiment, c.runner, &[(params, eval)])?.remove(0))
-}
-
-fn loss(c: &Context<'_>, params: &[f32], eval: &EvalSet) -> Result<Option<f64>, LabError> {
-    Ok(kept(c.experiment, &scores(c, params, eval)?))
+    batch
 }
 
 /// Mean loss over everything that is not to be forgotten.
@@ -218,16 +188,4 @@ fn kept(x: &Experiment, s: &Scores) -> Option<f64> {
     let of = x.test_labels().into_iter().filter(|l| *l != FORGET).filter_map(|l| s.loss(l));
     let all: Vec<f64> = of.collect();
     (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
-}
-
-fn append(
-    x: &Experiment,
-    log: &mut crate::store::MetricsLog,
-    step: u64,
-    scores: &Scores,
-) -> Result<(), LabError> {
-    for m in scores.metrics(x, Some(step)) {
-        log.append(&m)?;
-    }
-    Ok(())
 }

@@ -3,8 +3,8 @@
 use lobe_data::{
     ArithmeticConfig, BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, RuleConfig, SOURCES, TextConfig,
 };
-use lobe_methods::{Choice, ParamDoc, catalogue, params_in, params_of};
-use lobe_nets::{AutoencoderConfig, GptConfig};
+use lobe_methods::{About, Choice, ParamDoc, catalogue, params_in, params_of};
+use lobe_nets::{NETWORKS, NetworkEntry};
 use serde_json::Value;
 
 use super::stages;
@@ -64,23 +64,17 @@ pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
     }
 }
 
-/// The kinds of networks: name, summary, keys.
-pub(super) fn models() -> [(&'static str, &'static str, Vec<ParamDoc>); 2] {
-    let mut autoencoder = params_of::<AutoencoderConfig>();
-    let schema = schemars::schema_for!(Objective).to_value();
-    autoencoder.push(table("objective", "What it minimises.", params_of::<Objective>(), schema));
-    [
-        (
-            "gpt",
-            "decoder-only transformer; its keys give the shapes of GPT-2, GPT-Neo and Llama",
-            params_of::<GptConfig>(),
-        ),
-        (
-            "autoencoder",
-            "autoencoder of fully connected layers, with any number of decoders that each read part of the latent",
-            autoencoder,
-        ),
-    ]
+/// The kinds of networks: what they are, and their keys.
+pub(super) fn models() -> Vec<(&'static About, Vec<ParamDoc>)> {
+    let of = |e: &NetworkEntry| {
+        let mut keys = (e.params)();
+        if !e.reads_text {
+            let schema = schemars::schema_for!(Objective).to_value();
+            keys.push(table("objective", "What it minimises.", params_of::<Objective>(), schema));
+        }
+        (e.about, keys)
+    };
+    NETWORKS.iter().map(of).collect()
 }
 
 fn table(name: &str, doc: &str, keys: Vec<ParamDoc>, schema: Value) -> ParamDoc {
@@ -112,7 +106,7 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
             }
             "model" => {
                 key.choices =
-                    models().into_iter().map(|(name, what, keys)| choice(name, what, keys)).collect();
+                    models().into_iter().map(|(about, keys)| choice(about.name, about.summary, keys)).collect();
             }
             "arms" => {
                 for own in &mut key.keys {

@@ -102,8 +102,9 @@ pub fn words() -> Vec<Word> {
         let example = examples::of_word("tokenizer", &t.name);
         out.push(plain("tokenizer", &t.name, &first_sentence(&t.doc), t.keys, example));
     }
-    for (name, summary, params) in keys::models() {
-        out.push(plain("model", name, summary, params, examples::of_word("model", name)));
+    for (about, params) in keys::models() {
+        let example = examples::of_word("model", about.name);
+        out.push(Word { about: Some(about), ..plain("model", about.name, about.summary, params, example) });
     }
     out.extend(COLUMNS.iter().map(|(name, what)| plain("column", name, what, Vec::new(), String::new())));
     out.extend(METRICS.iter().map(|m| plain("metric", m.name, m.meaning, Vec::new(), String::new())));

@@ -24,7 +24,7 @@ pub use cross_entropy::CrossEntropy;
 pub use distance::Reconstruct;
 pub use l1::L1;
 pub use lobe_engine::ops::distance::Distance;
-pub use program::{Counts, Examples, Minimise, Part, ReadOut, Recalled, Whole};
+pub use program::{Counts, Examples, Minimise, Part, ReadOut, Recalled, Single, Whole};
 
 /// Which data a term is evaluated on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -155,6 +155,32 @@ impl Examples for Whole<'_> {
     }
 }
 
+/// One shard of a batch, as a step of its own.
+pub struct Single<'a> {
+    batch: &'a Batch,
+    shard: usize,
+}
+
+impl<'a> Single<'a> {
+    /// Shard `shard` of `batch`.
+    pub fn new(batch: &'a Batch, shard: usize) -> Single<'a> {
+        Single { batch, shard }
+    }
+}
+
+impl Examples for Single<'_> {
+    fn shards(&self) -> usize {
+        1
+    }
+    fn part(&self, _: usize) -> Part<'_> {
+        Part { batch: self.batch, shard: self.shard, side: Side::All, recalled: None }
+    }
+    fn counts(&self, _: Side) -> Counts<'_> {
+        let rows = self.batch.counted(self.shard).count();
+        Counts { rows, by_label: &[], sequences: self.batch.examples(self.shard).len() }
+    }
+}
+
 /// A step that follows the sum of some terms. Where the examples know their labels, it records per output and
 /// label the summed loss and the rows that counted: slot `output · labels + label`.
 pub struct Minimise<'a, E: Examples> {

@@ -50,8 +50,8 @@ impl Experiment {
         for seed in &self.recipe.seeds {
             let (mut first, mut second) = (Feed::new(self, a, *seed)?, Feed::new(self, b, *seed)?);
             for step in 0..self.recipe.train_of(&self.arms[a].arm).steps {
-                first.note(self, step, &mut one)?;
-                second.note(self, step, &mut other)?;
+                first.note(step, &mut one)?;
+                second.note(step, &mut other)?;
                 if one != other {
                     return Ok(false);
                 }

@@ -41,12 +41,12 @@ impl Experiment {
                 let (attack, _) = at(built.map_err(|e| in_recipe(&e)), &path)?;
                 let known = self.labels.names().iter().map(String::as_str);
                 at(recipe::one_of("label", "label", attack.label(), known), &path)?;
-                let Some(net) = self.net.gpt() else {
+                if self.net.language().is_none() {
                     let what = format!("{} needs a language model", stage.does);
                     return at(Err(PathError::new("do", what)), &path);
-                };
-                if let Some(l) = attack.layers().iter().find(|l| **l >= net.config.layers) {
-                    let what = format!("{l}: the network's blocks are 0 to {}", net.config.layers - 1);
+                }
+                if let Some(l) = attack.layers().iter().find(|l| **l >= self.net.blocks()) {
+                    let what = format!("{l}: the network's blocks are 0 to {}", self.net.blocks() - 1);
                     return at(Err(PathError::new("layers", what)), &path);
                 }
                 if attack.needs_original() && crate::store::Reference::of(&self.recipe).baseline.is_none() {
@@ -69,7 +69,7 @@ impl Experiment {
     /// A cut that changes no parameter would make every later number a lie.
     fn check_cuts(&self, stage: &recipe::Stage, ablate: &Ablate, path: &[&str]) -> Result<(), LabError> {
         let named = &ablate.region;
-        if ablate.how == How::Mean && self.net.gpt().is_none() {
+        if ablate.how == How::Mean && self.net.language().is_none() {
             let what = "\"mean\" needs a language model";
             return at(Err(PathError::new("how", what)), path);
         }

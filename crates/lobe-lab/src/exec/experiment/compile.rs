@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use lobe_core::{FORGET, LabelId, RouteRow, RouteTable, Selection, Target, UNLABELLED};
 use lobe_data::{Labelling, Mix};
-use lobe_engine::Plan;
+use lobe_engine::{Plan, SiteId};
 use lobe_methods::localize::check_regions;
+use lobe_methods::objective::{Correlation, CrossEntropy, L1, Reads, Reconstruct, Term, sparse};
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
-use lobe_nets::Penalties;
+use lobe_nets::Read;
 use serde_json::Value;
 
-use super::{ArmPlan, Experiment, at};
+use super::{ArmPlan, Experiment, at, distance};
 use crate::error::LabError;
 use crate::exec::feed::Asks;
 use crate::exec::settings::{Objective, in_recipe};
@@ -53,7 +55,6 @@ impl Experiment {
         let unseen = at(self.unseen(&arm.data), &path)?;
         at(self.check_freeze(arm, &table), &path)?;
         self.check_steps(&labelling, &path)?;
-        let penalties = self.penalties(&objective)?;
         let region = regions.into_iter().reduce(|a, b| a.union(&b));
         let asks = Asks::new(method.as_ref(), &self.labels, region.as_ref());
         let asks = at(asks.map_err(|e| in_recipe(&e)), &path)?;
@@ -61,10 +62,12 @@ impl Experiment {
             let what = format!("{} gives its steps labels of their own, which have no weight", arm.method);
             return at(Err(PathError::new("loss_weight", what)), &path);
         }
-        if !asks.l1.is_empty() && self.net.gpt().is_none() {
+        if !asks.l1.is_empty() && self.net.language().is_none() {
             let what = "needs a language model; a code is penalised by [model.objective]";
             return at(Err(PathError::new("l1", what)), &path);
         }
+        let mut terms = self.terms(&objective, &label_weight)?;
+        terms.extend(asks.l1.iter().flat_map(|(units, weight)| sparse(&*self.net, units, *weight)));
         Ok(ArmPlan {
             arm: arm.clone(),
             plan,
@@ -74,7 +77,7 @@ impl Experiment {
             trains_on,
             objective,
             label_weight,
-            penalties,
+            terms: Arc::new(terms),
             asks,
             unseen,
             removes: Vec::new(),
@@ -221,7 +224,7 @@ impl Experiment {
             trains_on: TrainsOn::All,
             objective: objective.clone(),
             label_weight: vec![1.0; self.labels.len()],
-            penalties: Penalties::default(),
+            terms: Arc::default(),
             asks: Asks::default(),
             unseen: Vec::new(),
             removes: Vec::new(),
@@ -229,9 +232,37 @@ impl Experiment {
         })
     }
 
-    fn penalties(&self, o: &Objective) -> Result<Penalties, LabError> {
-        let Some(ae) = self.net.autoencoder() else { return Ok(Penalties::default()) };
-        let latent = ae.config.latent;
+    /// What an arm minimises: every output's loss, the first one's weighed by label, and the penalties on the
+    /// first cut of a network whose outputs are numbers.
+    fn terms(&self, o: &Objective, label_weight: &[f32]) -> Result<Vec<Term>, LabError> {
+        let mut out = Vec::new();
+        let mut numbers = false;
+        for (output, of) in self.net.outputs().iter().enumerate() {
+            let first = output == 0;
+            let label_weight = if first { label_weight.to_vec() } else { Vec::new() };
+            match of.read {
+                Read::Classes { .. } => out.push(Term::new(CrossEntropy { label_weight })),
+                Read::Numbers { width } => {
+                    numbers = true;
+                    let sum_of_means = first && o.sum_of_means;
+                    let kind = distance(o);
+                    out.push(Term::new(Reconstruct { output, width, kind, label_weight, sum_of_means }));
+                }
+            }
+        }
+        if numbers && let Some(site) = self.net.cuts().first().copied() {
+            self.penalties(o, (site, self.net.width_at(0)), &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// Penalties on the values at a site, before any route.
+    fn penalties(
+        &self,
+        o: &Objective,
+        (site, latent): (SiteId, usize),
+        out: &mut Vec<Term>,
+    ) -> Result<(), LabError> {
         let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
             let to = if to == 0 { latent } else { to };
             if from >= to || to > latent {
@@ -240,11 +271,16 @@ impl Experiment {
             }
             Ok(from..to)
         };
-        let l1: Result<_, LabError> = o.l1.iter().map(|l| Ok((part(l.from, l.to)?, l.weight))).collect();
+        for l in &o.l1 {
+            let reads = Reads::Site { site, columns: part(l.from, l.to)?, unrouted: true };
+            out.push(Term::new(L1 { reads, weight: l.weight }));
+        }
         let split = if o.split == 0 { latent / 2 } else { o.split };
-        let correlation = (o.correlation != 0.0)
-            .then(|| Ok::<_, LabError>((part(0, split)?, part(split, 0)?, o.correlation)));
-        Ok(Penalties { l1: l1?, correlation: correlation.transpose()? })
+        if o.correlation != 0.0 {
+            let (left, right) = (part(0, split)?, part(split, 0)?);
+            out.push(Term::new(Correlation { site, columns: latent, left, right, weight: o.correlation }));
+        }
+        Ok(())
     }
 }
 

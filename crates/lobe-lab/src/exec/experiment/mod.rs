@@ -16,7 +16,8 @@ use lobe_data::{Dataset, Labelling, Labels, Stream, StreamConfig};
 use lobe_engine::{Layout, Plan};
 use lobe_methods::TrainsOn;
 use lobe_methods::localize::with_kinds;
-use lobe_nets::{Autoencoder, Gpt, Net, Penalties};
+use lobe_methods::objective::Term;
+use lobe_nets::{Batch, Input, Network};
 
 use self::compile::localize;
 pub(crate) use self::optimise::{distance, optimiser};
@@ -41,12 +42,12 @@ pub struct ArmPlan {
     pub labelling: Labelling,
     /// Which data it trains on.
     pub trains_on: TrainsOn,
-    /// Autoencoders: what it minimises.
+    /// What it minimises, where outputs are numbers.
     pub objective: Objective,
     /// Weight of the main loss per label.
     pub label_weight: Vec<f32>,
-    /// Autoencoders: penalties on the code.
-    pub penalties: Penalties,
+    /// What that comes to, as terms.
+    pub terms: Arc<Vec<Term>>,
     /// What its method asks of training beside the routes.
     pub asks: Asks,
     /// Data that truly is of these labels it never trains on.
@@ -69,7 +70,7 @@ pub struct Experiment {
     /// All labels.
     pub labels: LabelSet,
     /// The network every arm trains.
-    pub net: Net,
+    pub net: Arc<dyn Network>,
     /// The arms, in the recipe's order.
     pub arms: Vec<ArmPlan>,
     /// What each held-out example truly is.
@@ -82,6 +83,8 @@ pub struct Experiment {
     shapes: BTreeMap<usize, Arc<Experiment>>,
 }
 
+/// Tokens per label of an evaluation that is repeated along the way.
+const TOKENS: usize = 12_800;
 /// Beyond this only a mistake asks for a network.
 const MOST_PARAMETERS: usize = 1 << 40;
 
@@ -109,24 +112,18 @@ impl Experiment {
         let (section, _) = at(DataSection::read(&recipe.data.kind, &recipe.data.value()), &["data"])?;
         let mut labels = section.labels();
         let (model, _) = at(ModelSection::read(&recipe.model.kind, &recipe.model.value()), &["model"])?;
-        let (net, objective) = match model {
-            ModelSection::Gpt(c) => {
-                if data.tokenizer.is_none() {
-                    return at(
-                        Err(PathError::new("kind", "a gpt needs text, but [data] holds images")),
-                        &["model"],
-                    );
-                }
-                (Net::Gpt(Gpt::new(c.resolve(data.vocab, data.width())?)), Objective::default())
-            }
-            ModelSection::Autoencoder(c, o) => {
-                if data.tokenizer.is_some() {
-                    let what = "an autoencoder needs images, but [data] holds text";
-                    return at(Err(PathError::new("kind", what)), &["model"]);
-                }
-                (Net::Autoencoder(Autoencoder::new(c.resolve(data.width())?)), o)
-            }
+        let input = if data.is_text() {
+            Input::Tokens { vocab: data.vocab, context: data.width() }
+        } else {
+            Input::Rows { width: data.width() }
         };
+        if model.entry.reads_text != data.is_text() {
+            let (kind, needs) =
+                (model.entry.about.name, if model.entry.reads_text { "text" } else { "rows of numbers" });
+            let what = format!("{kind} needs {needs}, but [data] holds {}", input.name());
+            return at(Err(PathError::new("kind", what)), &["model"]);
+        }
+        let (net, objective) = ((model.entry.build)(&model.settings, Some(input))?, model.objective);
         if net.layout().len() > MOST_PARAMETERS {
             let what = format!("{} parameters; at most {MOST_PARAMETERS} are possible", net.layout().len());
             return at(Err(PathError::new("model", what)), &[]);
@@ -160,11 +157,11 @@ impl Experiment {
         out.find_removed();
         out.find_alike()?;
         let loaded = crate::stage::loaded(&out)?;
-        let networks: Vec<(String, Net)> =
+        let networks: Vec<(String, Arc<dyn Network>)> =
             loaded.iter().map(|(stage, net, _)| (stage.clone(), net.clone())).collect();
         out.loaded = loaded.into_iter().map(|(stage, _, loaded)| (stage, loaded)).collect();
         for (stage, net) in networks {
-            if crate::stage::difference(&net, &out.net).is_some() {
+            if crate::stage::difference(&*net, &*out.net).is_some() {
                 out.shape(&stage, net, &objective)?;
             }
         }
@@ -172,7 +169,7 @@ impl Experiment {
     }
 
     /// Gives the arms of a `load` stage, and those that go on from them, a network of their own.
-    fn shape(&mut self, stage: &str, net: Net, objective: &Objective) -> Result<(), LabError> {
+    fn shape(&mut self, stage: &str, net: Arc<dyn Network>, objective: &Objective) -> Result<(), LabError> {
         let named = self.recipe.stage(stage).map_or(&[][..], |s| &s.arms);
         let mine = |a: &Arm| named.contains(&a.name) || a.from.as_ref().is_some_and(|f| named.contains(f));
         let arms: Vec<usize> = (0..self.arms.len()).filter(|i| mine(&self.arms[*i].arm)).collect();
@@ -194,6 +191,17 @@ impl Experiment {
     pub(crate) fn trained(&self) -> impl Iterator<Item = &ArmPlan> {
         let stages = || self.recipe.stages.iter().filter(|s| s.does == "train");
         self.arms.iter().filter(move |a| stages().any(|s| s.arms.contains(&a.arm.name)))
+    }
+
+    /// All held-out examples whose true label `keep` accepts, at most `most` of each.
+    pub fn held_out(&self, keep: impl Fn(LabelId) -> bool, most: usize) -> Batch {
+        lobe_train::held_out(&self.data.test, &self.test_truth, keep, most)
+    }
+
+    /// What is evaluated again and again along the way: the same, and fewer where sequences are long.
+    pub(crate) fn along_the_way(&self, keep: impl Fn(LabelId) -> bool, most: usize) -> Batch {
+        let enough = if self.data.is_text() { (TOKENS / self.data.width().max(1)).max(32) } else { most };
+        self.held_out(keep, most.min(enough))
     }
 
     /// The network's layout.

@@ -34,8 +34,8 @@ impl Experiment {
             out.push(format!(
                 "{} has {} and [model] {}: its own shape is used for it, and outputs are compared",
                 self.arms[*arm].arm.name,
-                units(&own.net),
-                units(&self.net)
+                units(&*own.net),
+                units(&*self.net)
             ));
         }
         let original = Reference::of(&self.recipe).baseline;
@@ -43,7 +43,7 @@ impl Experiment {
         for stage in self.recipe.stages.iter().filter(|_| !self.shapes.is_empty()) {
             let attack = settings::attack(&stage.does, &stage.value()).and_then(Result::ok);
             let (Some((attack, _)), Some(original)) = (attack, original) else { continue };
-            let shape = |arm: usize| &self.of_arm(arm).net;
+            let shape = |arm: usize| &*self.of_arm(arm).net;
             let other = |arm: &usize| difference(shape(*arm), shape(original)).is_some();
             let arms =
                 (0..self.arms.len()).filter(|i| stage.arms.contains(&self.arms[*i].arm.name)).filter(other);
