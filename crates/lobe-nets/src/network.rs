@@ -199,31 +199,31 @@ pub trait Network: Debug + Send + Sync {
     }
     /// For the network's own folder and the files of other tools.
     fn as_any(&self) -> &dyn Any;
-}
 
-impl dyn Network + '_ {
+    // What follows from the above, for every network alike.
+
     /// Its `kind`.
-    pub fn kind(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         self.about().name
     }
 
     /// Number of blocks: of cuts behind the first one.
-    pub fn blocks(&self) -> usize {
+    fn blocks(&self) -> usize {
         self.cuts().len().saturating_sub(1)
     }
 
     /// The site of the residual stream after block `i`.
-    pub fn after_block(&self, i: usize) -> Option<SiteId> {
+    fn after_block(&self, i: usize) -> Option<SiteId> {
         self.cuts().get(i + 1).copied()
     }
 
     /// Numbers per row at a cut.
-    pub fn width_at(&self, cut: usize) -> usize {
+    fn width_at(&self, cut: usize) -> usize {
         self.cuts().get(cut).map_or(0, |s| self.layout().sites()[s.0].units as usize)
     }
 
     /// Whether it predicts the next token of a text, and how: number of tokens and read-out.
-    pub fn language(&self) -> Option<(usize, HeadSpec)> {
+    fn language(&self) -> Option<(usize, HeadSpec)> {
         match (self.input(), self.outputs().first()?.read) {
             (Input::Tokens { .. }, Read::Classes { classes, head }) => Some((classes, head)),
             _ => None,
@@ -231,7 +231,7 @@ impl dyn Network + '_ {
     }
 
     /// Longest sequence; 0 without sequences.
-    pub fn context(&self) -> usize {
+    fn context(&self) -> usize {
         match self.input() {
             Input::Tokens { context, .. } => context,
             Input::Rows { .. } => 0,
@@ -239,7 +239,7 @@ impl dyn Network + '_ {
     }
 
     /// Numbers per row at the widest site that owns weights, or at a cut.
-    pub fn widest(&self) -> usize {
+    fn widest(&self) -> usize {
         let owned = self.layout().tensors().iter().filter(|t| t.row_owner.is_some()).map(|t| t.rows);
         owned.chain((0..self.cuts().len()).map(|c| self.width_at(c))).max().unwrap_or(0)
     }
@@ -248,7 +248,7 @@ impl dyn Network + '_ {
     ///
     /// # Errors
     /// If a token is out of range or a sequence is too long.
-    pub fn hidden(&self, tape: &mut Tape<'_>, fed: Fed<'_>) -> Result<Var, EngineError> {
+    fn hidden(&self, tape: &mut Tape<'_>, fed: Fed<'_>) -> Result<Var, EngineError> {
         self.run(tape, Begin::Input(fed), End::Outputs)?.end(0)
     }
 }

@@ -175,8 +175,7 @@ fn low_rank(
             desk.say(share(desk, step + 1), &format!("{} step {}/{}", v.name, step + 1, v.steps));
         }
     }
-    let budget =
-        Budget { steps, tokens, examples: source.drawn()(steps), parameters: adapters.len() as u64 };
+    let budget = Budget { steps, tokens, examples: source.drawn()(steps), parameters: adapters.len() as u64 };
     Ok(Trial::new(&v.name, curve, budget))
 }
 

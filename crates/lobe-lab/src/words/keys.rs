@@ -105,8 +105,10 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
                 key.choices = SOURCES.iter().map(|s| choice(s.kind, s.summary, of_source(s.kind))).collect();
             }
             "model" => {
-                key.choices =
-                    models().into_iter().map(|(about, keys)| choice(about.name, about.summary, keys)).collect();
+                key.choices = models()
+                    .into_iter()
+                    .map(|(about, keys)| choice(about.name, about.summary, keys))
+                    .collect();
             }
             "arms" => {
                 for own in &mut key.keys {

@@ -73,6 +73,7 @@ pub struct Gpt {
     positions: Option<ParamId>,
     blocks: Vec<Block>,
     last_norm: NormIds,
+    head: HeadSpec,
     cuts: Vec<SiteId>,
     outputs: Vec<Output>,
 }
@@ -184,7 +185,12 @@ impl Gpt {
         let next = Output { name: NEXT.into(), target: NEXT, read: Read::Classes { classes: c.vocab, head } };
         let after = blocks.iter().map(|b| b.resid_post);
         let cuts = std::iter::once(embed_site).chain(after).collect();
-        Gpt { config: c, layout: l, tokens, positions, blocks, last_norm, cuts, outputs: vec![next] }
+        Gpt { config: c, layout: l, tokens, positions, blocks, last_norm, head, cuts, outputs: vec![next] }
+    }
+
+    /// The read-out, for the engine's losses.
+    pub fn head(&self) -> HeadSpec {
+        self.head
     }
 
     fn norm(&self, tape: &mut Tape<'_>, x: Var, ids: NormIds) -> Result<Var, EngineError> {

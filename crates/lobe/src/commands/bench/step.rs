@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lobe_core::{Key, LabelId, LabelSet, Selection, UNLABELLED};
-use lobe_engine::{MOST_LANES, Member, OptimiserState, Plan, Runner};
+use lobe_engine::{MOST_LANES, Member, OptimiserState, Plan, Program, Runner};
+use lobe_methods::objective::{Minimise, Whole};
 use lobe_methods::{Context, LOCALIZE, TrainsOn, UNLEARN};
 use serde_json::{Value, json};
 
-use super::models::{Batch, Model, Plain, Size};
+use super::models::{Model, Size};
 use super::post_hoc::PostHoc;
 use super::{peak_memory, quantile, threads};
 use crate::failure::{refuse, unknown};
@@ -136,22 +137,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.against_plain {
         ways.push(routed(Plan::plain(layout), UNLABELLED)?);
     }
-    let (mut batch, plain) = (Batch::new(&model, rows), Plain::default());
+    let (mut batch, terms) = (model.batch(rows), model.terms());
     let mut allocations = 0;
     for step in 0..total {
         for way in &mut ways {
             if let Kind::Routed(label) = way.kind {
-                batch.fill(&model, step, label);
+                model.fill(&mut batch, step, label);
             }
-            let program = batch.program(&model, &plain);
             let start = Instant::now();
-            let objective = match (&mut way.kind, &program) {
-                (Kind::PostHoc(p), _) => p.step(&mut way.member, step)?,
-                (Kind::Routed(_), Some(program)) => {
-                    let mut jobs = [(&mut way.member, &**program, &optimiser)];
+            let objective = match &mut way.kind {
+                Kind::PostHoc(p) => p.step(&mut way.member, step)?,
+                Kind::Routed(_) => {
+                    let whole = Whole::new(&batch, labels.len());
+                    let program = Minimise::new(&*model.net, &terms, whole);
+                    let mut jobs = [(&mut way.member, &program as &dyn Program, &optimiser)];
                     runner.step(layout, &mut jobs, step)?[0].objective
                 }
-                (Kind::Routed(_), None) => continue,
             };
             if step >= args.warmup {
                 way.ms.push(start.elapsed().as_secs_f64() * 1e3);
@@ -163,7 +164,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     let grown = runner.allocations() - allocations;
-    let result = report(args, &model, threads, lanes, rows, &ways, grown);
+    let result = report(args, &model, (threads, lanes, rows), &ways, grown);
     if args.json {
         return Ok(out::json(&result)?);
     }
@@ -173,9 +174,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn report(
     args: &Args,
     model: &Model,
-    threads: usize,
-    lanes: usize,
-    rows: usize,
+    (threads, lanes, rows): (usize, usize, usize),
     ways: &[Way<'_>],
     grown: usize,
 ) -> Value {

@@ -90,7 +90,9 @@ fn data(x: &Experiment, width: usize) -> String {
 
 /// Formats of other tools that can hold the network, or why none can.
 fn formats(x: &Experiment) -> Result<&'static str, String> {
-    let Some(net) = x.net.gpt() else { return Err("only Lobe's own format holds autoencoders".into()) };
+    let Some(net) = hub::transformer(&*x.net) else {
+        return Err(format!("only Lobe's own format holds networks of the kind {}", x.net.kind()));
+    };
     hub::Format::of(&net.config).map(hub::Format::name).map_err(|e| e.to_string())
 }
 

@@ -7,8 +7,8 @@ use lobe_core::{Region, Selection, SiteInfo};
 use lobe_data::Tokenizer;
 use lobe_engine::Buf;
 use lobe_lab::recipe::{Callbacks, Written};
-use lobe_nets::hub::Imported;
-use lobe_nets::{Gpt, Net};
+use lobe_nets::Gpt;
+use lobe_nets::hub::{self, Imported};
 
 use crate::failure::{refuse, unknown};
 use crate::{out, run_dir};
@@ -64,7 +64,7 @@ pub(crate) fn tokenizer_beside(model: &Path) -> Result<PathBuf> {
 /// A language model from outside; says on standard error what is not as its files say.
 pub(crate) fn language_model(path: &Path) -> Result<(Gpt, Buf)> {
     let Imported { net, params, notes } = lobe_lab::stage::read_weights(path)?;
-    let Net::Gpt(net) = net else {
+    let Some(net) = hub::transformer(&*net).cloned() else {
         return Err(refuse(format!("not a language model: {}", path.display())));
     };
     for note in notes {
