@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! Written ──► Recipe ──► Experiment ──► stages (train, ablate, attacks, measure) ──► run directory
-//! recipe/     resolved   exec/          stage/                                       store/
+//! recipe/     resolved   plan/          stages/, over graph/, by schedule/            store/
 //! ```
 
 mod advice;
 mod error;
-pub mod exec;
+pub mod graph;
+pub mod plan;
 pub mod recipe;
-pub mod stage;
+pub mod schedule;
+pub mod stages;
 pub mod store;
 pub mod words;
 

@@ -4,8 +4,10 @@
 use std::sync::atomic::AtomicBool;
 
 use lobe_core::{FORGET, LabelId, RETAIN};
-use lobe_lab::exec::{Experiment, Feed, Options, Silent, Step, resolve, run};
+use lobe_lab::graph::{Options, Silent};
+use lobe_lab::plan::{Experiment, Feed};
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule::{resolve, run};
 
 const STEPS: u64 = 60;
 

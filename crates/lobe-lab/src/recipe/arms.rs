@@ -35,40 +35,30 @@ pub(super) const KEYS: [&str; 10] =
 /// Most arms of one recipe.
 const MAX_ARMS: usize = 256;
 
-pub(super) fn arms(
-    root: &Node,
-    regions: &[NamedRegion],
-    data: &Section,
-    base: &Train,
-    after: &Train,
-    scale: Scale,
-    callbacks: &Callbacks,
-    derived: &mut Vec<Derived>,
-) -> Result<Vec<Arm>, PathError> {
+pub(super) fn arms(all: &Around<'_>, derived: &mut Vec<Derived>) -> Result<Vec<Arm>, PathError> {
     let none = || PathError::new("", "the table [arms] is missing: a recipe compares at least one arm");
-    let entries = root.get("arms").ok_or_else(none)?.entries(&["arms"])?;
+    let entries = all.root.get("arms").ok_or_else(none)?.entries(&["arms"])?;
     if entries.is_empty() || entries.len() > MAX_ARMS {
         return Err(PathError::new("arms", format!("{} arms; 1 to {MAX_ARMS} are possible", entries.len())));
     }
     let mut out = Vec::with_capacity(entries.len());
     for (key, node) in entries {
-        let all = Around { root, regions, data, base, after, scale, callbacks };
-        let next = arm(key, node, &all, derived).and_then(|a| from(node, &out, a, callbacks));
+        let next = arm(key, node, all, derived).and_then(|a| from(node, &out, a, all.callbacks));
         out.push(next.map_err(|e| e.within(&["arms", key]))?);
     }
     Ok(out)
 }
 
 /// What an arm may refer to.
-struct Around<'a> {
-    root: &'a Node,
-    regions: &'a [NamedRegion],
-    data: &'a Section,
-    base: &'a Train,
+pub(super) struct Around<'a> {
+    pub root: &'a Node,
+    pub regions: &'a [NamedRegion],
+    pub data: &'a Section,
+    pub base: &'a Train,
     /// `[unlearn]`: how post-hoc arms are trained.
-    after: &'a Train,
-    scale: Scale,
-    callbacks: &'a Callbacks<'a>,
+    pub after: &'a Train,
+    pub scale: Scale,
+    pub callbacks: &'a Callbacks<'a>,
 }
 
 fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Result<Arm, PathError> {

@@ -3,7 +3,7 @@
 use lobe_methods::ATTACKS;
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::{Arm, ArmData, Derived, Recipe};
+use crate::recipe::{Arm, ArmData, Derived, Recipe, Starts};
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +199,7 @@ impl Reference {
             named.or_else(|| recipe.arms.iter().find(|a| fits(a))).map(|a| a.name.clone())
         };
         // What a loaded model was trained on is not known here: only its name can say that.
-        let loaded = |a: &Arm| recipe.origin_of(&a.name).is_some_and(|s| s.does == "load");
+        let loaded = |a: &Arm| recipe.origin_of(&a.name).is_some_and(|s| s.facts.starts == Starts::Files);
         let plain = |a: &Arm| {
             let known = a.name == "baseline" || !loaded(a);
             a.method == "none" && a.data == ArmData::All && !a.control && a.from.is_none() && known

@@ -7,9 +7,9 @@ use lobe_methods::{About, Choice, ParamDoc, catalogue, params_in, params_of};
 use lobe_nets::{NETWORKS, NetworkEntry};
 use serde_json::Value;
 
-use super::stages;
-use crate::exec::{DataKeys, Objective};
-use crate::recipe::{Train, json_schema};
+use super::own_stage as own;
+use crate::plan::{DataKeys, Objective};
+use crate::recipe::{Starts, Train, json_schema};
 
 /// Deepest search.
 const MAX_DEPTH: usize = 12;
@@ -127,9 +127,11 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
             "stage" => {
                 key.choices = of_catalogue(&["removal", "attack"]);
                 // The keys that `train` and `unlearn` follow are those of [train] and [unlearn].
-                let own = stages().into_iter().filter(|(name, ..)| *name != "train");
-                key.choices.extend(own.map(|(name, what, keys)| choice(name, what, keys)));
-                key.choices.push(choice("train", "trains every arm and seed", Vec::new()));
+                for entry in crate::stages::every().iter().filter(|e| own(e.about)) {
+                    let keys =
+                        if entry.facts.starts == Starts::Drawn { Vec::new() } else { (entry.params)() };
+                    key.choices.push(choice(entry.about.name, entry.about.summary, keys));
+                }
             }
             _ => {}
         }

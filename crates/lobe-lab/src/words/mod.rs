@@ -7,15 +7,12 @@ mod results;
 mod schema;
 
 use lobe_data::{SOURCES, TextSource, TokenizerConfig};
-use lobe_methods::{About, ParamDoc, catalogue, kinds_of, params_of};
+use lobe_methods::{ATTACKS, About, ParamDoc, catalogue, kinds_of, params_of, remove};
 
 pub use examples::{example_of, value_of};
 pub use keys::{Found, Step, every_key, find, find_anywhere, recipe_keys, tag};
 pub use results::{COLUMNS, METRICS, Metric, metric};
 pub use schema::schema;
-
-use crate::recipe::Train;
-use crate::stage::{Cohere, Load, Measure, UnlearnStage};
 
 /// Something that can be listed and explained.
 #[derive(Debug, Clone)]
@@ -49,31 +46,10 @@ pub const KINDS: [(&str, &str); 11] = [
     ("metric", "Metrics (column metric of results.csv)"),
 ];
 
-/// Stages that are neither removals nor attacks: name, summary, parameters.
-fn stages() -> [(&'static str, &'static str, Vec<ParamDoc>); 5] {
-    [
-        (
-            "train",
-            "trains every arm and seed, starting from the same initial weights; [train] sets how",
-            params_of::<Train>(),
-        ),
-        ("load", "reads weights from files instead of training them", params_of::<Load>()),
-        (
-            "unlearn",
-            "trains each post-hoc arm, starting from the model of the arm named in `from`; [unlearn] sets how",
-            params_of::<UnlearnStage>(),
-        ),
-        (
-            "cohere",
-            "trains for a few steps on retain data after a cut, so that the remaining parts work together",
-            params_of::<Cohere>(),
-        ),
-        (
-            "measure",
-            "measures every model made so far on held-out data, and how its region's units respond to each label",
-            params_of::<Measure>(),
-        ),
-    ]
+/// Whether a stage is neither a removal nor an attack, which are listed apart.
+fn own_stage(about: &About) -> bool {
+    let listed = remove::STAGES.iter().map(|e| e.about).chain(ATTACKS.iter().map(|e| e.about));
+    listed.into_iter().all(|other| other.name != about.name)
 }
 
 /// All of them, in order of kind.
@@ -91,10 +67,10 @@ pub fn words() -> Vec<Word> {
         let example = examples::of_word(kind, about.name);
         out.push(Word { about: Some(about), ..plain(kind, about.name, about.summary, params, example) });
     }
-    out.extend(stages().map(|(name, summary, params)| {
-        // What `train` takes stands in [train], and a stage of it takes nothing.
-        plain("stage", name, summary, params, examples::of_word("stage", name))
-    }));
+    for entry in crate::stages::every().iter().filter(|e| own_stage(e.about)) {
+        let (about, params) = (entry.about, (entry.params)());
+        out.push(plain("stage", about.name, about.summary, params, examples::of_word("stage", about.name)));
+    }
     out.extend(SOURCES.iter().map(|s| {
         plain("data", s.kind, s.summary, keys::of_source(s.kind), examples::of_word("data", s.kind))
     }));

@@ -163,7 +163,7 @@ fn the_schema_describes_every_key() {
 fn entries_of_other_lists_go_by_number() {
     let text = QUICKSTART.replace("layers = 4", "parts = [{ width = 1 }, { width = 2 }]");
     let written = Written::from_str("recipe.toml", &text).unwrap().with_set("model.parts.1.width=7").unwrap();
-    let recipe = written.resolve(&Callbacks::permissive()).unwrap().0;
+    let recipe = written.resolve(&lobe_lab::schedule::permissive()).unwrap().0;
     assert_eq!(recipe.model.params["parts"], json!([{"width": 1}, {"width": 7}]));
     let error = written.with_set("model.parts.2.width=7").unwrap_err().to_string();
     assert_eq!(error, "--set model.parts.2.width=7: model.parts: no entry is called \"2\"");
@@ -244,6 +244,6 @@ fn no_text_makes_the_parser_panic() {
 
 /// As it is, and with what data, models, methods and stages accept.
 fn fuzz(text: &str) {
-    fuzz_recipe(text, &Callbacks::permissive());
-    fuzz_recipe(text, &lobe_lab::exec::callbacks());
+    fuzz_recipe(text, &lobe_lab::schedule::permissive());
+    fuzz_recipe(text, &lobe_lab::schedule::callbacks());
 }

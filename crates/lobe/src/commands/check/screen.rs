@@ -5,8 +5,9 @@ use lobe_core::{LabelId, RouteTable, Target};
 use lobe_data::Counts;
 
 use lobe_lab::advice;
-use lobe_lab::exec::{Experiment, estimate};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::ArmData;
+use lobe_lab::schedule::estimate;
 use lobe_nets::hub;
 use serde_json::{Value, json};
 
