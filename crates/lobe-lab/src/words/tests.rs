@@ -1,6 +1,6 @@
 use super::*;
-use crate::exec;
 use crate::recipe::Written;
+use crate::schedule;
 
 /// A recipe that every example fits into.
 const BASE: &str = r#"
@@ -48,7 +48,7 @@ fn fits(example: &str) -> Result<(), String> {
     }
     let text = toml::to_string(&base).map_err(|e| e.to_string())?;
     let written = Written::from_str("example", &text).map_err(|e| e.to_string())?;
-    exec::resolve(&written).map(drop).map_err(|e| format!("{e}\n{example}"))
+    schedule::resolve(&written).map(drop).map_err(|e| format!("{e}\n{example}"))
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use lobe_core::{FORGET, Key, RETAIN};
 use lobe_engine::{Buf, Masked, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Runner, Schedule};
-use lobe_lab::post_hoc::{Driver, Pool, Terms, shape};
 use lobe_methods::UNLEARN;
 use lobe_methods::unlearn::{Drive, Side};
-use lobe_nets::{Gpt, GptConfig, TokenBatch};
+use lobe_nets::{Batch, Gpt, GptConfig};
+use lobe_train::{Drawn, Driver, Pool, Source, shape};
 use serde_json::json;
 
 const VOCAB: usize = 12;
@@ -25,15 +25,15 @@ fn after_steps(drive: &Drive, steps: u64, anew: bool) -> Vec<f32> {
     let params = net.layout.init(Key::root(3));
     let entry = UNLEARN.iter().find(|e| e.about.name == "maxent").unwrap();
     let (method, _) = (entry.build)(&json!({})).unwrap();
-    let terms = method.terms(shape(&net), Key::root(4)).unwrap();
+    let terms = method.terms(shape(&net).unwrap(), Key::root(4)).unwrap();
     let pool = |side, label| {
         let mut rng = Key::root(5).child(if side == Side::Forget { "f" } else { "r" }).rng();
-        let mut batch = TokenBatch::new(SEQ, 1);
+        let mut batch = Batch::tokens(SEQ, 1);
         for _ in 0..4 {
             let tokens: Vec<u32> = (0..=SEQ).map(|_| rng.below(VOCAB) as u32).collect();
             batch.push(&tokens, label, None);
         }
-        Pool::new(&net, &runner, &params, side, batch, &terms).unwrap()
+        Pool::new((&net, &params), &runner, side, batch, &terms).unwrap()
     };
     let pools = [pool(Side::Forget, FORGET), pool(Side::Retain, RETAIN)];
     let kind = OptimiserKind::Sgd { momentum: 0.0 };
@@ -47,14 +47,16 @@ fn after_steps(drive: &Drive, steps: u64, anew: bool) -> Vec<f32> {
     };
     let state = OptimiserState::new(params.len(), kind);
     let mut member = Member::new(Buf::from_slice(&params), Plan::plain(&net.layout), state, 2).unwrap();
-    let new = || Driver::new(&net, &runner, drive.clone(), optimiser.clone());
+    let new = || Driver::new(drive.clone());
+    let mut drawn = Drawn::new(pools, &terms, (3, steps), Key::root(6));
     let mut driver = new();
     for step in 0..steps {
         if anew {
             driver = new();
         }
-        let program = Terms::new(&net, &pools, &terms, 3, step, steps, Key::root(6));
-        driver.step(&mut member, program, step).unwrap();
+        drawn.draw(step);
+        let follows = (&terms[..], &*drawn.examples());
+        driver.step(&runner, &net, &mut member, (&optimiser, step), follows).unwrap();
     }
     member.params.to_vec()
 }
