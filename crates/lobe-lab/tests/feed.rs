@@ -178,11 +178,11 @@ fn filtered_tokens_stay_as_context_and_weak_ones_as_targets() {
     // What is counted without batches is what the batches hold.
     let counted = ["plain", "document", "token"].map(|a| feed(&x, a).exposure(STEPS).unwrap().targets);
     assert_eq!(counted, sums.map(|n| n as u64));
-    feedback(&x, &mut token);
+    feedback(&mut token);
 }
 
 /// Inputs are whole where targets are not.
-fn feedback(x: &Experiment, feed: &mut Feed<'_>) {
+fn feedback(feed: &mut Feed<'_>) {
     for s in 0..STEPS {
         feed.fill(s).unwrap();
         let batch = &feed.batch;
