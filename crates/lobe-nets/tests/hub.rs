@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lobe_core::{Key, Region, Selection, UNLABELLED};
 use lobe_engine::{Buf, Plan, ShardRows, Tape, Workspace};
-use lobe_nets::hub::{Format, Imported, Marks, export, import, narrow, opens};
+use lobe_nets::hub::{Format, Imported, Marks, export, import, narrow, opens, transformer};
 use lobe_nets::{Activation, Fed, Gpt, GptConfig, Network, NormKind, Positions, load, save};
 
 const SEQ: usize = 9;
@@ -88,7 +88,7 @@ fn build(config: GptConfig) -> (Gpt, Buf) {
 
 /// The shape of a network that was read from such a file.
 fn shape_of(net: &dyn Network) -> &GptConfig {
-    &net.as_any().downcast_ref::<Gpt>().unwrap().config
+    &transformer(net).unwrap().config
 }
 
 fn tokens() -> Vec<u32> {

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use lobe_core::{Key, Region};
-use lobe_nets::hub::{Format, Imported, Marks, export, exportable, import, narrow, opens};
+use lobe_nets::hub::{Format, Imported, Marks, export, exportable, import, narrow, opens, transformer};
 use lobe_nets::{Activation, Gpt, GptConfig, Network, NormKind, Positions};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn build(config: GptConfig) -> (Gpt, Vec<f32>) {
 
 /// The shape of a network that was read from such a file.
 fn shape_of(net: &dyn Network) -> &GptConfig {
-    &net.as_any().downcast_ref::<Gpt>().unwrap().config
+    &transformer(net).unwrap().config
 }
 
 fn write(dir: &Path, net: &Gpt, params: &[f32], format: Format) {

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
-use lobe_engine::{Layout, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, Tape, Workspace};
+use lobe_engine::{
+    EngineError, Layout, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, StepReport, Tape,
+    Workspace,
+};
 use lobe_methods::localize::with_kinds;
 use lobe_methods::objective::{Distance, L1, Minimise, Reads, Term, Whole, ordinary};
 use lobe_methods::{Context, LOCALIZE, Localize};
@@ -114,7 +117,7 @@ pub(crate) struct Items<'a> {
 }
 
 impl Bench {
-    fn new(name: &'static str, net: Arc<dyn Network>, region: &str) -> Bench {
+    pub(crate) fn new(name: &'static str, net: Arc<dyn Network>, region: &str) -> Bench {
         let mut params = net.layout().init(Key::root(1)).to_vec();
         // Biases, gains and shifts start at 0 and 1, which hides mistakes.
         let mut rng = Key::root(2).child(name).rng();
@@ -184,12 +187,26 @@ impl Bench {
 
     /// Objective and gradient of a program.
     pub(crate) fn run(&self, plan: &Plan, program: &dyn Program) -> (f64, Vec<f32>) {
+        let (report, gradient) = self.try_run(plan, program).unwrap();
+        (report.objective, gradient)
+    }
+
+    /// What a program records under a plain plan.
+    pub(crate) fn records(&self, program: &dyn Program) -> Vec<(f64, f64)> {
+        self.try_run(&Plan::plain(self.layout()), program).unwrap().0.records
+    }
+
+    pub(crate) fn try_run(
+        &self,
+        plan: &Plan,
+        program: &dyn Program,
+    ) -> Result<(StepReport, Vec<f32>), EngineError> {
         let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let state = OptimiserState::new(self.params.len(), kind);
         let params = lobe_engine::Buf::from_slice(&self.params);
-        let mut member = Member::new(params, plan.clone(), state, 1).unwrap();
-        let report = Runner::new(1).unwrap().gradients(self.layout(), &mut member, program);
-        (report.unwrap().objective, member.gradient())
+        let mut member = Member::new(params, plan.clone(), state, 1)?;
+        let report = Runner::new(1)?.gradients(self.layout(), &mut member, program)?;
+        Ok((report, member.gradient()))
     }
 
     /// What all outputs say of three inputs with one label, the first output first: logits, or numbers.

@@ -109,13 +109,13 @@ impl Sheet {
         let text =
             Sheet { values, reference, cols, targets, labels, seq, rows, by_label, sequences, progress };
         match reads {
-            Reads::Distance { .. } => text.as_numbers(),
+            Reads::Distance { .. } => text.into_numbers(),
             _ => text,
         }
     }
 
     /// The same as rows of numbers, which count all and are an example each.
-    fn as_numbers(self) -> Sheet {
+    fn into_numbers(self) -> Sheet {
         let mut by_label = vec![0; 3];
         self.labels.iter().for_each(|l| by_label[l.index()] += 1);
         let rows = self.labels.len();
@@ -176,7 +176,7 @@ fn of_training() -> Vec<(String, Side, Box<dyn Objective>)> {
 /// A random view of what an objective reads. What couples the batch is asked on rows of numbers.
 fn sheet_of(objective: &dyn Objective, rng: &mut Rng) -> Sheet {
     let sheet = Sheet::random(&objective.reads(), rng);
-    if objective.couples() { sheet.as_numbers() } else { sheet }
+    if objective.couples() { sheet.into_numbers() } else { sheet }
 }
 
 /// Every term of every method, and every objective of training, with parameters at which its gradient is that of its value.
