@@ -240,7 +240,7 @@ fn the_gradient_of_every_unlearning_method_is_the_slope_of_its_objective() {
             _ => json!({}),
         };
         let terms = (entry.build)(&params).unwrap().0.terms(shape, Key::root(7)).unwrap();
-        let side = |s: usize| if s % 2 == 0 { Side::Forget } else { Side::Retain };
+        let side = |s: usize| if s.is_multiple_of(2) { Side::Forget } else { Side::Retain };
         let examples = Sided { side, ..Sided::new(&batch, recalled(&bench, &batch)) };
         let terms = weighted(terms);
         let program = Minimise::new(&*net, &terms, examples);
