@@ -281,6 +281,13 @@ pub(crate) fn settings<C: serde::de::DeserializeOwned>(value: &Value) -> Result<
     serde_json::from_value(value.clone()).map_err(|e| NetError::Config { key: "kind", what: e.to_string() })
 }
 
+/// Settings of a network as they are saved.
+pub(crate) fn saved<C: serde::Serialize>(config: &C) -> Value {
+    // Through text: a narrow float then has its own shortest digits and not those of its f64. A table of
+    // numbers and names can always be written.
+    serde_json::to_string(config).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
 /// A network from a saved configuration `{ "kind": …, … }`.
 pub(crate) fn restore(mut config: Value) -> Result<Arc<dyn Network>, NetError> {
     let fail = |what: String| NetError::Config { key: "kind", what };

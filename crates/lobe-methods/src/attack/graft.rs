@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn examples_are_taken_in_turn() {
-        let mut pool = Batch::new(3, 1);
+        let mut pool = Batch::tokens(3, 1);
         (0..3).for_each(|i| pool.push(&[i, i, i, i], FORGET, None));
-        let firsts = |b: &Batch| (0..b.shards()).map(|s| b.tokens(s).0[0]).collect::<Vec<_>>();
+        let firsts = |b: &Batch| (0..b.shards()).map(|s| b.text(s).0[0]).collect::<Vec<_>>();
         assert_eq!(firsts(&turn(&pool, 0, 2)), [0, 1]);
         assert_eq!(firsts(&turn(&pool, 1, 2)), [2, 0]);
         assert_eq!(firsts(&turn(&pool, 5, 8)), [0, 1, 2]);

@@ -44,7 +44,9 @@ impl Recalled {
         let Some(head) = &self.head else { return };
         let (n, (d, vocab)) = (rows.len(), head.size);
         scratch.clear();
-        rows.iter().for_each(|r| scratch.extend_from_slice(&self.last[*r as usize * d..][..d]));
+        for r in rows {
+            scratch.extend_from_slice(&self.last[*r as usize * d..][..d]);
+        }
         if let Some(b) = &head.bias {
             out.chunks_exact_mut(vocab).for_each(|z| z.copy_from_slice(b));
         }
@@ -217,7 +219,9 @@ impl<'a, E: Examples> Minimise<'a, E> {
                 };
                 let value = t.objective.value(&view, grad);
                 if t.weight != 1.0 {
-                    grad.iter_mut().for_each(|g| *g *= t.weight);
+                    for g in grad.iter_mut() {
+                        *g *= t.weight;
+                    }
                 }
                 Ok(f64::from(t.weight) * value)
             };
@@ -351,8 +355,11 @@ impl<'a, E: Examples> Minimise<'a, E> {
             Reads::Site { site, columns, unrouted } => {
                 let there = ran.unrouted.iter().find(|(s, _)| unrouted && *s == site).map(|(_, v)| *v);
                 let there = if unrouted { there } else { tape.at_site(site) };
-                // A pass that ends below the site has nothing there.
-                let Some(v) = there else { return Ok(None) };
+                let Some(v) = there else {
+                    let name = self.net.layout().sites().get(site.0).map_or("", |s| s.name.as_str());
+                    let what = if unrouted { "before the routes of" } else { "at" };
+                    return Err(EngineError::Invalid(format!("nothing can be read {what} site {name:?}")));
+                };
                 if o.couples() {
                     return Ok(Some(v));
                 }
@@ -449,7 +456,11 @@ impl<E: Examples> Program for Minimise<'_, E> {
         let ran = self.net.run(tape, Begin::Input(part.batch.fed(part.shard)), self.end(part.side))?;
         let mut coupled = None;
         for t in self.terms.iter().filter(|t| t.side == part.side || t.side == Side::All) {
-            coupled = coupled.or(self.term(tape, &ran, t, part)?);
+            let rows = self.term(tape, &ran, t, part)?;
+            if coupled.is_some() && rows.is_some() {
+                return Err(EngineError::Invalid("a step couples its batch by one objective at most".into()));
+            }
+            coupled = coupled.or(rows);
         }
         Ok(coupled)
     }

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::batch::INPUT;
-use crate::network::{Begin, End, Input, NetError, Network, NetworkEntry, Output, Ran, Read, settings};
+use crate::network::{
+    Begin, End, Input, NetError, Network, NetworkEntry, Output, Ran, Read, saved, settings,
+};
 
 const ABOUT: About = About {
     name: "autoencoder",
@@ -243,8 +245,7 @@ impl Network for Autoencoder {
     }
 
     fn config(&self) -> Value {
-        // A table of numbers and names: saving it cannot fail.
-        serde_json::to_value(&self.config).unwrap_or_default()
+        saved(&self.config)
     }
 
     fn shape(&self) -> String {

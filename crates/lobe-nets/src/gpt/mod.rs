@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use self::config::{Activation, GptConfig, NormKind, Positions};
 use crate::batch::{Fed, NEXT};
-use crate::network::{Begin, End, Input, Network, NetworkEntry, Output, Ran, Read, settings};
+use crate::network::{Begin, End, Input, Network, NetworkEntry, Output, Ran, Read, saved, settings};
 
 const ABOUT: About = About {
     name: "gpt",
@@ -257,8 +257,7 @@ impl Network for Gpt {
     }
 
     fn config(&self) -> Value {
-        // A table of numbers and names: saving it cannot fail.
-        serde_json::to_value(&self.config).unwrap_or_default()
+        saved(&self.config)
     }
 
     fn function(&self) -> Value {

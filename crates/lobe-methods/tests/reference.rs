@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use lobe_core::UNLABELLED;
 use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner, Tape, Workspace};
-use lobe_nets::{Gpt, GptConfig, LanguageModelling, TokenBatch};
+use lobe_methods::objective::{Distance, Minimise, Whole, ordinary};
+use lobe_nets::{Batch, Gpt, GptConfig, Network};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -32,8 +33,8 @@ fn values_and_gradients_are_those_of_pytorch() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("reference/gpt.json")).unwrap();
     assert_eq!(cases.len(), 5);
     for case in cases {
-        let net = Gpt::new(case.config.resolve(0, 0).unwrap());
-        let layout = &net.layout;
+        let net: &dyn Network = &Gpt::new(case.config.resolve(0, 0).unwrap());
+        let layout = net.layout();
         assert_eq!(layout.tensors().len(), case.params.len(), "{}", case.name);
         let mut params = Buf::zeros(layout.len());
         for t in layout.tensors() {
@@ -41,21 +42,21 @@ fn values_and_gradients_are_those_of_pytorch() {
         }
         let seq = case.tokens[0].len() - 1;
         for per_shard in [1, 2] {
-            let mut batch = TokenBatch::new(seq, per_shard);
+            let mut batch = Batch::tokens(seq, per_shard);
             case.tokens.iter().for_each(|t| batch.push(t, UNLABELLED, None));
             let plan = Plan::plain(layout);
             if per_shard == 2 {
                 let mut ws = Workspace::default();
                 let mut tape = Tape::new(&mut ws, layout, &params, None, &plan, batch.rows(0));
-                let (inputs, _, seq) = batch.tokens(0);
-                let h = net.hidden(&mut tape, inputs, seq).unwrap();
-                let logits = tape.logits(h, net.head()).unwrap();
+                let h = net.hidden(&mut tape, batch.fed(0)).unwrap();
+                let logits = tape.logits(h, net.language().unwrap().1).unwrap();
                 close(&format!("{}: logits", case.name), tape.value(logits), &case.logits);
             }
             let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
             let state = OptimiserState::new(layout.len(), kind);
             let mut member = Member::new(params.clone(), plan, state, 1).unwrap();
-            let program = LanguageModelling::new(&net, &batch);
+            let terms = ordinary(net, Distance::Squared);
+            let program = Minimise::new(net, &terms, Whole::new(&batch, 3));
             let report = Runner::new(1).unwrap().gradients(layout, &mut member, &program).unwrap();
             assert!((report.objective - case.loss).abs() < 2e-6, "{}: {}", case.name, report.objective);
             let grads = member.gradient();

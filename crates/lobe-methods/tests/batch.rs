@@ -4,11 +4,14 @@
 
 use lobe_core::{FORGET, Key, LabelId, LabelSet, RETAIN, Region, Route, RouteTable, Target, UNLABELLED};
 use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, StepReport};
-use lobe_nets::{Gpt, GptConfig, LanguageModelling, Penalised, Positions, TokenBatch};
+use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner, StepReport};
+use lobe_methods::objective::{CrossEntropy, Minimise, Term, Whole, sparse};
+use lobe_nets::{Batch, Gpt, GptConfig, Positions};
 
 const SEQ: usize = 100;
 const VOCAB: usize = 13;
+/// Forget, retain and unlabelled.
+const LABELS: usize = 3;
 
 fn net(config: &GptConfig) -> (Gpt, Buf) {
     let config = GptConfig { layers: 2, width: 8, heads: 2, init_std: 0.3, ..config.clone() };
@@ -18,8 +21,8 @@ fn net(config: &GptConfig) -> (Gpt, Buf) {
 }
 
 /// `(length, label, strength)` of every sequence; what follows the length is padding.
-fn batch(items: &[(usize, LabelId, bool)], per_shard: usize) -> TokenBatch {
-    let mut out = TokenBatch::new(SEQ, per_shard);
+fn batch(items: &[(usize, LabelId, bool)], per_shard: usize) -> Batch {
+    let mut out = Batch::tokens(SEQ, per_shard);
     for (n, (length, label, weighted)) in items.iter().enumerate() {
         let mut rng = Key::root(2).index(n as u64).rng();
         let mut tokens: Vec<u32> = (0..=SEQ).map(|_| rng.below(VOCAB) as u32).collect();
@@ -30,15 +33,16 @@ fn batch(items: &[(usize, LabelId, bool)], per_shard: usize) -> TokenBatch {
     out
 }
 
-fn gradient(net: &Gpt, params: &Buf, plan: &Plan, batch: &TokenBatch) -> (StepReport, Vec<f32>) {
-    run(net, params, plan, &LanguageModelling::new(net, batch))
+fn gradient(net: &Gpt, params: &Buf, plan: &Plan, batch: &Batch) -> (StepReport, Vec<f32>) {
+    run(net, params, plan, batch, &[Term::new(CrossEntropy::default())])
 }
 
-fn run(net: &Gpt, params: &Buf, plan: &Plan, program: &dyn Program) -> (StepReport, Vec<f32>) {
+fn run(net: &Gpt, params: &Buf, plan: &Plan, batch: &Batch, terms: &[Term]) -> (StepReport, Vec<f32>) {
+    let program = Minimise::new(net, terms, Whole::new(batch, LABELS));
     let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     let state = OptimiserState::new(params.len(), kind);
     let mut member = Member::new(params.clone(), plan.clone(), state, 2).unwrap();
-    let report = Runner::new(1).unwrap().gradients(&net.layout, &mut member, program).unwrap();
+    let report = Runner::new(1).unwrap().gradients(&net.layout, &mut member, &program).unwrap();
     (report, member.gradient())
 }
 
@@ -65,7 +69,7 @@ fn trimming_changes_neither_loss_nor_gradient() {
         let routed = Plan::new(&net.layout, &LabelSet::default(), &[region], &routes).unwrap();
         for plan in [Plan::plain(&net.layout), routed] {
             let trimmed = batch(&items, 1);
-            assert_eq!((0..6).map(|s| trimmed.tokens(s).2).collect::<Vec<_>>(), [32, 32, 64, 100, 32, 32]);
+            assert_eq!((0..6).map(|s| trimmed.text(s).2).collect::<Vec<_>>(), [32, 32, 64, 100, 32, 32]);
             let (want, grads) = gradient(&net, &params, &plan, &trimmed);
             // Two or more sequences to a shard are never trimmed.
             for per_shard in [2, 3, 6] {
@@ -97,9 +101,8 @@ fn a_label_weighs_what_it_is_given() {
     for per_shard in [1, 4] {
         let batch = batch(&items, per_shard);
         let under = |label_weight: &[f32]| {
-            let (report, g) =
-                run(&net, &params, &plan, &LanguageModelling { net: &net, batch: &batch, label_weight });
-            (report, g)
+            let weighted = CrossEntropy { label_weight: label_weight.to_vec() };
+            run(&net, &params, &plan, &batch, &[Term::new(weighted)])
         };
         let ((forget, f), (rest, r)) = (under(&[1.0, 0.0, 0.0]), under(&[0.0, 1.0, 1.0]));
         let (both, all) = under(&[2.0, 0.5, 0.5]);
@@ -116,12 +119,12 @@ fn padding_is_not_penalised() {
     let (net, params) = net(&GptConfig::default());
     let plan = Plan::plain(&net.layout);
     let units: Region = "blocks.*.mlp.post".parse().unwrap();
-    let l1 = [(units.resolve(net.layout.sites()).unwrap(), 0.3)];
+    let units = units.resolve(net.layout.sites()).unwrap();
     let items = [(5, FORGET, false), (33, RETAIN, false), (SEQ, FORGET, false)];
     let under = |per_shard| {
-        let batch = batch(&items, per_shard);
-        let base = LanguageModelling::new(&net, &batch);
-        run(&net, &params, &plan, &Penalised { base, l1: &l1 })
+        let mut terms = sparse(&net, &units, 0.3);
+        terms.push(Term::new(CrossEntropy::default()));
+        run(&net, &params, &plan, &batch(&items, per_shard), &terms)
     };
     let (one, apart) = under(1);
     let (three, together) = under(3);
