@@ -15,7 +15,7 @@ use crate::buffer::Buf;
 use crate::error::EngineError;
 use crate::factors::{RowLabels, ShardRows};
 use crate::layout::Layout;
-use crate::optim::{Masked, Optimiser, OptimiserState, Piece, pieces};
+use crate::optim::{Cut, Cutting, Masked, Optimiser, OptimiserState, Target, cut};
 use crate::plan::Plan;
 use crate::tape::{Tape, Var, Workspace};
 
@@ -66,8 +66,8 @@ pub struct Member {
     lanes: Vec<Lane>,
     norms: Vec<f64>,
     coupled: coupled::Scratch,
-    /// By frozen classes and whether only matrices decay.
-    pieces: Vec<((Frozen, bool), Vec<Piece>)>,
+    /// By what decides over them beside the plan.
+    pieces: Vec<((Frozen, Cutting), Vec<Cut>)>,
     /// The plan for which the pieces were cut.
     cut_for: Option<Plan>,
     /// Whether every tensor was seen to get a gradient under that plan.
@@ -95,7 +95,7 @@ impl Member {
     ///
     /// # Errors
     /// With no lane or more than [`MOST_LANES`].
-    pub fn new(params: Buf, plan: Plan, state: OptimiserState, lanes: usize) -> Result<Member, EngineError> {
+    pub fn new(params: Buf, plan: Plan, lanes: usize) -> Result<Member, EngineError> {
         if lanes == 0 || lanes > MOST_LANES {
             return Err(EngineError::Invalid(format!("lanes must be in 1..={MOST_LANES}, not {lanes}")));
         }
@@ -103,7 +103,7 @@ impl Member {
         Ok(Member {
             params,
             plan,
-            state,
+            state: OptimiserState::default(),
             grads,
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             norms: Vec::new(),
@@ -346,14 +346,14 @@ impl Member {
     }
 
     fn apply(&mut self, layout: &Layout, frozen: Frozen, optimiser: &Optimiser, step: u64) -> StepReport {
-        let key = (frozen, optimiser.decay_matrices_only);
+        let how = optimiser.cutting();
+        let key = (frozen, how);
         if !self.pieces.iter().any(|(k, _)| *k == key) {
-            let list = pieces(layout, &self.plan, &|c| frozen.has(c), optimiser.decay_matrices_only);
-            self.pieces.push((key, list));
+            self.pieces.push((key, cut(layout, &self.plan, &|c| frozen.has(c), how)));
         }
-        let list = self.pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
-        let norm =
-            optimiser.apply(step, list, &mut self.params, &mut self.state, &mut self.grads, &mut self.norms);
+        let Member { params, state, grads, norms, pieces, .. } = self;
+        let list = pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
+        let norm = optimiser.apply(step, list, Target { params, state, lanes: grads, norms });
         self.report(optimiser.schedule.at(step), norm)
     }
 
