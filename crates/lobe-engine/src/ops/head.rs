@@ -300,8 +300,7 @@ impl Tape<'_> {
         let n = rows.len();
         if let Some(b) = spec.bias.filter(|b| self.param_needs(*b)) {
             let factor = &self.ws.factors[self.plan.whole(b)][Kind::Update as usize];
-            if let Some(grads) = self.grads.as_deref_mut() {
-                let sums = &mut grads[self.layout.get(b).span()];
+            if let Some(sums) = self.grads.as_mut().and_then(|g| g.of(b)) {
                 match factor {
                     Factor::Rows(f) => {
                         for (z, r) in z.chunks_exact(vocab).zip(rows) {
@@ -330,13 +329,12 @@ impl Tape<'_> {
         if alpha == 0.0 {
             return;
         }
-        let span = self.layout.get(spec.weight).span();
-        let Some(grads) = self.grads.as_deref_mut() else { return };
+        let Some(grads) = self.grads.as_mut().and_then(|g| g.of(spec.weight)) else { return };
         let (hv, zv) = (View::new(hs, n, d), View::new(z, n, vocab));
         if spec.tied {
-            gemm(ViewMut::new(&mut grads[span], vocab, d), alpha, zv.t(), hv, true);
+            gemm(ViewMut::new(grads, vocab, d), alpha, zv.t(), hv, true);
         } else {
-            gemm(ViewMut::new(&mut grads[span], d, vocab), alpha, hv.t(), zv, true);
+            gemm(ViewMut::new(grads, d, vocab), alpha, hv.t(), zv, true);
         }
     }
 }

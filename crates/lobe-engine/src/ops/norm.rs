@@ -157,9 +157,8 @@ impl Norm {
         for (p, sums) in [(Some(self.gain), &dg), (self.shift, &db)] {
             let Some(p) = p.filter(|p| t.param_needs(*p)) else { continue };
             t.touch(p);
-            let span = t.layout.get(p).span();
-            if let Some(grads) = t.grads.as_deref_mut() {
-                simd::add(&mut grads[span], sums);
+            if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(p)) {
+                simd::add(grads, sums);
             }
         }
         t.release(dg);

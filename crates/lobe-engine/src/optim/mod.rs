@@ -109,8 +109,8 @@ impl Optimiser {
     /// Sums the lanes in order, updates the parameters, and clears the lanes. Returns the gradient norm before
     /// clipping, when clipping is on. `step` drives the schedule.
     pub(crate) fn apply(&self, step: u64, cuts: &[Cut], target: Target<'_>) -> Option<f32> {
-        let Target { params, state, lanes, norms } = target;
-        state.fit(&*self.rule, params.len());
+        let Target { params, state, moving, lanes, norms } = target;
+        state.fit(&*self.rule, moving);
         state.updates += 1;
         let pass = Pass::new(self, params, state, lanes);
         pass.run(step, cuts, norms)

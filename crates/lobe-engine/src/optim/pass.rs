@@ -13,6 +13,8 @@ use crate::step::MOST_LANES;
 pub(crate) struct Target<'a> {
     pub params: &'a mut [f32],
     pub state: &'a mut OptimiserState,
+    /// Number of parameters that may move: the length of each lane.
+    pub moving: usize,
     /// Gradients to be summed in this order.
     pub lanes: &'a mut [Buf],
     /// Room for the squared norm of each piece.
@@ -102,7 +104,7 @@ impl<'a> Pass<'a> {
         let mut all = self.lanes.iter().flatten();
         #[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
         // SAFETY: pieces are disjoint ranges, each handled by one task.
-        let mut get = || all.next().map(|l| unsafe { l.get(&cut.range) });
+        let mut get = || all.next().map(|l| unsafe { l.get(&cut.place()) });
         let Some(first) = get() else { return &mut [] };
         while let Some(next) = get() {
             simd::add(first, next);
@@ -122,7 +124,7 @@ impl<'a> Pass<'a> {
         // SAFETY: pieces are disjoint ranges, each handled by one task.
         let (params, state) = unsafe {
             let [a, b, c, d] = &self.slots;
-            let slot = |s: &Disjoint<'a>| s.get(&cut.range);
+            let slot = |s: &Disjoint<'a>| s.get(&cut.place());
             (self.params.get(&cut.range), [slot(a), slot(b), slot(c), slot(d)])
         };
         let decay = if cut.decay { step.decay } else { 0.0 };

@@ -14,7 +14,10 @@ const PIECE: usize = 8192;
 /// A run of parameters that may move.
 #[derive(Debug, Clone)]
 pub(crate) struct Cut {
+    /// In the parameters.
     pub range: Range<usize>,
+    /// Where it begins in gradients and moments.
+    pub at: usize,
     pub decay: bool,
     /// What of it may move, where the rule asked for whole matrices and this is one.
     pub matrix: Option<Matrix>,
@@ -34,18 +37,23 @@ pub(crate) fn cut(layout: &Layout, plan: &Plan, frozen: &dyn Fn(usize) -> bool, 
     let mut out: Vec<Cut> = Vec::new();
     for (i, t) in layout.tensors().iter().enumerate() {
         let p = ParamId(i);
-        if !plan.trainable(p) || frozen(plan.whole(p)) {
+        let Some(place) = plan.moving().of(p) else { continue };
+        if frozen(plan.whole(p)) {
             continue;
         }
         let decay = !how.matrices_only || (t.matrix && t.joint != Some(JointKind::Embedding));
         let (rows, cols) = (plan.rows(p), plan.cols(p));
+        let piece = |range: Range<usize>, matrix| {
+            let at = place.start + range.start - t.offset;
+            Cut { range, at, decay, matrix }
+        };
         if how.whole && is_hidden_matrix(t) {
             let matrix = matrix(t, &free(rows, t.rows, frozen), &free(cols, t.cols, frozen));
-            out.extend(matrix.map(|m| Cut { range: t.span(), decay, matrix: Some(m) }));
+            out.extend(matrix.map(|m| piece(t.span(), Some(m))));
             continue;
         }
         if !rows.iter().chain(cols).any(|s| frozen(s.class)) {
-            add(&mut out, t.span(), decay);
+            add(&mut out, piece(t.span(), None));
             continue;
         }
         for r in 0..t.rows {
@@ -54,10 +62,10 @@ pub(crate) fn cut(layout: &Layout, plan: &Plan, frozen: &dyn Fn(usize) -> bool, 
             }
             let at = t.offset + r * t.cols;
             if cols.is_empty() {
-                add(&mut out, at..at + t.cols, decay);
+                add(&mut out, piece(at..at + t.cols, None));
             }
             for s in cols.iter().filter(|s| !frozen(s.class)) {
-                add(&mut out, at + s.range.start..at + s.range.end, decay);
+                add(&mut out, piece(at + s.range.start..at + s.range.end, None));
             }
         }
     }
@@ -65,13 +73,15 @@ pub(crate) fn cut(layout: &Layout, plan: &Plan, frozen: &dyn Fn(usize) -> bool, 
 }
 
 /// A run joins the piece before it, or is cut into pieces of its own.
-fn add(out: &mut Vec<Cut>, range: Range<usize>, decay: bool) {
+fn add(out: &mut Vec<Cut>, run: Cut) {
+    let Cut { range, at, decay, .. } = run;
     if range.is_empty() {
         return;
     }
     match out.last_mut() {
         Some(last)
             if last.range.end == range.start
+                && last.at + last.range.len() == at
                 && last.decay == decay
                 && last.matrix.is_none()
                 && last.range.len() + range.len() <= PIECE =>
@@ -79,8 +89,9 @@ fn add(out: &mut Vec<Cut>, range: Range<usize>, decay: bool) {
             last.range.end = range.end;
         }
         _ => out.extend(range.clone().step_by(PIECE).map(|start| {
+            let at = at + start - range.start;
             let range = start..(start + PIECE).min(range.end);
-            Cut { range, decay, matrix: None }
+            Cut { range, at, decay, matrix: None }
         })),
     }
 }
@@ -115,6 +126,13 @@ fn matrix(t: &Tensor, rows: &[Range<usize>], cols: &[Range<usize>]) -> Option<Ma
     let parts: Vec<Vec<Range<usize>>> = t.matrices.iter().map(within).collect();
     let any = !rows.is_empty() && parts.iter().any(|p| !p.is_empty());
     any.then(|| Matrix { stride: t.cols, rows: rows.to_vec(), parts })
+}
+
+impl Cut {
+    /// Where it lies in gradients and moments.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.at..self.at + self.range.len()
+    }
 }
 
 /// Mutable access to disjoint ranges of one slice from several threads.

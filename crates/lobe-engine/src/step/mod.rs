@@ -68,8 +68,8 @@ pub struct Member {
     coupled: coupled::Scratch,
     /// By what decides over them beside the plan.
     pieces: Vec<((Frozen, Cutting), Vec<Cut>)>,
-    /// The plan for which the pieces were cut.
-    cut_for: Option<Plan>,
+    /// The plan whose moving tensors the gradients and moments belong to, and the pieces.
+    cut_for: Plan,
     /// Whether every tensor was seen to get a gradient under that plan.
     checked: bool,
 }
@@ -99,9 +99,10 @@ impl Member {
         if lanes == 0 || lanes > MOST_LANES {
             return Err(EngineError::Invalid(format!("lanes must be in 1..={MOST_LANES}, not {lanes}")));
         }
-        let grads = (0..lanes).map(|_| Buf::zeros(params.len())).collect();
+        let grads = (0..lanes).map(|_| Buf::zeros(plan.moving().len())).collect();
         Ok(Member {
             params,
+            cut_for: plan.clone(),
             plan,
             state: OptimiserState::default(),
             grads,
@@ -109,12 +110,12 @@ impl Member {
             norms: Vec::new(),
             coupled: coupled::Scratch::default(),
             pieces: Vec::new(),
-            cut_for: None,
             checked: false,
         })
     }
 
-    /// Gradients summed over the lanes, for tests and probes; does not clear them.
+    /// Gradients summed over the lanes, for tests and probes: one for each parameter, zero where nothing moves.
+    /// Does not clear them.
     pub fn gradient(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.params.len()];
         self.gradient_into(&mut out);
@@ -126,8 +127,16 @@ impl Member {
     /// # Panics
     /// If the lengths differ.
     pub fn gradient_into(&self, out: &mut [f32]) {
-        out.copy_from_slice(&self.grads[0]);
-        self.grads[1..].iter().for_each(|g| crate::simd::add(out, g));
+        assert!(out.len() == self.params.len(), "{} gradients for {}", out.len(), self.params.len());
+        let moving = self.cut_for.moving();
+        moving.spread(out, &self.grads[0]);
+        self.grads[1..].iter().for_each(|g| moving.add_to(out, g));
+    }
+
+    /// Bytes of gradients and of the optimiser's state: what training takes beside the parameters.
+    pub fn bytes(&self) -> usize {
+        let buffers = self.grads.iter().chain(&self.state.slots);
+        buffers.map(|b| b.len() * size_of::<f32>()).sum()
     }
 
     /// Multiplies all gradients.
@@ -337,12 +346,20 @@ impl Member {
 
     /// Forgets what belonged to another plan.
     fn recut(&mut self) {
-        if self.cut_for.as_ref() != Some(&self.plan) {
-            self.pieces.clear();
-            self.cut_for = Some(self.plan.clone());
-            self.checked = false;
-            self.lanes.iter_mut().for_each(|l| l.touched.fill(false));
+        if self.cut_for == self.plan {
+            return;
         }
+        let (before, now) = (self.cut_for.moving(), self.plan.moving());
+        if before != now {
+            // What goes on moving keeps its gradient and its moments, the others begin with zeros.
+            for buf in self.grads.iter_mut().chain(&mut self.state.slots) {
+                *buf = now.from(before, buf);
+            }
+        }
+        self.pieces.clear();
+        self.cut_for = self.plan.clone();
+        self.checked = false;
+        self.lanes.iter_mut().for_each(|l| l.touched.fill(false));
     }
 
     fn apply(&mut self, layout: &Layout, frozen: Frozen, optimiser: &Optimiser, step: u64) -> StepReport {
@@ -351,9 +368,10 @@ impl Member {
         if !self.pieces.iter().any(|(k, _)| *k == key) {
             self.pieces.push((key, cut(layout, &self.plan, &|c| frozen.has(c), how)));
         }
-        let Member { params, state, grads, norms, pieces, .. } = self;
+        let Member { params, plan, state, grads, norms, pieces, .. } = self;
         let list = pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
-        let norm = optimiser.apply(step, list, Target { params, state, lanes: grads, norms });
+        let target = Target { params, state, moving: plan.moving().len(), lanes: grads, norms };
+        let norm = optimiser.apply(step, list, target);
         self.report(optimiser.schedule.at(step), norm)
     }
 

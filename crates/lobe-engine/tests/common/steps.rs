@@ -74,3 +74,20 @@ pub(crate) fn one(
 ) -> Result<(), EngineError> {
     runner.step(&net.layout, &mut [(m, p, o)], step).map(|_| ())
 }
+
+/// Gives the first tensor a fixed gradient, as forget data.
+pub(crate) struct Seeded<'a>(pub(crate) &'a [f32]);
+
+impl Program for Seeded<'_> {
+    fn shards(&self) -> usize {
+        1
+    }
+    fn rows(&self, _: usize) -> ShardRows<'_> {
+        ShardRows::uniform(1, FORGET)
+    }
+    fn forward(&self, _: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
+        let v = tape.leaf(lobe_engine::ParamId(0));
+        tape.seed_grad(v, self.0)?;
+        Ok(None)
+    }
+}

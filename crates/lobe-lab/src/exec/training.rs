@@ -247,7 +247,7 @@ fn restore(m: &mut Member, rule: &dyn Rule, bytes: &[u8]) -> Option<Restored> {
     for _ in 0..n {
         sums.push((f64::from_le_bytes(word()?), f64::from_le_bytes(word()?)));
     }
-    m.state.fit(rule, m.params.len());
+    m.state.fit(rule, m.plan.moving().len());
     for buf in std::iter::once(&mut m.params).chain(&mut m.state.slots) {
         let (head, tail) = rest.split_first_chunk::<8>()?;
         let len = u64::from_le_bytes(*head) as usize;
