@@ -41,6 +41,15 @@ pub trait Program: Sync {
 /// returns its weighted value, or says what does not fit.
 pub type Coupling<'a> = dyn Fn(&[f32], usize, &mut [f32]) -> Result<f64, EngineError> + Sync + 'a;
 
+/// What the shards of a step share.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    layout: &'a Layout,
+    params: &'a [f32],
+    plan: &'a Plan,
+    program: &'a dyn Program,
+}
+
 /// One worker's share of a member's gradient.
 #[derive(Debug, Default)]
 pub struct Lane {
@@ -253,7 +262,7 @@ impl Runner {
         member.recut();
         let n = member.lanes.len();
         let Member { params, plan, grads, lanes, coupled, .. } = member;
-        let (params, plan) = (&params[..], &*plan);
+        let pass = Pass { layout, params: &params[..], plan: &*plan, program };
         lanes.par_iter_mut().zip(grads.par_iter_mut()).enumerate().for_each(|(l, (lane, grads))| {
             lane.records.clear();
             lane.objective = 0.0;
@@ -262,10 +271,11 @@ impl Runner {
             lane.touched.resize(layout.tensors().len(), false);
             for shard in (l..program.shards()).step_by(n) {
                 let result = if program.coupling().is_some() {
-                    lane.hold(layout, params, plan, grads, program, shard)
+                    lane.hold(&pass, grads, shard)
                 } else {
                     self.with_workspace(|ws| {
-                        let mut tape = Tape::new(ws, layout, params, Some(grads), plan, program.rows(shard));
+                        let rows = program.rows(shard);
+                        let mut tape = Tape::new(ws, layout, pass.params, Some(grads), pass.plan, rows);
                         program.forward(shard, &mut tape)?;
                         tape.backward(shard)?;
                         lane.collect(&tape);
@@ -279,9 +289,7 @@ impl Runner {
             }
         });
         if let Some(couple) = program.coupling() {
-            coupled
-                .run(layout, params, plan, lanes, grads, program, couple)
-                .inspect_err(|_| member.clear())?;
+            coupled.run(&pass, lanes, grads, couple).inspect_err(|_| member.clear())?;
         }
         let error = member.lanes.iter_mut().find_map(|l| l.error.take());
         // What the other shards left would count as part of the next step.

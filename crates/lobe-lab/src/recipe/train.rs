@@ -207,7 +207,8 @@ fn has(entry: &Optimiser, key: &str) -> bool {
 fn unknown(key: &str, entry: Option<&Optimiser>) -> PathError {
     let others: Vec<&str> = OPTIMISERS.iter().filter(|e| has(e, key)).map(|e| e.about.name).collect();
     if let (Some(entry), false) = (entry, others.is_empty()) {
-        let what = format!("unknown key: {} has none; {} has", entry.about.name, others.join(" or "));
+        let what =
+            format!("unknown key for {}; it is a parameter of {}", entry.about.name, others.join(" and "));
         return PathError::new("", what).within(&[key]);
     }
     let of = OPTIMISERS.iter().filter(|e| entry.is_none_or(|own| own.about.name == e.about.name));

@@ -76,7 +76,7 @@ impl<'a> PostHoc<'a> {
     }
 
     /// The model that is trained.
-    pub(super) fn member(&self, model: &Model, reference: &[f32], lanes: usize) -> Result<Member> {
+    pub(super) fn member(&self, reference: &[f32], lanes: usize) -> Result<Member> {
         let params = Buf::from_slice(self.start.as_deref().unwrap_or(reference));
         Ok(Member::new(params, self.plan.clone(), lanes)?)
     }

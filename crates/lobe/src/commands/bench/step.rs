@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Some(entry) => {
             let p = PostHoc::new(&model, &runner, entry, &reference, total)?;
-            let member = p.member(&model, &reference, lanes)?;
+            let member = p.member(&reference, lanes)?;
             Way { member, kind: Kind::PostHoc(Box::new(p)), ms: Vec::new(), losses: Vec::new() }
         }
         None => routed(plan(&model, args, label)?, label)?,
