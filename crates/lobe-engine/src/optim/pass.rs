@@ -1,8 +1,10 @@
 //! The fused pass over all pieces: lanes summed in order, the norm, the update, and the lanes cleared.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::pieces::{Cut, Disjoint};
+use super::pieces::Cut;
 use super::rule::{MOST_SLOTS, Piece, Step};
 use super::{Optimiser, OptimiserState};
 use crate::buffer::Buf;
@@ -132,5 +134,33 @@ impl<'a> Pass<'a> {
         let piece = Piece { params, gradient: &mut gradient[..], state, matrix };
         self.optimiser.rule.update(Step { decay, ..step }, piece);
         gradient.fill(0.0);
+    }
+}
+
+/// Mutable access to disjoint ranges of one slice from several threads.
+struct Disjoint<'a> {
+    start: *mut f32,
+    len: usize,
+    _borrow: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+#[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
+// SAFETY: access goes through `get`, whose caller promises disjoint ranges; f32 has no drop glue.
+unsafe impl Sync for Disjoint<'_> {}
+
+impl<'a> Disjoint<'a> {
+    fn new(slice: &'a mut [f32]) -> Self {
+        Disjoint { start: slice.as_mut_ptr(), len: slice.len(), _borrow: std::marker::PhantomData }
+    }
+
+    #[allow(unsafe_code, clippy::mut_from_ref, reason = "pieces of one vector are updated in parallel")]
+    /// SAFETY: no two live results may overlap.
+    unsafe fn get(&self, range: &Range<usize>) -> &'a mut [f32] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: inside the slice (asserted) and disjoint from other results (caller).
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }

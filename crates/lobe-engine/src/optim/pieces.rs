@@ -1,4 +1,4 @@
-//! The parameters that may move in a step, cut into pieces of work, and access to them from several threads.
+//! The parameters that may move in a step, cut into pieces of work.
 
 use std::ops::Range;
 
@@ -132,33 +132,5 @@ impl Cut {
     /// Where it lies in gradients and moments.
     pub(super) fn place(&self) -> Range<usize> {
         self.at..self.at + self.range.len()
-    }
-}
-
-/// Mutable access to disjoint ranges of one slice from several threads.
-pub(super) struct Disjoint<'a> {
-    start: *mut f32,
-    len: usize,
-    _borrow: std::marker::PhantomData<&'a mut [f32]>,
-}
-
-#[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
-// SAFETY: access goes through `get`, whose caller promises disjoint ranges; f32 has no drop glue.
-unsafe impl Sync for Disjoint<'_> {}
-
-impl<'a> Disjoint<'a> {
-    pub(super) fn new(slice: &'a mut [f32]) -> Self {
-        Disjoint { start: slice.as_mut_ptr(), len: slice.len(), _borrow: std::marker::PhantomData }
-    }
-
-    #[allow(unsafe_code, clippy::mut_from_ref, reason = "pieces of one vector are updated in parallel")]
-    /// SAFETY: no two live results may overlap.
-    pub(super) unsafe fn get(&self, range: &Range<usize>) -> &'a mut [f32] {
-        if self.len == 0 {
-            return &mut [];
-        }
-        assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: inside the slice (asserted) and disjoint from other results (caller).
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }

@@ -68,8 +68,10 @@ pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
 pub(super) fn of_train() -> Vec<ParamDoc> {
     let mut out = params_of::<Train>();
     for key in out.iter_mut().filter(|k| k.name == "optimiser") {
-        key.choices =
-            optimisers().into_iter().map(|c| Choice { keys: Vec::new(), is_table: false, ..c }).collect();
+        let all = optimisers();
+        key.kind = all.iter().map(|c| format!("{:?}", c.name)).collect::<Vec<_>>().join(" | ");
+        let word = |c: Choice| Choice { doc: format!("{}.", c.doc), keys: Vec::new(), is_table: false, ..c };
+        key.choices = all.into_iter().map(word).collect();
     }
     out
 }
