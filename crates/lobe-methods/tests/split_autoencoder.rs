@@ -6,7 +6,7 @@ mod common;
 
 use common::{Bench, assert_close, autoencoder};
 use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Target, UNLABELLED};
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner};
+use lobe_engine::{Buf, Member, Plan, Runner};
 use lobe_methods::objective::{
     Correlation, Distance, L1, Minimise, Reads, Reconstruct, Term, Whole, ordinary,
 };
@@ -81,8 +81,7 @@ fn its_gradient_is_that_of_finite_differences() {
     terms.push(Term::new(Correlation { site, columns: 6, left: 0..3, right: 3..6, weight: 0.7 }));
     let program = Minimise::new(&net, &terms, Whole::new(&batch, 3));
     let at = |params: &[f32]| {
-        let state = OptimiserState::new(params.len(), OptimiserKind::Sgd { momentum: 0.0 });
-        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&net.layout), state, 2).unwrap();
+        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&net.layout), 2).unwrap();
         let report = Runner::new(1).unwrap().gradients(&net.layout, &mut m, &program).unwrap();
         (report.objective, m.gradient())
     };

@@ -1,10 +1,8 @@
 //! How a step is made of the terms' gradients: at once, at sharpened weights, under an adversary in the
 //! residual stream, or at weights a simulated attacker reached.
 
-use lobe_engine::{
-    EngineError, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Program, Runner, Schedule, SiteId,
-    Tape,
-};
+use lobe_engine::optim::Adam;
+use lobe_engine::{EngineError, Member, Optimiser, Plan, Program, Runner, Schedule, SiteId, Tape};
 use lobe_methods::objective::{Counts, CrossEntropy, Examples, Minimise, Part, Side, Term};
 use lobe_methods::unlearn::Drive;
 use lobe_nets::Network;
@@ -151,16 +149,15 @@ impl Driver {
     ) -> Result<f64, TrainError> {
         let layout = pass.net.layout();
         let forget = pass.only(Side::Forget);
-        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let schedule = Schedule::constant(attack.lr);
-        let optimiser = Optimiser { kind, schedule, weight_decay: 0.0, ..*optimiser };
+        let Optimiser { decay_matrices_only, clip, masked, .. } = *optimiser;
+        let rule = Optimiser::new(Adam::default(), Schedule::constant(attack.lr));
+        let optimiser = Optimiser { decay_matrices_only, clip, masked, ..rule };
         let mut attacker = if let Some(mut a) = self.attacker.take() {
             a.params.copy_from_slice(&m.params);
             a.state.reset();
             a
         } else {
-            let state = OptimiserState::new(m.params.len(), kind);
-            Member::new(m.params.clone(), Plan::plain(layout), state, LANES)?
+            Member::new(m.params.clone(), Plan::plain(layout), LANES)?
         };
         self.keep(m);
         // What counted 1 at its own point counts `faded` at the next.

@@ -1,6 +1,7 @@
 //! The state of a member as bytes.
 
 use lobe_engine::Member;
+use lobe_engine::optim::Rule;
 
 /// What stands beside the member in a saved state.
 pub(crate) struct State {
@@ -24,7 +25,7 @@ pub(crate) fn pack(m: &Member, state: &State) -> Vec<u8> {
         out.extend_from_slice(&b.to_le_bytes());
     }
     out.extend_from_slice(&state.source);
-    for buf in [&m.params, &m.state.first, &m.state.second] {
+    for buf in std::iter::once(&m.params).chain(&m.state.slots) {
         out.extend_from_slice(&(buf.len() as u64).to_le_bytes());
         buf.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
     }
@@ -32,7 +33,7 @@ pub(crate) fn pack(m: &Member, state: &State) -> Vec<u8> {
 }
 
 /// `None` if the bytes are not of this member, which then starts anew.
-pub(crate) fn unpack(m: &mut Member, bytes: &[u8]) -> Option<State> {
+pub(crate) fn unpack(m: &mut Member, rule: &dyn Rule, bytes: &[u8]) -> Option<State> {
     let mut rest = bytes;
     let mut word = || -> Option<[u8; 8]> {
         let (head, tail) = rest.split_first_chunk::<8>()?;
@@ -54,7 +55,8 @@ pub(crate) fn unpack(m: &mut Member, bytes: &[u8]) -> Option<State> {
         rest = tail;
         head.to_vec()
     };
-    for buf in [&mut m.params, &mut m.state.first, &mut m.state.second] {
+    m.state.fit(rule, m.plan.moving().len());
+    for buf in std::iter::once(&mut m.params).chain(&mut m.state.slots) {
         let (head, tail) = rest.split_first_chunk::<8>()?;
         let len = u64::from_le_bytes(*head) as usize;
         if len != buf.len() || tail.len() < 4 * len {

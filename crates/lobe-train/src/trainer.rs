@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lobe_core::LabelSet;
-use lobe_engine::{Buf, EngineError, Member, Optimiser, OptimiserState, Plan, Program, Runner, StepReport};
+use lobe_engine::{Buf, EngineError, Member, Optimiser, Plan, Program, Runner, StepReport};
 use lobe_methods::objective::{Examples, Minimise, Term};
 use lobe_nets::{Batch, Network};
 
@@ -120,8 +120,7 @@ impl<'a> Trainee<'a> {
         spec: Spec,
         journal: Box<dyn Journal + 'a>,
     ) -> Result<Trainee<'a>, TrainError> {
-        let state = OptimiserState::new(params.len(), spec.optimiser.kind);
-        let member = Member::new(params, plan, state, spec.lanes)?;
+        let member = Member::new(params, plan, spec.lanes)?;
         let mut out = Trainee {
             net,
             member,
@@ -159,7 +158,8 @@ impl<'a> Trainee<'a> {
 
     fn open(&mut self) -> Result<(), TrainError> {
         let saved = self.journal.saved()?;
-        let state = saved.and_then(|bytes| unpack(&mut self.member, &bytes));
+        let rule = &*self.spec.optimiser.rule;
+        let state = saved.and_then(|bytes| unpack(&mut self.member, rule, &bytes));
         let state = state.filter(|state| self.source.restore(&state.source));
         let written = state.as_ref().map(|s| s.written);
         if let Some(s) = state {

@@ -103,7 +103,7 @@ fn unlearn(
         None => None,
     };
     let spec = Spec {
-        optimiser: optimiser(train),
+        optimiser: optimiser(train)?,
         steps: train.steps,
         lanes: train.lanes,
         log_every: train.log_every,

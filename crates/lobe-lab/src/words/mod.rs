@@ -14,6 +14,8 @@ pub use keys::{Found, Step, every_key, find, find_anywhere, recipe_keys, tag};
 pub use results::{COLUMNS, METRICS, Metric, metric};
 pub use schema::schema;
 
+use crate::recipe::Starts;
+
 /// Something that can be listed and explained.
 #[derive(Debug, Clone)]
 pub struct Word {
@@ -23,7 +25,7 @@ pub struct Word {
     pub name: String,
     /// One line.
     pub summary: String,
-    /// Methods, removals, attacks and measures have papers and failures.
+    /// Methods, removals, attacks, measures and optimisers have papers and failures.
     pub about: Option<&'static About>,
     /// Its keys in a recipe.
     pub params: Vec<ParamDoc>,
@@ -32,7 +34,7 @@ pub struct Word {
 }
 
 /// Kinds in the order they are listed, with their headings.
-pub const KINDS: [(&str, &str); 11] = [
+pub const KINDS: [(&str, &str); 12] = [
     ("method", "Localisation methods (arms: method = …)"),
     ("unlearning", "Post-hoc removal (arms: method = …, from = …)"),
     ("removal", "Removal (stages: do = …)"),
@@ -42,6 +44,7 @@ pub const KINDS: [(&str, &str); 11] = [
     ("data", "Data (data: kind = …)"),
     ("tokenizer", "Tokenizers of text (data.tokenizer: kind = …)"),
     ("model", "Models (model: kind = …)"),
+    ("optimiser", "Optimisers (train: optimiser = …)"),
     ("column", "Columns of results.csv"),
     ("metric", "Metrics (column metric of results.csv)"),
 ];
@@ -68,7 +71,10 @@ pub fn words() -> Vec<Word> {
         out.push(Word { about: Some(about), ..plain(kind, about.name, about.summary, params, example) });
     }
     for entry in crate::stages::every().iter().filter(|e| own_stage(e.about)) {
-        let (about, params) = (entry.about, (entry.params)());
+        // What trains from scratch takes stands in [train].
+        let drawn = entry.facts.starts == Starts::Drawn;
+        let params = if drawn { keys::of_train() } else { (entry.params)() };
+        let about = entry.about;
         out.push(plain("stage", about.name, about.summary, params, examples::of_word("stage", about.name)));
     }
     out.extend(SOURCES.iter().map(|s| {

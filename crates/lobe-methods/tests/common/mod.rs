@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
 use lobe_engine::{
-    EngineError, Layout, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, StepReport, Tape,
+    EngineError, Layout, Member, Plan, Program, Runner, StepReport, Tape,
     Workspace,
 };
 use lobe_methods::localize::with_kinds;
@@ -201,10 +201,8 @@ impl Bench {
         plan: &Plan,
         program: &dyn Program,
     ) -> Result<(StepReport, Vec<f32>), EngineError> {
-        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let state = OptimiserState::new(self.params.len(), kind);
         let params = lobe_engine::Buf::from_slice(&self.params);
-        let mut member = Member::new(params, plan.clone(), state, 1)?;
+        let mut member = Member::new(params, plan.clone(), 1)?;
         let report = Runner::new(1)?.gradients(self.layout(), &mut member, program)?;
         Ok((report, member.gradient()))
     }

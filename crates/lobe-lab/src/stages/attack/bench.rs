@@ -4,7 +4,7 @@ use lobe_core::{Key, LabelId, Selection};
 use std::sync::Arc;
 
 use lobe_engine::ops::head::{HeadSpec, IGNORE, RowWeights};
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape};
+use lobe_engine::{Buf, Member, Plan, SiteId, Tape};
 use lobe_methods::objective::{Distance, Minimise, Term, Whole, ordinary};
 use lobe_methods::{Bench, BenchError, Case, Loot, Losses, Trial, Variant};
 use lobe_nets::{Batch, Network};
@@ -292,8 +292,7 @@ impl Bench for Desk<'_> {
         let net = self.net.clone();
         let layout = net.layout();
         if self.member.is_none() {
-            let state = OptimiserState::new(layout.len(), OptimiserKind::Sgd { momentum: 0.0 });
-            self.member = Some(Member::new(Buf::from_slice(params), plan.clone(), state, LANES)?);
+            self.member = Some(Member::new(Buf::from_slice(params), plan.clone(), LANES)?);
         }
         let Some(member) = &mut self.member else { unreachable!("made above") };
         member.params.copy_from_slice(params);
