@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
-use lobe_engine::{
-    EngineError, Layout, Member, Plan, Program, Runner, StepReport, Tape,
-    Workspace,
-};
+use lobe_engine::{EngineError, Layout, Member, Plan, Program, Runner, StepReport, Tape, Workspace};
 use lobe_methods::localize::with_kinds;
 use lobe_methods::objective::{Distance, L1, Minimise, Reads, Term, Whole, ordinary};
 use lobe_methods::{Context, LOCALIZE, Localize};
