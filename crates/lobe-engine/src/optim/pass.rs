@@ -89,7 +89,9 @@ impl<'a> Pass<'a> {
         let norm =
             self.optimiser.clip.map(|_| cuts.iter().map(|cut| self.square(cut)).sum::<f64>().sqrt() as f32);
         let step = self.step(step, norm);
-        cuts.iter().for_each(|cut| self.update(step, cut));
+        for cut in cuts {
+            self.update(step, cut);
+        }
     }
 
     fn step(&self, step: u64, norm: Option<f32>) -> Step {
@@ -102,10 +104,11 @@ impl<'a> Pass<'a> {
     }
 
     /// The gradient of a piece summed into the first lane; the others are zero then.
-    fn sum(&self, cut: &Cut) -> &mut [f32] {
+    #[allow(unsafe_code, clippy::mut_from_ref, reason = "pieces of one vector are updated in parallel")]
+    /// SAFETY: no two live results may be of overlapping pieces.
+    unsafe fn sum(&self, cut: &Cut) -> &'a mut [f32] {
         let mut all = self.lanes.iter().flatten();
-        #[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
-        // SAFETY: pieces are disjoint ranges, each handled by one task.
+        // SAFETY: ranges of disjoint pieces are disjoint (caller); lanes are different vectors.
         let mut get = || all.next().map(|l| unsafe { l.get(&cut.place()) });
         let Some(first) = get() else { return &mut [] };
         while let Some(next) = get() {
@@ -116,18 +119,21 @@ impl<'a> Pass<'a> {
     }
 
     fn square(&self, cut: &Cut) -> f64 {
-        self.sum(cut).iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
+        #[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
+        // SAFETY: pieces are disjoint ranges, each handled by one task.
+        let gradient = unsafe { self.sum(cut) };
+        gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
     }
 
     fn update(&self, step: Step, cut: &Cut) {
-        // After the norm pass the later lanes are zero; adding them again changes nothing.
-        let gradient = self.sum(cut);
         #[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
         // SAFETY: pieces are disjoint ranges, each handled by one task.
-        let (params, state) = unsafe {
+        let (gradient, params, state) = unsafe {
+            // After the norm pass the later lanes are zero; adding them again changes nothing.
+            let gradient = self.sum(cut);
             let [a, b, c, d] = &self.slots;
             let slot = |s: &Disjoint<'a>| s.get(&cut.place());
-            (self.params.get(&cut.range), [slot(a), slot(b), slot(c), slot(d)])
+            (gradient, self.params.get(&cut.range), [slot(a), slot(b), slot(c), slot(d)])
         };
         let decay = if cut.decay { step.decay } else { 0.0 };
         let matrix = cut.matrix.as_ref();

@@ -30,7 +30,7 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    fn check(&self) -> Result<(), ParamError> {
+    fn check(self) -> Result<(), ParamError> {
         below_one("momentum", self.momentum)
     }
 }
@@ -71,4 +71,4 @@ impl Rule for Sgd {
 
 /// The registered rule.
 pub(super) const ENTRY: Entry<dyn Rule> =
-    Entry { about: &ABOUT, params: params_of::<Sgd>, build: |v| built(v, Sgd::check) };
+    Entry { about: &ABOUT, params: params_of::<Sgd>, build: |v| built(v, |p: &Sgd| p.check()) };
