@@ -130,6 +130,7 @@ pub(crate) fn pieces(
     };
     for (i, t) in layout.tensors().iter().enumerate() {
         let p = ParamId(i);
+        let mut add = |range, decay| plan.within_movable((p, t), range, |part| add(part, decay));
         if !plan.trainable(p) || frozen(plan.whole(p)) {
             continue;
         }

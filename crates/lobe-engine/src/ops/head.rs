@@ -61,6 +61,7 @@ impl Tape<'_> {
         h: Var,
         spec: &HeadSpec,
     ) -> Result<(usize, usize), EngineError> {
+        self.no_guest(op, spec.weight)?;
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
@@ -313,6 +314,7 @@ impl Tape<'_> {
                     one => simd::column_sums(sums, &z[..n * vocab], vocab, 0, one.at(0)),
                 }
             }
+            self.keep_movable(b);
         }
         if !self.param_needs(spec.weight) {
             return;
@@ -338,6 +340,7 @@ impl Tape<'_> {
         } else {
             gemm(ViewMut::new(&mut grads[span], d, vocab), alpha, hv.t(), zv, true);
         }
+        self.keep_movable(spec.weight);
     }
 }
 

@@ -49,6 +49,7 @@ impl Leaf {
         if let Some(grads) = t.grads.as_deref_mut() {
             simd::add(&mut grads[span], &g);
         }
+        t.keep_movable(self.param);
         t.release(g);
     }
 }

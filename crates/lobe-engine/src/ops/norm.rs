@@ -161,6 +161,7 @@ impl Norm {
             if let Some(grads) = t.grads.as_deref_mut() {
                 simd::add(&mut grads[span], sums);
             }
+            t.keep_movable(p);
         }
         t.release(dg);
         t.release(db);
