@@ -1,6 +1,7 @@
 //! What the integration tests share: one pass over a closure, and random numbers.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod differences;
 pub(crate) mod steps;
 
 use lobe_core::{FORGET, JointKind, Key, LabelId, LabelSet, RETAIN, Route, RouteTable, Selection, Target};
