@@ -3,6 +3,7 @@
 //! Nothing outside this crate knows an architecture. A network writes itself onto a
 //! [`lobe_engine::Tape`]; a [`lobe_engine::Program`] here joins it with a batch and an objective.
 
+pub mod adapter;
 mod autoencoder;
 mod gpt;
 mod gpt_config;
