@@ -5,6 +5,7 @@ use crate::doors::Asked;
 use crate::error::EngineError;
 use crate::factors::{self, Factor, Kind, Run, ShardRows};
 use crate::layout::{Layout, ParamId, SiteId};
+use crate::moving::Gradients;
 use crate::ops::Op;
 use crate::plan::Plan;
 use crate::simd;
@@ -83,7 +84,7 @@ pub struct Tape<'a> {
     pub(crate) ws: &'a mut Workspace,
     pub(crate) layout: &'a Layout,
     pub(crate) params: &'a [f32],
-    pub(crate) grads: Option<&'a mut [f32]>,
+    pub(crate) grads: Option<Gradients<'a>>,
     pub(crate) plan: &'a Plan,
     /// Set while the guests at a weight are asked.
     pub(crate) asked: Option<Asked>,
@@ -91,7 +92,11 @@ pub struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
-    /// Starts a shard. Without `grads` nothing is recorded and nothing can be differentiated.
+    /// Starts a shard. `grads` holds one number for each parameter that the plan moves ([`Plan::moving`]) and
+    /// is added to; without it nothing is recorded and nothing can be differentiated.
+    ///
+    /// # Panics
+    /// If `grads` has another length.
     pub fn new(
         ws: &'a mut Workspace,
         layout: &'a Layout,
@@ -104,6 +109,7 @@ impl<'a> Tape<'a> {
         ws.touched.clear();
         ws.touched.resize(layout.tensors().len(), false);
         factors::compile(ws, plan, shard);
+        let grads = grads.map(|all| Gradients::new(all, plan.gradients()));
         Tape { ws, layout, params, grads, plan, asked: None, rows: shard.rows }
     }
 
@@ -116,7 +122,8 @@ impl<'a> Tape<'a> {
         plan: &'a Plan,
         rows: usize,
     ) -> Tape<'a> {
-        Tape { ws, layout, params, grads: Some(grads), plan, asked: None, rows }
+        let grads = Some(Gradients::new(grads, plan.gradients()));
+        Tape { ws, layout, params, grads, plan, asked: None, rows }
     }
 
     /// Whether gradients are wanted.
@@ -242,13 +249,13 @@ impl<'a> Tape<'a> {
             return;
         }
         let tensor = self.layout.get(p);
-        let Some(grads) = self.grads.as_deref_mut() else { return };
-        let mut at = tensor.offset;
+        let Some(grads) = self.grads.as_mut().and_then(|g| g.of(p)) else { return };
+        let mut at = 0;
         self.plan.within_movable((p, tensor), tensor.span(), |r| {
-            grads[at..r.start].fill(0.0);
-            at = r.end;
+            grads[at..r.start - tensor.offset].fill(0.0);
+            at = r.end - tensor.offset;
         });
-        grads[at..tensor.span().end].fill(0.0);
+        grads[at..].fill(0.0);
     }
 
     pub(crate) fn touch(&mut self, p: ParamId) {

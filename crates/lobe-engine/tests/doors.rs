@@ -363,8 +363,8 @@ fn a_guest_sees_interventions_and_additions_and_its_answer_is_what_leaves() {
         for trained in [true, false] {
             let plan = plan.clone().train_only(|_| trained);
             let mut ws = lobe_engine::Workspace::default();
-            let mut grads = vec![0.0; layout.len()];
-            let mut tape = Tape::new(&mut ws, &layout, &params, Some(&mut grads), &plan, uniform(3));
+            let mut moved = vec![0.0; plan.gradients().len()];
+            let mut tape = Tape::new(&mut ws, &layout, &params, Some(&mut moved), &plan, uniform(3));
             tape.inject(site, &added);
             tape.watch(site);
             let y = forward(&mut tape).expect("a pass");
@@ -379,7 +379,8 @@ fn a_guest_sees_interventions_and_additions_and_its_answer_is_what_leaves() {
             tape.seed_grad(y, &functional).expect("a gradient");
             tape.backward(0).expect("a backward pass");
             assert_same("watched", tape.watched(site).expect("a gradient"), &functional);
-            drop(tape);
+            let mut grads = vec![0.0; layout.len()];
+            plan.gradients().spread(&mut grads, &moved);
             for (c, g) in grads[layout.get(b).span()].iter().enumerate() {
                 let passes = |r: &usize| c != 1 && !(absent && c == 0) && out[r * 4 + c] > 0.0;
                 let want: f32 = (0..3).filter(passes).map(|r| 3.0 * functional[r * 4 + c]).sum();
@@ -461,7 +462,7 @@ fn only_what_a_guest_owns_trains_when_the_host_is_frozen() {
     assert!(got.grads[..net.layout.get(own).offset].iter().all(|g| *g == 0.0));
     // A whole step moves it alone, and the second one takes no more memory.
     let runner = Runner::new(1).expect("a runner");
-    let mut m = member(&net, plan, ADAMW, 2);
+    let mut m = member(&net, plan, 2);
     let o = optimiser(ADAMW, Masked::ZeroGrad);
     let mut allocations = Vec::new();
     for step in 0..3 {
@@ -474,7 +475,7 @@ fn only_what_a_guest_owns_trains_when_the_host_is_frozen() {
     assert_same("host", &m.params[..host], &net.params[..host]);
     assert!(m.params[host..] != net.params[host..]);
     // Without its guest nobody uses the tensor, and training says so.
-    let mut alone = member(&net, Plan::plain(&net.layout), ADAMW, 2);
+    let mut alone = member(&net, Plan::plain(&net.layout), 2);
     let program = Sequences::new(&net, "frozen", &[RETAIN; 4]);
     let error = runner.step(&net.layout, &mut [(&mut alone, &program, &o)], 0).expect_err("nobody uses it");
     assert!(error.to_string().contains("\"own\" received no gradient"), "{error}");

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use common::steps::{ADAMW, Sequences, member, optimiser};
 use common::{Batch, HEAD, Net, SHAPES, Shape, assert_close, assert_same, uniform};
 use lobe_core::{FORGET, RETAIN, Region, Weights};
-use lobe_engine::{Entries, Layout, Masked, OptimiserKind, ParamId, Plan, Runner};
+use lobe_engine::optim::{Muon, Sgd};
+use lobe_engine::{Entries, Layout, Masked, Optimiser, ParamId, Plan, Runner};
 use proptest::prelude::*;
 
 fn resolved(net: &Net, text: &str) -> Entries {
@@ -198,13 +199,13 @@ fn what_moves_takes_the_steps_of_full_training() {
     for text in PARTS {
         let entries = resolved(&net, text);
         let inside = mask(&net.layout, &entries);
-        let mut part = member(&net, plain.clone().moving(&entries), ADAMW, 2);
-        let mut full = member(&net, plain.clone(), ADAMW, 2);
+        let mut part = member(&net, plain.clone().moving(&entries), 2);
+        let mut full = member(&net, plain.clone(), 2);
         let o = optimiser(ADAMW, Masked::ZeroGrad);
         for step in 0..3 {
             let program = Sequences::new(&net, &format!("steps {step}"), &[RETAIN; 3]);
-            let mut jobs: [(&mut lobe_engine::Member, &dyn lobe_engine::Program, &lobe_engine::Optimiser);
-                2] = [(&mut part, &program, &o), (&mut full, &program, &o)];
+            let mut jobs: [(&mut lobe_engine::Member, &dyn lobe_engine::Program, &Optimiser); 2] =
+                [(&mut part, &program, &o), (&mut full, &program, &o)];
             runner.step(&net.layout, &mut jobs, step).expect("a step");
             for i in (0..inside.len()).filter(|i| !inside[*i]) {
                 full.params[i] = net.params[i];
@@ -220,17 +221,22 @@ fn what_does_not_move_stays_bit_for_bit() {
     let net = Net::new(Shape::GPT);
     let runner = Runner::new(2).expect("a runner");
     let plain = Plan::plain(&net.layout);
-    for kind in [ADAMW, OptimiserKind::Sgd { momentum: 0.9 }] {
+    let rules: [fn(Masked) -> Optimiser; 3] = [
+        |masked| optimiser(ADAMW, masked),
+        |masked| optimiser(Sgd { momentum: 0.9 }, masked),
+        |masked| optimiser(Muon::default(), masked),
+    ];
+    for rule in rules {
         for masked in [Masked::ZeroGrad, Masked::Freeze] {
             for text in PARTS {
                 let entries = resolved(&net, text);
-                let mut o = optimiser(kind, masked);
+                let mut o = rule(masked);
                 (o.clip, o.decay_matrices_only) = (Some(0.5), false);
                 let routed = common::steps::mask_update(&net).1;
                 for plan in
                     [plain.clone().moving(&entries), plain.clone().still(&entries), routed.moving(&entries)]
                 {
-                    let mut m = member(&net, plan.clone(), kind, 2);
+                    let mut m = member(&net, plan.clone(), 2);
                     for step in 0..4 {
                         let program = Sequences::new(&net, &format!("{step}"), &[FORGET, RETAIN, RETAIN]);
                         let before = m.params.to_vec();
@@ -262,9 +268,9 @@ fn a_deleted_weight_stays_deleted() {
     let runner = Runner::new(1).expect("a runner");
     let deleted = resolved(&net, "down[3,5] + column(up[0,2]) + up.bias[0,2] + embed[4,*] + ln1.gain[0,1]");
     for masked in [Masked::ZeroGrad, Masked::Freeze] {
-        let mut m = member(&net, Plan::plain(&net.layout).still(&deleted), ADAMW, 2);
+        let mut m = member(&net, Plan::plain(&net.layout).still(&deleted), 2);
         deleted.zero(&net.layout, &mut m.params);
-        let o = lobe_engine::Optimiser { decay_matrices_only: false, ..optimiser(ADAMW, masked) };
+        let o = Optimiser { decay_matrices_only: false, ..optimiser(ADAMW, masked) };
         for step in 0..5 {
             let program = Sequences::new(&net, &format!("deleted {step}"), &[RETAIN; 3]);
             runner.step(&net.layout, &mut [(&mut m, &program, &o)], step).expect("a step");

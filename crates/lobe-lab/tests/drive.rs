@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use lobe_core::{FORGET, Key, RETAIN};
-use lobe_engine::{Buf, Masked, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Runner, Schedule};
+use lobe_engine::optim::Sgd;
+use lobe_engine::{Buf, Member, Optimiser, Plan, Runner, Schedule};
 use lobe_lab::post_hoc::{Driver, Pool, Terms, shape};
 use lobe_methods::UNLEARN;
 use lobe_methods::unlearn::{Drive, Side};
@@ -36,17 +37,8 @@ fn after_steps(drive: &Drive, steps: u64, anew: bool) -> Vec<f32> {
         Pool::new(&net, &runner, &params, side, batch, &terms).unwrap()
     };
     let pools = [pool(Side::Forget, FORGET), pool(Side::Retain, RETAIN)];
-    let kind = OptimiserKind::Sgd { momentum: 0.0 };
-    let optimiser = Optimiser {
-        kind,
-        schedule: Schedule::constant(0.1),
-        weight_decay: 0.0,
-        decay_matrices_only: true,
-        clip: None,
-        masked: Masked::ZeroGrad,
-    };
-    let state = OptimiserState::new(params.len(), kind);
-    let mut member = Member::new(Buf::from_slice(&params), Plan::plain(&net.layout), state, 2).unwrap();
+    let optimiser = Optimiser::new(Sgd { momentum: 0.0 }, Schedule::constant(0.1));
+    let mut member = Member::new(Buf::from_slice(&params), Plan::plain(&net.layout), 2).unwrap();
     let new = || Driver::new(&net, &runner, drive.clone(), optimiser.clone());
     let mut driver = new();
     for step in 0..steps {

@@ -28,5 +28,6 @@ pub fn catalogue() -> Vec<(&'static str, &'static About, Vec<ParamDoc>)> {
     out.extend(remove::STAGES.iter().map(|e| ("removal", e.about, (e.params)())));
     out.extend(ATTACKS.iter().map(|e| ("attack", e.about, (e.params)())));
     out.extend(measure::MEASURES.iter().map(|a| ("measure", a, Vec::new())));
+    out.extend(lobe_engine::optim::OPTIMISERS.iter().map(|e| ("optimiser", e.about, (e.params)())));
     out
 }

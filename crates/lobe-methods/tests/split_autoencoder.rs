@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, assert_close, autoencoder};
 use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Target, UNLABELLED};
 use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner};
+use lobe_engine::{Buf, Member, Plan, Runner};
 use lobe_nets::{Autoencoder, AutoencoderConfig, ImageBatch, Net, Penalties, Reconstruction};
 
 /// Images of `dim` equal pixels, two to a shard.
@@ -62,8 +62,7 @@ fn its_gradient_is_that_of_finite_differences() {
     let weights = [2.0, 1.0, 0.5];
     let program = Reconstruction::new(&net, &batch, Distance::Squared, &weights, true, &penalties);
     let at = |params: &[f32]| {
-        let state = OptimiserState::new(params.len(), OptimiserKind::Sgd { momentum: 0.0 });
-        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&net.layout), state, 2).unwrap();
+        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&net.layout), 2).unwrap();
         let report = Runner::new(1).unwrap().gradients(&net.layout, &mut m, &program).unwrap();
         (report.objective, m.gradient())
     };

@@ -127,15 +127,17 @@ struct Pass {
 
 fn run(host: &Host, layout: &Layout, params: &[f32], plan: &Plan) -> Pass {
     let mut ws = Workspace::default();
-    let mut grads = vec![0.0; layout.len()];
+    let mut moved = vec![0.0; plan.gradients().len()];
     let rows = ShardRows::uniform(host.rows, FORGET);
-    let mut tape = Tape::new(&mut ws, layout, params, Some(&mut grads), plan, rows);
+    let mut tape = Tape::new(&mut ws, layout, params, Some(&mut moved), plan, rows);
     let v = (host.forward)(&mut tape).unwrap();
     let out = tape.value(v).to_vec();
     let functional = normals("functional", out.len());
     let objective = out.iter().zip(&functional).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
     tape.seed_grad(v, &functional).unwrap();
     tape.backward(0).unwrap();
+    let mut grads = vec![0.0; layout.len()];
+    plan.gradients().spread(&mut grads, &moved);
     Pass { out, grads, objective }
 }
 

@@ -4,7 +4,7 @@
 
 use lobe_core::{FORGET, Key, LabelId, LabelSet, RETAIN, Region, Route, RouteTable, Target, UNLABELLED};
 use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, StepReport};
+use lobe_engine::{Buf, Member, Plan, Program, Runner, StepReport};
 use lobe_nets::{Gpt, GptConfig, LanguageModelling, Penalised, Positions, TokenBatch};
 
 const SEQ: usize = 100;
@@ -35,9 +35,7 @@ fn gradient(net: &Gpt, params: &Buf, plan: &Plan, batch: &TokenBatch) -> (StepRe
 }
 
 fn run(net: &Gpt, params: &Buf, plan: &Plan, program: &dyn Program) -> (StepReport, Vec<f32>) {
-    let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-    let state = OptimiserState::new(params.len(), kind);
-    let mut member = Member::new(params.clone(), plan.clone(), state, 2).unwrap();
+    let mut member = Member::new(params.clone(), plan.clone(), 2).unwrap();
     let report = Runner::new(1).unwrap().gradients(&net.layout, &mut member, program).unwrap();
     (report, member.gradient())
 }

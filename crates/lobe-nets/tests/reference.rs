@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use lobe_core::UNLABELLED;
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner, Tape, Workspace};
+use lobe_engine::{Buf, Member, Plan, Runner, Tape, Workspace};
 use lobe_nets::{Gpt, GptConfig, LanguageModelling, TokenBatch};
 use serde::Deserialize;
 
@@ -52,9 +52,7 @@ fn values_and_gradients_are_those_of_pytorch() {
                 let logits = tape.logits(h, net.head()).unwrap();
                 close(&format!("{}: logits", case.name), tape.value(logits), &case.logits);
             }
-            let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-            let state = OptimiserState::new(layout.len(), kind);
-            let mut member = Member::new(params.clone(), plan, state, 1).unwrap();
+            let mut member = Member::new(params.clone(), plan, 1).unwrap();
             let program = LanguageModelling::new(&net, &batch);
             let report = Runner::new(1).unwrap().gradients(layout, &mut member, &program).unwrap();
             assert!((report.objective - case.loss).abs() < 2e-6, "{}: {}", case.name, report.objective);

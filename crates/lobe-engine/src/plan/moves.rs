@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Plan;
 use crate::entries::{Entries, Rectangle};
 use crate::layout::{Layout, ParamId, Tensor};
+use crate::moving::Moving;
 
 /// Per tensor what may move.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,13 +16,24 @@ pub(super) struct Moves {
     entries: Vec<Option<Vec<Rectangle>>>,
     /// Their shapes.
     shapes: Vec<(usize, usize)>,
+    /// Where the gradients of those lie of which anything moves.
+    gradients: Moving,
 }
 
 impl Moves {
     pub(super) fn all(layout: &Layout) -> Moves {
         let n = layout.tensors().len();
         let shapes = layout.tensors().iter().map(|t| (t.rows, t.cols)).collect();
-        Moves { tensors: vec![true; n], entries: vec![None; n], shapes }
+        Moves { tensors: vec![true; n], entries: vec![None; n], shapes, gradients: Moving::all(layout) }
+    }
+
+    fn any(&self, p: ParamId) -> bool {
+        self.tensors[p.0] && self.entries[p.0].as_ref().is_none_or(|e| !e.is_empty())
+    }
+
+    fn settle(&mut self) {
+        let all = std::mem::take(&mut self.gradients);
+        self.gradients = all.only(|p| self.any(p));
     }
 
     fn keep(&mut self, still: bool, entries: &Entries) {
@@ -34,6 +46,7 @@ impl Moves {
             let whole = matches!(after.as_slice(), [(r, c)] if (r.len(), c.len()) == (rows, cols));
             *part = (!whole).then_some(after);
         }
+        self.settle();
     }
 }
 
@@ -43,6 +56,7 @@ impl Plan {
         for (i, t) in self.moves.tensors.iter_mut().enumerate() {
             *t = keep(ParamId(i));
         }
+        self.moves.settle();
         self
     }
 
@@ -61,7 +75,12 @@ impl Plan {
 
     /// Whether the optimiser may move anything of `p`.
     pub fn trainable(&self, p: ParamId) -> bool {
-        self.moves.tensors[p.0] && self.moves.entries[p.0].as_ref().is_none_or(|e| !e.is_empty())
+        self.moves.any(p)
+    }
+
+    /// Where the gradients lie of the tensors of which anything may move.
+    pub fn gradients(&self) -> &Moving {
+        &self.moves.gradients
     }
 
     /// The entries of `p` that may move, where it is not all of them: disjoint, by row and then by column.

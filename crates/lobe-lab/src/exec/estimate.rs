@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lobe_engine::{Member, OptimiserState, Program, Runner};
+use lobe_engine::{Member, Program, Runner};
 
 use super::experiment::optimiser;
 use super::{Experiment, Feed};
@@ -51,10 +51,9 @@ pub fn estimate(x: &Experiment, threads: usize) -> Result<Option<Estimate>, LabE
     let mut jobs = Vec::new();
     for i in arms.iter().cycle().take(beside.max(1)) {
         let t = x.recipe.train_of(&x.arms[*i].arm);
-        let rule = optimiser(t);
+        let rule = optimiser(t)?;
         let params = x.layout().init(Experiment::key(seed).child("weights"));
-        let state = OptimiserState::new(params.len(), rule.kind);
-        let member = Member::new(params, x.arms[*i].plan.clone(), state, t.lanes)?;
+        let member = Member::new(params, x.arms[*i].plan.clone(), t.lanes)?;
         jobs.push((member, Feed::new(x, *i, seed)?, rule));
     }
     let (start, mut times) = (Instant::now(), Vec::new());

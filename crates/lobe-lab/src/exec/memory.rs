@@ -3,6 +3,7 @@
 use lobe_data::memory::{self, gib};
 
 use super::Experiment;
+use super::experiment::optimiser;
 use crate::error::LabError;
 
 /// Refuses a network that does not fit into memory while it trains, before anything is made for it.
@@ -10,10 +11,16 @@ use crate::error::LabError;
 /// # Errors
 /// With both sizes.
 pub(super) fn check(x: &Experiment) -> Result<(), LabError> {
-    let Some(lanes) = x.trained().map(|a| x.recipe.train_of(&a.arm).lanes).max() else { return Ok(()) };
     let params = x.layout().len();
-    // Weights, two moments, and a gradient per lane.
-    let needs = (params as u64).saturating_mul(4 * (3 + lanes as u64));
+    let mut most = None;
+    for arm in x.trained() {
+        let train = x.recipe.train_of(&arm.arm);
+        let slots = optimiser(train)?.rule.slots();
+        // Of what moves: the optimiser's numbers, and a gradient per lane.
+        let beside = (arm.plan.gradients().len() as u64).saturating_mul((slots + train.lanes) as u64);
+        most = most.max(Some((params as u64).saturating_add(beside).saturating_mul(4)));
+    }
+    let Some(needs) = most else { return Ok(()) };
     match memory::total() {
         Some(has) if needs > has => Err(LabError::other(format!(
             "model: {params} parameters take {} to train, this machine has {}",

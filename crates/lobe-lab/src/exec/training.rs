@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use lobe_engine::{Buf, Member, Optimiser, OptimiserState, Plan, Program};
+use lobe_engine::optim::Rule;
+use lobe_engine::{Buf, Member, Optimiser, Plan, Program};
 
 use super::Context;
 use super::evaluate::EvalSet;
@@ -11,7 +12,7 @@ use crate::error::LabError;
 use crate::store::{Failure, MemberDir, Metric, MetricsLog, State, Status};
 
 /// Version of the checkpoint's payload.
-const CHECKPOINT: u32 = 1;
+const CHECKPOINT: u32 = 2;
 
 /// What a member trains on, step by step.
 pub trait Source {
@@ -94,8 +95,7 @@ impl<'a> Trainee<'a> {
         key: String,
         eval: Option<&'a EvalSet>,
     ) -> Result<Trainee<'a>, LabError> {
-        let state = OptimiserState::new(params.len(), spec.optimiser.kind);
-        let member = Member::new(params, plan, state, spec.lanes)?;
+        let member = Member::new(params, plan, spec.lanes)?;
         let mut out = Trainee {
             member,
             source,
@@ -129,7 +129,7 @@ impl<'a> Trainee<'a> {
             if let Some(w) = &c.warning {
                 tracing::warn!("{w}");
             }
-            restore(&mut self.member, &c.payload)
+            restore(&mut self.member, &*self.spec.optimiser.rule, &c.payload)
         });
         if restored.is_none() {
             dir.reset()?;
@@ -223,7 +223,7 @@ fn payload(m: &Member, step: u64, targets: u64, log_len: u64, sums: &[(f64, f64)
         out.extend_from_slice(&a.to_le_bytes());
         out.extend_from_slice(&b.to_le_bytes());
     }
-    for buf in [&m.params, &m.state.first, &m.state.second] {
+    for buf in std::iter::once(&m.params).chain(&m.state.slots) {
         out.extend_from_slice(&(buf.len() as u64).to_le_bytes());
         buf.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
     }
@@ -231,7 +231,7 @@ fn payload(m: &Member, step: u64, targets: u64, log_len: u64, sums: &[(f64, f64)
 }
 
 /// `None` if the payload is not of this member, which then starts anew.
-fn restore(m: &mut Member, bytes: &[u8]) -> Option<Restored> {
+fn restore(m: &mut Member, rule: &dyn Rule, bytes: &[u8]) -> Option<Restored> {
     let mut rest = bytes;
     let mut word = || -> Option<[u8; 8]> {
         let (head, tail) = rest.split_first_chunk::<8>()?;
@@ -247,7 +247,8 @@ fn restore(m: &mut Member, bytes: &[u8]) -> Option<Restored> {
     for _ in 0..n {
         sums.push((f64::from_le_bytes(word()?), f64::from_le_bytes(word()?)));
     }
-    for buf in [&mut m.params, &mut m.state.first, &mut m.state.second] {
+    m.state.fit(rule, m.plan.gradients().len());
+    for buf in std::iter::once(&mut m.params).chain(&mut m.state.slots) {
         let (head, tail) = rest.split_first_chunk::<8>()?;
         let len = u64::from_le_bytes(*head) as usize;
         if len != buf.len() || tail.len() < 4 * len {

@@ -2,9 +2,9 @@
 //! residual stream, or at weights a simulated attacker reached.
 
 use lobe_engine::ops::head::RowWeights;
+use lobe_engine::optim::Adam;
 use lobe_engine::{
-    EngineError, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Program, Runner, Schedule,
-    ShardRows, SiteId, Tape, Var,
+    EngineError, Member, Optimiser, Plan, Program, Runner, Schedule, ShardRows, SiteId, Tape, Var,
 };
 use lobe_methods::unlearn::{Drive, Side};
 use lobe_nets::Gpt;
@@ -164,16 +164,15 @@ impl<'a> Driver<'a> {
     ) -> Result<f64, LabError> {
         let layout = &self.net.layout;
         let forget = program.only(Side::Forget);
-        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let optimiser =
-            Optimiser { kind, schedule: Schedule::constant(lr), weight_decay: 0.0, ..self.optimiser };
+        let Optimiser { decay_matrices_only, clip, masked, .. } = self.optimiser;
+        let rule = Optimiser::new(Adam::default(), Schedule::constant(lr));
+        let optimiser = Optimiser { decay_matrices_only, clip, masked, ..rule };
         let mut attacker = if let Some(mut a) = self.attacker.take() {
             a.params.copy_from_slice(&m.params);
             a.state.reset();
             a
         } else {
-            let state = OptimiserState::new(m.params.len(), kind);
-            Member::new(m.params.clone(), Plan::plain(layout), state, LANES)?
+            Member::new(m.params.clone(), Plan::plain(layout), LANES)?
         };
         self.keep(m);
         // What counted 1 at its own point counts `faded` at the next.

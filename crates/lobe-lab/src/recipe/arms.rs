@@ -11,7 +11,7 @@ use super::form::{Arm, ArmData, Derived, NamedRegion, Section};
 use super::merge::merge;
 use super::resolve::{about, complete, required};
 use super::scale::{Scale, train};
-use super::train::Train;
+use super::train::{Train, is_of_another};
 use super::tree::{Node, Tree};
 use super::typed::typed;
 
@@ -205,6 +205,14 @@ fn loss_weight(node: &Node) -> Result<BTreeMap<String, f64>, PathError> {
     Ok(weights)
 }
 
+/// Where an arm has another optimiser, the parameters of the recipe's are not its own.
+fn forget_the_other(table: &mut Node, over: &Node) {
+    let Some(optimiser) = over.get("optimiser").and_then(Node::text) else { return };
+    if let Tree::Table(entries) = &mut table.tree {
+        entries.retain(|(key, _)| over.get(key).is_some() || !is_of_another(optimiser, key));
+    }
+}
+
 /// The arm's own training settings: `[train]` with the arm's overrides, derived values anew.
 fn own_train(
     key: &str,
@@ -228,6 +236,7 @@ fn own_train(
     let mut table = all.root.get(table_name).cloned().unwrap_or_else(|| empty.clone());
     if let Some(over) = over {
         merge(&mut table, over)?;
+        forget_the_other(&mut table, over);
     }
     if let Some(masked) = masked {
         // Read on its own first, so that a wrong word is found where it stands.

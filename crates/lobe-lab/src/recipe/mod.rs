@@ -33,7 +33,7 @@ pub use form::{
 };
 pub use schema::json_schema;
 pub use stages::STAGE_KEYS;
-pub use train::{Decay, Masked, Optimiser, Schedule, Train, above_zero};
+pub use train::{Decay, Masked, Schedule, Train, above_zero};
 pub(crate) use typed::path_error;
 pub use typed::{completed, typed};
 pub use written::Written;

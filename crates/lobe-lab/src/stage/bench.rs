@@ -2,7 +2,7 @@
 
 use lobe_core::{Key, LabelId, Selection};
 use lobe_engine::ops::head::{IGNORE, RowWeights};
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, SiteId, Tape};
+use lobe_engine::{Buf, Member, Plan, SiteId, Tape};
 use lobe_methods::{Bench, BenchError, Case, Loot, Losses, Trial, Variant};
 use lobe_nets::{Gpt, LanguageModelling, TokenBatch};
 
@@ -283,8 +283,7 @@ impl Bench for Desk<'_> {
         self.check()?;
         let layout = &self.net.layout;
         if self.member.is_none() {
-            let state = OptimiserState::new(layout.len(), OptimiserKind::Sgd { momentum: 0.0 });
-            self.member = Some(Member::new(Buf::from_slice(params), plan.clone(), state, LANES)?);
+            self.member = Some(Member::new(Buf::from_slice(params), plan.clone(), LANES)?);
         }
         let Some(member) = &mut self.member else { unreachable!("made above") };
         member.params.copy_from_slice(params);

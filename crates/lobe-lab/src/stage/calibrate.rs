@@ -1,9 +1,9 @@
 //! Calibrated loss: fits a logit bias to a frozen model, then measures.
 
 use lobe_core::{FORGET, Key, RETAIN};
-use lobe_engine::Runner;
 use lobe_engine::rows::bias_gradient;
-use lobe_methods::measure::calibrate::{ALPHA, adam_step, initial_bias, rate};
+use lobe_engine::{Layout, OptimiserState, Runner};
+use lobe_methods::measure::calibrate::{ALPHA, initial_bias, optimiser};
 use lobe_nets::TokenBatch;
 
 use crate::error::LabError;
@@ -71,7 +71,8 @@ fn fit(
     check_stop: &dyn Fn() -> Result<(), LabError>,
 ) -> Result<Vec<f32>, LabError> {
     let mut bias = initial_bias(vocab, Key::root(0));
-    let (mut m, mut v) = (vec![0.0; vocab], vec![0.0; vocab]);
+    let (optimiser, mut layout, mut state) = (optimiser(steps), Layout::default(), OptimiserState::default());
+    layout.tensor("bias", 1, vocab).add();
     for step in 0..steps {
         check_stop()?;
         let mut tasks = Vec::new();
@@ -96,7 +97,7 @@ fn fit(
         for part in parts {
             grad.iter_mut().zip(part).for_each(|(g, p): (&mut f32, f32)| *g += p);
         }
-        adam_step(&mut bias, &grad, &mut m, &mut v, step, rate(step, steps));
+        optimiser.step_on(&layout, &mut state, &mut bias, &mut grad, step);
     }
     Ok(bias)
 }

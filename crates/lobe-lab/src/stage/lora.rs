@@ -1,11 +1,12 @@
 //! Low-rank adapters on the matrices of the blocks.
 //!
-//! Equation: for every matrix (queries, keys and values are three) W = W₀ + A·B with A [in, r] drawn and B [r, out] zero at the start (Hu et al. 2021, arXiv
-//! 2106.09685). The engine gives dW; the chain rule gives dA = dW·Bᵀ and dB = Aᵀ·dW, so no operation has to
-//! know of adapters. The gradient's norm is clipped over all adapters together.
+//! Equation: for every matrix (queries, keys and values are three) W = W₀ + A·B with A [in, r] drawn and
+//! B [r, out] zero at the start (Hu et al. 2021, arXiv 2106.09685). The engine gives dW; the chain rule gives
+//! dA = dW·Bᵀ and dB = Aᵀ·dW, so no operation has to know of adapters. The engine's optimiser moves all of
+//! them together: the norm of their gradient is clipped as one.
 
 use lobe_core::Key;
-use lobe_engine::{Layout, Optimiser, OptimiserKind, ParamId, View, ViewMut, gemm};
+use lobe_engine::{Layout, Optimiser, OptimiserState, ParamId, View, ViewMut, gemm};
 
 struct Adapter {
     param: ParamId,
@@ -30,13 +31,14 @@ pub(super) struct Adapters {
     rank: usize,
     parts: Vec<Adapter>,
     values: Vec<f32>,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    /// Every A and every B as a tensor of its own, in the order of `values`.
+    layout: Layout,
+    state: OptimiserState,
 }
 
 impl Adapters {
     pub(super) fn new(layout: &Layout, params: &[f32], rank: usize, key: Key) -> Adapters {
-        let (mut parts, mut values) = (Vec::new(), Vec::new());
+        let (mut parts, mut values, mut own) = (Vec::new(), Vec::new(), Layout::default());
         for (i, t) in layout.tensors().iter().enumerate() {
             if t.rows < 2 || t.cols < 2 || !t.name.starts_with("blocks.") {
                 continue;
@@ -45,18 +47,19 @@ impl Adapters {
                 let (rows, cols) = (t.rows, part.len());
                 let a = values.len();
                 let b = a + rows * rank;
-                let own = key.child(&t.name);
-                let mut rng = if t.matrices.len() == 1 { own } else { own.index(n as u64) }.rng();
+                let key = key.child(&t.name);
+                let mut rng = if t.matrices.len() == 1 { key } else { key.index(n as u64) }.rng();
                 let spread = 1.0 / (rows as f64).sqrt();
                 values.extend((0..rows * rank).map(|_| (spread * rng.normal()) as f32));
                 values.resize(b + rank * cols, 0.0);
+                own.tensor(format!("{}.{n}.a", t.name), rows, rank).add();
+                own.tensor(format!("{}.{n}.b", t.name), rank, cols).add();
                 let offset = t.offset + part.start;
                 let w0 = columns(params, offset, t.cols, cols, rows);
                 parts.push(Adapter { param: ParamId(i), offset, stride: t.cols, rows, cols, w0, a, b });
             }
         }
-        let n = values.len();
-        Adapters { rank, parts, values, first: vec![0.0; n], second: vec![0.0; n] }
+        Adapters { rank, parts, values, layout: own, state: OptimiserState::default() }
     }
 
     /// Number of trained numbers.
@@ -80,19 +83,7 @@ impl Adapters {
             gemm(ViewMut::new(ga, p.rows, r), 1.0, dw, View::new(b, r, p.cols).t(), false);
             gemm(ViewMut::new(gb, r, p.cols), 1.0, View::new(a, p.rows, r).t(), dw, false);
         }
-        let norm = g.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() as f32;
-        let clip = optimiser.clip.filter(|c| norm > *c).map_or(1.0, |c| c / norm);
-        let lr = optimiser.schedule.at(step);
-        let OptimiserKind::AdamW { beta1, beta2, eps } = optimiser.kind else { return };
-        let n = step as i32 + 1;
-        let (c1, c2) = (1.0 - beta1.powi(n), 1.0 - beta2.powi(n));
-        for (i, g) in g.iter().enumerate() {
-            let g = g * clip;
-            self.first[i] = beta1 * self.first[i] + (1.0 - beta1) * g;
-            self.second[i] = beta2 * self.second[i] + (1.0 - beta2) * g * g;
-            let update = (self.first[i] / c1) / ((self.second[i] / c2).sqrt() + eps);
-            self.values[i] -= lr * (update + optimiser.weight_decay * self.values[i]);
-        }
+        optimiser.step_on(&self.layout, &mut self.state, &mut self.values, &mut g, step);
     }
 
     /// Writes W₀ + A·B into the parameters.
@@ -104,6 +95,51 @@ impl Adapters {
             gemm(ViewMut::new(&mut w, p.rows, p.cols), 1.0, a, b, true);
             for (r, row) in w.chunks_exact(p.cols).enumerate() {
                 params[p.offset + r * p.stride..][..p.cols].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lobe_engine::Schedule;
+    use lobe_engine::optim::{OPTIMISERS, Rule, Sgd};
+
+    use super::*;
+
+    /// One step on a 2 × 3 matrix of zeros whose gradient is given; returns A before, A and B.
+    fn stepped(rule: Arc<dyn Rule>) -> [Vec<f32>; 3] {
+        let mut layout = Layout::default();
+        layout.tensor("blocks.0.w", 2, 3).add();
+        let mut adapters = Adapters::new(&layout, &[0.0; 6], 2, Key::root(3));
+        let before = adapters.values[..4].to_vec();
+        let o = Optimiser { rule, ..Optimiser::new(Sgd::default(), Schedule::constant(0.1)) };
+        adapters.step(&[1.0, -2.0, 0.5, 3.0, 0.25, -1.0], &o, 0);
+        let mut written = [0.0; 6];
+        adapters.write(&mut written);
+        assert!(written.iter().any(|w| *w != 0.0), "{o:?} moves the matrix");
+        [before, adapters.values[..4].to_vec(), adapters.values[4..].to_vec()]
+    }
+
+    #[test]
+    fn every_optimiser_trains_adapters() {
+        for entry in OPTIMISERS {
+            let name = entry.about.name;
+            let (rule, _) = (entry.build)(&serde_json::json!({})).unwrap();
+            let [before, a, b] = stepped(rule.into());
+            // With B = 0 nothing reaches A in the first step.
+            assert_eq!(a, before, "{name}");
+            let dw = [[1.0, -2.0, 0.5], [3.0, 0.25, -1.0]];
+            for (i, b) in b.iter().enumerate() {
+                let (r, col) = (i / 3, i % 3);
+                let g = before[r] * dw[0][col] + before[2 + r] * dw[1][col];
+                match name {
+                    "sgd" => assert!((b + 0.1 * g).abs() < 1e-6, "{name}: {b} for {g}"),
+                    "muon" => {}
+                    _ => assert!((b + 0.1 * g.signum()).abs() < 1e-4, "{name}: {b} for {g}"),
+                }
             }
         }
     }

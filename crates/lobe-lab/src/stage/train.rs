@@ -55,7 +55,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage) -> Result<Done, LabError> {
             let a = &x.arms[arm];
             let t = x.recipe.train_of(&a.arm);
             let spec = Spec {
-                optimiser: optimiser(t),
+                optimiser: optimiser(t)?,
                 steps: t.steps,
                 lanes: t.lanes,
                 log_every: t.log_every,

@@ -1,6 +1,7 @@
 //! Fine-tuning attacks: all variants side by side, or low-rank adapters one by one.
 
-use lobe_engine::{Buf, EngineError, Masked, Optimiser, OptimiserKind, Plan, Schedule, ScheduleShape};
+use lobe_engine::optim::AdamW;
+use lobe_engine::{Buf, EngineError, Optimiser, Plan, Schedule, ScheduleShape};
 use lobe_methods::attack::{WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
 use lobe_methods::{Bench, BenchError, Budget, Losses, Start, Trial, Variant, remove};
 
@@ -140,8 +141,7 @@ fn low_rank(
     let mut adapters = Adapters::new(x.layout(), &base, rank, key);
     let optimiser = optimiser(v);
     let plan = Plan::plain(x.layout()).train_only(|p| adapters.adapts(p));
-    let state = lobe_engine::OptimiserState::new(x.layout().len(), OptimiserKind::Sgd { momentum: 0.0 });
-    let mut member = lobe_engine::Member::new(base, plan.clone(), state, LANES)?;
+    let mut member = lobe_engine::Member::new(base, plan, LANES)?;
     let mut curve = vec![(0, desk.losses(&member.params, &Plan::plain(x.layout()))?)];
     let (mut tokens, mut steps) = (0, 0);
     for step in 0..v.steps {
@@ -177,14 +177,9 @@ fn optimiser(v: &Variant) -> Optimiser {
         shape: ScheduleShape::Constant,
         ..Schedule::constant(v.lr as f32)
     };
-    Optimiser {
-        kind: OptimiserKind::AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8 },
-        schedule,
-        weight_decay: v.weight_decay as f32,
-        decay_matrices_only: false,
-        clip: Some(1.0),
-        masked: Masked::ZeroGrad,
-    }
+    let rule = AdamW { betas: [0.9, 0.95], ..AdamW::default() };
+    let (weight_decay, clip) = (v.weight_decay as f32, Some(1.0));
+    Optimiser { weight_decay, clip, ..Optimiser::new(rule, schedule) }
 }
 
 pub(super) fn spec(v: &Variant) -> Spec {

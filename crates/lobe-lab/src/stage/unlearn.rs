@@ -5,7 +5,7 @@ use std::time::Instant;
 use lobe_core::{FORGET, Key, RETAIN};
 use lobe_data::Labels;
 use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{Buf, Member, OptimiserState};
+use lobe_engine::{Buf, Member};
 use lobe_methods::Unlearn;
 use lobe_methods::unlearn::{Reads, Recovery, Side, Term};
 use lobe_nets::TokenBatch;
@@ -64,9 +64,8 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let first = method.start(x.layout(), &reference, key.child("start"));
     let params = first.map_or_else(|| reference.clone(), |p| Buf::from_slice(&p));
     let plan = plan(net, &*method, &terms);
-    let state = OptimiserState::new(params.len(), optimiser(train).kind);
-    let mut member = Member::new(params, plan, state, train.lanes)?;
-    let mut driver = Driver::new(net, c.runner, method.drive(), optimiser(train));
+    let mut member = Member::new(params, plan, train.lanes)?;
+    let mut driver = Driver::new(net, c.runner, method.drive(), optimiser(train)?);
     let eval = EvalSet::along_the_way(x, |_| true, EVALUATED);
     let goal = match method.stop_within() {
         Some(times) => loss(c, &reference, &eval)?.map(|l| l * times),

@@ -64,6 +64,23 @@ pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
     }
 }
 
+/// The keys of [train] that every optimiser has, with the optimisers as choices of `optimiser`.
+pub(super) fn of_train() -> Vec<ParamDoc> {
+    let mut out = params_of::<Train>();
+    for key in out.iter_mut().filter(|k| k.name == "optimiser") {
+        let all = optimisers();
+        key.kind = all.iter().map(|c| format!("{:?}", c.name)).collect::<Vec<_>>().join(" | ");
+        let word = |c: Choice| Choice { doc: format!("{}.", c.doc), keys: Vec::new(), is_table: false, ..c };
+        key.choices = all.into_iter().map(word).collect();
+    }
+    out
+}
+
+/// The optimisers, each with its own keys of [train].
+fn optimisers() -> Vec<Choice> {
+    of_catalogue(&["optimiser"])
+}
+
 /// The kinds of networks: name, summary, keys.
 pub(super) fn models() -> [(&'static str, &'static str, Vec<ParamDoc>); 2] {
     let mut autoencoder = params_of::<AutoencoderConfig>();
@@ -114,11 +131,12 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
                 key.choices =
                     models().into_iter().map(|(name, what, keys)| choice(name, what, keys)).collect();
             }
+            "train" | "unlearn" => (key.keys, key.choices) = (of_train(), optimisers()),
             "arms" => {
                 for own in &mut key.keys {
                     match own.name.as_str() {
                         "labels" => own.keys = params_of::<RuleConfig>(),
-                        "train" => own.keys = params_of::<Train>(),
+                        "train" => (own.keys, own.choices) = (of_train(), optimisers()),
                         _ => {}
                     }
                 }
@@ -146,11 +164,13 @@ fn of_catalogue(kinds: &[&str]) -> Vec<Choice> {
     all.map(|(_, about, keys)| choice(about.name, about.summary, keys)).collect()
 }
 
-/// The key that says which kind a table is: `do` for stages, `method` for arms, else `kind`.
+/// The key that says which kind a table is: `do` for stages, `method` for arms, `optimiser` for training, else
+/// `kind`.
 pub fn tag(name: &str) -> &'static str {
     match name {
         "stage" => "do",
         "arms" => "method",
+        "train" | "unlearn" => "optimiser",
         _ => "kind",
     }
 }

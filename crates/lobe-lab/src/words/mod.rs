@@ -14,7 +14,6 @@ pub use keys::{Found, Step, every_key, find, find_anywhere, recipe_keys, tag};
 pub use results::{COLUMNS, METRICS, Metric, metric};
 pub use schema::schema;
 
-use crate::recipe::Train;
 use crate::stage::{Cohere, Load, Measure, UnlearnStage};
 
 /// Something that can be listed and explained.
@@ -26,7 +25,7 @@ pub struct Word {
     pub name: String,
     /// One line.
     pub summary: String,
-    /// Methods, removals, attacks and measures have papers and failures.
+    /// Methods, removals, attacks, measures and optimisers have papers and failures.
     pub about: Option<&'static About>,
     /// Its keys in a recipe.
     pub params: Vec<ParamDoc>,
@@ -35,7 +34,7 @@ pub struct Word {
 }
 
 /// Kinds in the order they are listed, with their headings.
-pub const KINDS: [(&str, &str); 11] = [
+pub const KINDS: [(&str, &str); 12] = [
     ("method", "Localisation methods (arms: method = …)"),
     ("unlearning", "Post-hoc removal (arms: method = …, from = …)"),
     ("removal", "Removal (stages: do = …)"),
@@ -45,6 +44,7 @@ pub const KINDS: [(&str, &str); 11] = [
     ("data", "Data (data: kind = …)"),
     ("tokenizer", "Tokenizers of text (data.tokenizer: kind = …)"),
     ("model", "Models (model: kind = …)"),
+    ("optimiser", "Optimisers (train: optimiser = …)"),
     ("column", "Columns of results.csv"),
     ("metric", "Metrics (column metric of results.csv)"),
 ];
@@ -55,7 +55,7 @@ fn stages() -> [(&'static str, &'static str, Vec<ParamDoc>); 5] {
         (
             "train",
             "trains every arm and seed, starting from the same initial weights; [train] sets how",
-            params_of::<Train>(),
+            keys::of_train(),
         ),
         ("load", "reads weights from files instead of training them", params_of::<Load>()),
         (

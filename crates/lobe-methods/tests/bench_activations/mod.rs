@@ -206,11 +206,13 @@ impl Bench for Desk {
         batch: &TokenBatch,
         plan: &Plan,
     ) -> Result<(f64, Vec<f32>), BenchError> {
-        let (mut loss, mut grads) = (0.0, vec![0.0; params.len()]);
+        let (mut loss, mut moving) = (0.0, vec![0.0; plan.gradients().len()]);
         let mut ws = Workspace::default();
         for s in 0..batch.shards() {
-            loss += self.pass(&mut ws, params, batch, plan, s, Some((&mut grads, None)), |_| ()).0;
+            loss += self.pass(&mut ws, params, batch, plan, s, Some((&mut moving, None)), |_| ()).0;
         }
+        let mut grads = vec![0.0; params.len()];
+        plan.gradients().spread(&mut grads, &moving);
         Ok((loss, grads))
     }
 

@@ -3,7 +3,7 @@
 
 use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
 use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Layout, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, Tape, Workspace};
+use lobe_engine::{Layout, Member, Plan, Program, Runner, Tape, Workspace};
 use lobe_methods::localize::with_kinds;
 use lobe_methods::{Context, LOCALIZE, Localize};
 use lobe_nets::{
@@ -149,10 +149,8 @@ impl Bench {
 
     /// Objective and gradient of a program.
     pub(crate) fn run(&self, plan: &Plan, program: &dyn Program) -> (f64, Vec<f32>) {
-        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let state = OptimiserState::new(self.params.len(), kind);
         let params = lobe_engine::Buf::from_slice(&self.params);
-        let mut member = Member::new(params, plan.clone(), state, 1).unwrap();
+        let mut member = Member::new(params, plan.clone(), 1).unwrap();
         let report = Runner::new(1).unwrap().gradients(self.layout(), &mut member, program);
         (report.unwrap().objective, member.gradient())
     }

@@ -1,19 +1,18 @@
 //! Words of a recipe as the engine's settings.
 
 use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Masked, Optimiser, OptimiserKind, Schedule, ScheduleShape};
+use lobe_engine::{Masked, Optimiser, Schedule, ScheduleShape};
 
+use crate::error::LabError;
 use crate::exec::settings::{self, Objective};
 use crate::recipe::{self, Train};
 
 /// The engine's optimiser for `[train]`.
-pub(crate) fn optimiser(t: &Train) -> Optimiser {
-    let (beta1, beta2, eps) = (t.betas[0] as f32, t.betas[1] as f32, t.eps as f32);
-    let kind = match t.optimiser {
-        recipe::Optimiser::Adamw => OptimiserKind::AdamW { beta1, beta2, eps },
-        recipe::Optimiser::Adam => OptimiserKind::Adam { beta1, beta2, eps },
-        recipe::Optimiser::Sgd => OptimiserKind::Sgd { momentum: t.momentum as f32 },
-    };
+///
+/// # Errors
+/// If the rule refuses a parameter, which a resolved recipe has none of.
+pub(crate) fn optimiser(t: &Train) -> Result<Optimiser, LabError> {
+    let rule = t.rule().map_err(|e| LabError::setting(&e.within(&["train"])))?;
     let shape = match t.schedule {
         recipe::Schedule::Constant => ScheduleShape::Constant,
         recipe::Schedule::Cosine => ScheduleShape::Cosine,
@@ -23,8 +22,8 @@ pub(crate) fn optimiser(t: &Train) -> Optimiser {
         recipe::Masked::ZeroGrad => Masked::ZeroGrad,
         recipe::Masked::Freeze => Masked::Freeze,
     };
-    Optimiser {
-        kind,
+    Ok(Optimiser {
+        rule,
         schedule: Schedule {
             peak: t.lr as f32,
             warmup: t.warmup,
@@ -36,7 +35,7 @@ pub(crate) fn optimiser(t: &Train) -> Optimiser {
         decay_matrices_only: t.decay == recipe::Decay::Matrices,
         clip: t.clip.map(|c| c as f32),
         masked,
-    }
+    })
 }
 
 /// The engine's distance.

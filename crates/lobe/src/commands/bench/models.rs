@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 use lobe_core::{Key, LabelId, Region, Selection};
 use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Optimiser, OptimiserKind, Program, Schedule};
+use lobe_engine::optim::{Adam, AdamW};
+use lobe_engine::{Optimiser, Program, Schedule};
 use lobe_nets::{
     Autoencoder, AutoencoderConfig, Gpt, GptConfig, ImageBatch, LanguageModelling, Net, Penalties,
     Reconstruction, TokenBatch,
@@ -68,18 +69,10 @@ impl Model {
     }
 
     pub(super) fn optimiser(&self) -> Optimiser {
-        let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
-        let (kind, weight_decay) = match self.size {
-            Size::Ae => (OptimiserKind::Adam { beta1, beta2, eps }, 0.0),
-            _ => (OptimiserKind::AdamW { beta1, beta2, eps }, 0.01),
-        };
-        Optimiser {
-            kind,
-            schedule: Schedule::constant(3e-4),
-            weight_decay,
-            decay_matrices_only: false,
-            clip: None,
-            masked: lobe_engine::Masked::ZeroGrad,
+        let schedule = Schedule::constant(3e-4);
+        match self.size {
+            Size::Ae => Optimiser::new(Adam::default(), schedule),
+            _ => Optimiser { weight_decay: 0.01, ..Optimiser::new(AdamW::default(), schedule) },
         }
     }
 }

@@ -8,8 +8,7 @@ use lobe_engine::ops::attention::AttentionSpec;
 use lobe_engine::ops::head::RowWeights;
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::{
-    EngineError, Layout, Member, OptimiserState, ParamId, Plan, Program, Runner, ShardRows, Tape, Var,
-    Workspace,
+    EngineError, Layout, Member, ParamId, Plan, Program, Runner, ShardRows, Tape, Var, Workspace,
 };
 use lobe_nets::{Gpt, GptConfig};
 use serde_json::json;
@@ -225,8 +224,7 @@ fn whole(model: &Model) -> Result<(f64, f64)> {
     let runner = Runner::new(1)?;
     let optimiser = model.optimiser();
     let params = layout.init(Key::root(0));
-    let state = OptimiserState::new(params.len(), optimiser.kind);
-    let mut member = Member::new(params, Plan::plain(layout), state, 1)?;
+    let mut member = Member::new(params, Plan::plain(layout), 1)?;
     let (mut batch, plain) = (Batch::new(model, 1), Plain::default());
     let (mut steps, mut updates) = (Vec::new(), Vec::new());
     for step in 0..9 {

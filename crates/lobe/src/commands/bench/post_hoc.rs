@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use lobe_core::{FORGET, Key, LabelId, RETAIN};
-use lobe_engine::{Buf, Member, OptimiserState, Plan, Runner};
+use lobe_engine::{Buf, Member, Plan, Runner};
 use lobe_lab::post_hoc::{self, Driver, Pool, Terms};
 use lobe_methods::unlearn::{Drive, Side, Term};
 use lobe_methods::{Entry, Unlearn};
@@ -76,10 +76,9 @@ impl<'a> PostHoc<'a> {
     }
 
     /// The model that is trained.
-    pub(super) fn member(&self, model: &Model, reference: &[f32], lanes: usize) -> Result<Member> {
+    pub(super) fn member(&self, reference: &[f32], lanes: usize) -> Result<Member> {
         let params = Buf::from_slice(self.start.as_deref().unwrap_or(reference));
-        let state = OptimiserState::new(params.len(), model.optimiser().kind);
-        Ok(Member::new(params, self.plan.clone(), state, lanes)?)
+        Ok(Member::new(params, self.plan.clone(), lanes)?)
     }
 
     /// One update; returns the objective.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lobe_core::{Key, LabelId, LabelSet, Selection, UNLABELLED};
-use lobe_engine::{MOST_LANES, Member, OptimiserState, Plan, Runner};
+use lobe_engine::{MOST_LANES, Member, Plan, Runner};
 use lobe_methods::{Context, LOCALIZE, TrainsOn, UNLEARN};
 use serde_json::{Value, json};
 
@@ -114,8 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let optimiser = model.optimiser();
     let reference = layout.init(Key::root(0));
     let routed = |plan, label| -> Result<Way<'_>> {
-        let state = OptimiserState::new(reference.len(), optimiser.kind);
-        let member = Member::new(reference.clone(), plan, state, lanes)?;
+        let member = Member::new(reference.clone(), plan, lanes)?;
         Ok(Way { member, kind: Kind::Routed(label), ms: Vec::new(), losses: Vec::new() })
     };
     let total = args.warmup + args.steps;
@@ -126,7 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Some(entry) => {
             let p = PostHoc::new(&model, &runner, entry, &reference, total)?;
-            let member = p.member(&model, &reference, lanes)?;
+            let member = p.member(&reference, lanes)?;
             Way { member, kind: Kind::PostHoc(Box::new(p)), ms: Vec::new(), losses: Vec::new() }
         }
         None => routed(plan(&model, args, label)?, label)?,
