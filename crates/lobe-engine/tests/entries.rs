@@ -182,7 +182,7 @@ fn the_gradient_of_what_moves_is_that_of_full_training() {
                 assert!(quiet.into_iter().all(|(g, _)| *g == 0.0), "{name}, {text}");
                 for p in (0..net.layout.tensors().len()).map(ParamId) {
                     let span = net.layout.get(p).span();
-                    let any = inside[span].iter().any(|i| *i == moves);
+                    let any = inside[span].contains(&moves);
                     assert_eq!(plan.trainable(p), any, "{name}, {text}");
                 }
             }
