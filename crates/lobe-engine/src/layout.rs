@@ -62,6 +62,20 @@ impl Owner {
         Owner { site, parts: vec![OwnerPart { start: 0, blocks: count, width, units_per_block: 1 }] }
     }
 
+    /// Who owns the rows (or columns) `range`, counted from its start; `None` if a part crosses its border.
+    pub fn part(&self, range: &Range<usize>) -> Option<Owner> {
+        let mut parts = Vec::new();
+        for p in &self.parts {
+            let end = p.start + p.blocks * p.width;
+            if range.start <= p.start && end <= range.end {
+                parts.push(OwnerPart { start: p.start - range.start, ..*p });
+            } else if p.start < range.end && range.start < end {
+                return None;
+            }
+        }
+        Some(Owner { site: self.site, parts })
+    }
+
     /// The ranges wholly owned by `selection`, sorted and merged.
     pub fn owned(&self, selection: &Selection) -> Vec<Range<usize>> {
         let mut out: Vec<Range<usize>> = Vec::new();
@@ -235,6 +249,14 @@ impl Layout {
     /// The site named `name`.
     pub fn find_site(&self, name: &str) -> Option<SiteId> {
         self.sites.iter().position(|s| s.name == name).map(SiteId)
+    }
+
+    /// Columns of the activation at `site`: its units, times the rows that one of them owns in what reads it.
+    pub fn columns_at(&self, site: SiteId) -> usize {
+        let mut readers = self.tensors.iter().filter_map(|t| t.row_owner.as_ref()).filter(|o| o.site == site);
+        let part = readers.find_map(|o| o.parts.first());
+        let width = part.map_or(1, |p| p.width / p.units_per_block.max(1));
+        self.sites[site.0].units as usize * width.max(1)
     }
 
     /// Total number of parameters.

@@ -11,6 +11,7 @@
 
 mod buffer;
 mod doors;
+mod entries;
 mod error;
 mod factors;
 mod gemm;
@@ -26,6 +27,8 @@ mod step;
 mod tape;
 
 pub use buffer::{Buf, Pool};
+pub use doors::{Door, Guest};
+pub use entries::{Entries, Rectangle};
 pub use error::EngineError;
 pub use factors::{RowLabels, ShardRows};
 pub use gemm::{View, ViewMut, gemm};

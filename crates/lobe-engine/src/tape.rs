@@ -1,6 +1,7 @@
 //! The tape: a list of coarse operations over recycled buffers, and the door to sites.
 
 use crate::buffer::{Buf, Pool};
+use crate::doors::Asked;
 use crate::error::EngineError;
 use crate::factors::{self, Factor, Kind, Run, ShardRows};
 use crate::layout::{Layout, ParamId, SiteId};
@@ -24,7 +25,10 @@ pub(crate) struct VarData {
     pub before: Buf,
     /// Whether anything trainable lies upstream.
     pub needs: bool,
+    /// The site whose routes and interventions were applied to it.
     pub site: Option<SiteId>,
+    /// The site that downstream sees it leave: `site`, unless a guest answered.
+    pub leaves: Option<SiteId>,
     pub name: &'static str,
 }
 
@@ -82,6 +86,8 @@ pub struct Tape<'a> {
     pub(crate) params: &'a [f32],
     pub(crate) grads: Option<Gradients<'a>>,
     pub(crate) plan: &'a Plan,
+    /// Set while the guests at a weight are asked.
+    pub(crate) asked: Option<Asked>,
     rows: usize,
 }
 
@@ -103,8 +109,8 @@ impl<'a> Tape<'a> {
         ws.touched.clear();
         ws.touched.resize(layout.tensors().len(), false);
         factors::compile(ws, plan, shard);
-        let grads = grads.map(|all| Gradients::new(all, plan.moving()));
-        Tape { ws, layout, params, grads, plan, rows: shard.rows }
+        let grads = grads.map(|all| Gradients::new(all, plan.gradients()));
+        Tape { ws, layout, params, grads, plan, asked: None, rows: shard.rows }
     }
 
     /// Takes up a shard whose forward pass is still in `ws`, to run its backward pass.
@@ -116,8 +122,8 @@ impl<'a> Tape<'a> {
         plan: &'a Plan,
         rows: usize,
     ) -> Tape<'a> {
-        let grads = Some(Gradients::new(grads, plan.moving()));
-        Tape { ws, layout, params, grads, plan, rows }
+        let grads = Some(Gradients::new(grads, plan.gradients()));
+        Tape { ws, layout, params, grads, plan, asked: None, rows }
     }
 
     /// Whether gradients are wanted.
@@ -151,9 +157,9 @@ impl<'a> Tape<'a> {
         (self.ws.vars[v.0].rows, self.ws.vars[v.0].cols)
     }
 
-    /// The variable that stands at a site in this pass.
+    /// The variable that leaves a site in this pass: what everything downstream sees.
     pub fn at_site(&self, site: SiteId) -> Option<Var> {
-        self.ws.vars.iter().rposition(|v| v.site == Some(site)).map(Var)
+        self.ws.vars.iter().rposition(|v| v.leaves == Some(site)).map(Var)
     }
 
     /// Values of a tensor.
@@ -215,6 +221,7 @@ impl<'a> Tape<'a> {
             before: Buf::default(),
             needs,
             site: None,
+            leaves: None,
             name,
         });
         Var(self.ws.vars.len() - 1)
@@ -233,6 +240,22 @@ impl<'a> Tape<'a> {
 
     pub(crate) fn param_needs(&self, p: ParamId) -> bool {
         self.training() && self.plan.trainable(p)
+    }
+
+    /// Clears the gradient of what does not move in `p`, where that is a part of it. Whoever adds more to a
+    /// gradient than what moves calls it; what does not move then never has one.
+    pub(crate) fn keep_movable(&mut self, p: ParamId) {
+        if self.plan.movable(p).is_none() {
+            return;
+        }
+        let tensor = self.layout.get(p);
+        let Some(grads) = self.grads.as_mut().and_then(|g| g.of(p)) else { return };
+        let mut at = 0;
+        self.plan.within_movable((p, tensor), tensor.span(), |r| {
+            grads[at..r.start - tensor.offset].fill(0.0);
+            at = r.end - tensor.offset;
+        });
+        grads[at..].fill(0.0);
     }
 
     pub(crate) fn touch(&mut self, p: ParamId) {
@@ -257,7 +280,7 @@ impl<'a> Tape<'a> {
         if g.is_empty() {
             return None;
         }
-        if let Some(site) = self.ws.vars[v.0].site
+        if let Some(site) = self.ws.vars[v.0].leaves
             && let Some(n) = self.ws.watched.iter().position(|(s, _)| *s == site)
         {
             let mut kept = self.ws.pool.take(g.len());
@@ -292,6 +315,15 @@ impl<'a> Tape<'a> {
         } else {
             simd::add(&mut self.ws.vars[v.0].grad, &g);
             self.release(g);
+        }
+    }
+
+    /// Adds a copy of `g` to the gradient of `v`.
+    pub(crate) fn add_grad(&mut self, v: Var, g: &[f32]) {
+        if self.needs(v) {
+            let mut buf = self.ws.pool.take(g.len());
+            buf.copy_from_slice(g);
+            self.move_grad(v, buf);
         }
     }
 
@@ -333,11 +365,7 @@ impl<'a> Tape<'a> {
     /// If the length is wrong.
     pub fn seed_grad(&mut self, v: Var, g: &[f32]) -> Result<(), EngineError> {
         crate::error::same("seed_grad", "lengths", (1, g.len()), (1, self.value(v).len()))?;
-        if self.needs(v) {
-            let mut buf = self.ws.pool.take(g.len());
-            buf.copy_from_slice(g);
-            self.move_grad(v, buf);
-        }
+        self.add_grad(v, g);
         Ok(())
     }
 

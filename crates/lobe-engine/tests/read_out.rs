@@ -48,7 +48,7 @@ fn a_watched_gradient_arrives_where_nothing_is_trained() {
         let batch = Batch::new("watched", 2);
         let rows = ShardRows::uniform(2 * SEQ, RETAIN);
         let run = |plan: &Plan, site: SiteId| {
-            let (mut ws, mut grads) = (Workspace::default(), vec![0.0; plan.moving().len()]);
+            let (mut ws, mut grads) = (Workspace::default(), vec![0.0; plan.gradients().len()]);
             let mut tape = Tape::new(&mut ws, &net.layout, &net.params, Some(&mut grads), plan, rows);
             tape.watch(site);
             net.forward(&mut tape, &batch.tokens, &batch.targets, None).expect("a pass");

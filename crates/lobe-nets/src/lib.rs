@@ -3,6 +3,7 @@
 //! Nothing outside this crate knows an architecture: whoever trains, measures or attacks a network asks
 //! the trait [`Network`], and [`NETWORKS`] is the list of them. A [`Batch`] is what they run over.
 
+pub mod adapter;
 mod autoencoder;
 mod batch;
 mod gpt;

@@ -63,7 +63,7 @@ pub(crate) fn serialize(info: &BTreeMap<String, String>, tensors: &[Entry<'_>]) 
     out
 }
 
-fn shape(t: &Tensor) -> Vec<usize> {
+pub(crate) fn shape(t: &Tensor) -> Vec<usize> {
     if t.matrix { vec![t.rows, t.cols] } else { vec![t.cols] }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn unpack(m: &mut Member, rule: &dyn Rule, bytes: &[u8]) -> Option<St
         rest = tail;
         head.to_vec()
     };
-    m.state.fit(rule, m.plan.moving().len());
+    m.state.fit(rule, m.plan.gradients().len());
     for buf in std::iter::once(&mut m.params).chain(&mut m.state.slots) {
         let (head, tail) = rest.split_first_chunk::<8>()?;
         let len = u64::from_le_bytes(*head) as usize;

@@ -11,8 +11,8 @@
 //! units *of the sites that `r` names*, so that routing "everything else" never reaches sites
 //! nobody mentioned.
 
-mod parse;
-mod resolve;
+pub(crate) mod parse;
+pub(crate) mod resolve;
 
 use std::fmt;
 

@@ -3,36 +3,40 @@
 use super::{Index, Region, RegionError, Segment};
 
 /// Longest accepted region text, in bytes.
-pub(super) const MAX_TEXT: usize = 4096;
+pub(crate) const MAX_TEXT: usize = 4096;
 /// Deepest accepted nesting of parentheses and complements.
 const MAX_DEPTH: usize = 64;
 
-struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+/// A place in a text. The text of weights holds regions and is read by the same one.
+pub(crate) struct Parser<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) at: usize,
     depth: usize,
 }
 
-impl Parser<'_> {
-    fn fail<T>(&self, what: impl Into<String>) -> Result<T, RegionError> {
+impl<'a> Parser<'a> {
+    pub(crate) fn new(text: &'a str) -> Parser<'a> {
+        Parser { text, at: 0, depth: 0 }
+    }
+    pub(crate) fn fail<T>(&self, what: impl Into<String>) -> Result<T, RegionError> {
         let at = self.text[..self.at.min(self.text.len())].chars().count() + 1;
         Err(RegionError::Syntax { what: what.into(), at, text: self.text.chars().take(200).collect() })
     }
-    fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
-    fn skip_space(&mut self) {
+    pub(crate) fn skip_space(&mut self) {
         while self.peek().is_some_and(|c| c.is_ascii_whitespace()) {
             self.at += 1;
         }
     }
-    fn eat(&mut self, c: u8) -> bool {
+    pub(crate) fn eat(&mut self, c: u8) -> bool {
         self.skip_space();
         let hit = self.peek() == Some(c);
         self.at += usize::from(hit);
         hit
     }
-    fn region(&mut self) -> Result<Region, RegionError> {
+    pub(crate) fn region(&mut self) -> Result<Region, RegionError> {
         let mut left = self.term()?;
         loop {
             if self.eat(b'+') {
@@ -44,11 +48,16 @@ impl Parser<'_> {
             }
         }
     }
-    fn term(&mut self) -> Result<Region, RegionError> {
+    /// One level further in; whoever calls it takes one off `depth` in the end.
+    pub(crate) fn deeper(&mut self) -> Result<(), RegionError> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return self.fail("nesting too deep");
-        }
+        if self.depth > MAX_DEPTH { self.fail("nesting too deep") } else { Ok(()) }
+    }
+    pub(crate) fn shallower(&mut self) {
+        self.depth -= 1;
+    }
+    fn term(&mut self) -> Result<Region, RegionError> {
+        self.deeper()?;
         let out = if self.eat(b'!') {
             Region::Complement(Box::new(self.term()?))
         } else if self.eat(b'(') {
@@ -60,7 +69,7 @@ impl Parser<'_> {
         } else {
             self.sites()?
         };
-        self.depth -= 1;
+        self.shallower();
         Ok(out)
     }
     fn sites(&mut self) -> Result<Region, RegionError> {
@@ -89,7 +98,7 @@ impl Parser<'_> {
         }
         self.text[start..self.at].parse().ok()
     }
-    fn segment(&mut self) -> Result<Segment, RegionError> {
+    pub(crate) fn segment(&mut self) -> Result<Segment, RegionError> {
         self.skip_space();
         match self.peek() {
             Some(b'*') => {
@@ -130,7 +139,7 @@ impl Parser<'_> {
         let Some(n) = self.digits() else { return self.fail("number too large") };
         Ok(Some(if negative { -i64::from(n) } else { i64::from(n) }))
     }
-    fn one_index(&mut self) -> Result<Index, RegionError> {
+    pub(crate) fn one_index(&mut self) -> Result<Index, RegionError> {
         let from = self.number()?;
         self.skip_space();
         if self.text[self.at..].starts_with("..") {
@@ -156,7 +165,7 @@ impl std::str::FromStr for Region {
     type Err = RegionError;
 
     fn from_str(text: &str) -> Result<Region, RegionError> {
-        let mut p = Parser { text, at: 0, depth: 0 };
+        let mut p = Parser::new(text);
         if text.len() > MAX_TEXT {
             return p.fail(format!("longer than {MAX_TEXT} bytes"));
         }

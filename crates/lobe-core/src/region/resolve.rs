@@ -17,31 +17,50 @@ impl Segment {
 }
 
 impl Index {
-    fn resolve(self, site: &SiteInfo) -> Result<Range<u32>, RegionError> {
-        let units = i64::from(site.units);
-        let place = |n: i64| if n < 0 { units + n } else { n };
+    /// The indices that it means among `0..extent`; `None` if one lies outside.
+    pub fn within(self, extent: usize) -> Option<Range<usize>> {
+        let extent = i64::try_from(extent).ok()?;
+        let place = |n: i64| if n < 0 { extent + n } else { n };
         let (start, end) = match self {
             Index::One(n) => (place(n), place(n) + 1),
-            Index::Span(a, b) => (a.map_or(0, place), b.map_or(units, place)),
+            Index::Span(a, b) => (a.map_or(0, place), b.map_or(extent, place)),
         };
-        if start < 0 || end > units || start > end {
-            return Err(RegionError::OutOfRange {
-                index: self.to_string(),
-                site: site.name.clone(),
-                units: site.units,
-            });
-        }
-        Ok(start as u32..end as u32)
+        (start >= 0 && end <= extent && start <= end).then_some(start as usize..end as usize)
+    }
+
+    fn resolve(self, site: &SiteInfo) -> Result<Range<u32>, RegionError> {
+        let range = self.within(site.units as usize).ok_or_else(|| RegionError::OutOfRange {
+            index: self.to_string(),
+            site: site.name.clone(),
+            units: site.units,
+        })?;
+        Ok(range.start as u32..range.end as u32)
     }
 }
 
+/// Whether the dotted `name` is one that `pattern` means.
+pub(crate) fn matches(pattern: &[Segment], name: &str) -> bool {
+    let mut parts = name.split('.');
+    pattern.iter().all(|p| parts.next().is_some_and(|s| p.matches(s))) && parts.next().is_none()
+}
+
+/// A pattern as it is written.
+pub(crate) fn written(pattern: &[Segment]) -> String {
+    pattern.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// What a pattern that matches none of `names` may have meant.
+pub(crate) fn hint<'a>(pattern: &[Segment], names: impl Iterator<Item = &'a str> + Clone) -> String {
+    numbers(pattern, names.clone()).unwrap_or_else(|| did_you_mean(&written(pattern), names))
+}
+
 /// Where only a number is wrong, which numbers there are: `; the model has 2 blocks (0 and 1)`.
-fn numbers(pattern: &[Segment], sites: &[SiteInfo]) -> Option<String> {
+fn numbers<'a>(pattern: &[Segment], names: impl Iterator<Item = &'a str>) -> Option<String> {
     let at = pattern.iter().position(|s| matches!(s, Segment::Numbers(..)))?;
     let word = pattern[..at].last()?;
     let mut there: Vec<u32> = Vec::new();
-    for site in sites {
-        let parts: Vec<&str> = site.name.split('.').collect();
+    for name in names {
+        let parts: Vec<&str> = name.split('.').collect();
         let fits = |(i, (s, part)): (usize, (&Segment, &&str))| i == at || s.matches(part);
         if parts.len() == pattern.len() && pattern.iter().zip(&parts).enumerate().all(fits) {
             there.extend(parts[at].parse::<u32>());
@@ -82,28 +101,20 @@ impl Region {
             Region::Complement(a) => Ok(a.select(sites)?.complement(sites)),
             Region::Sites { pattern, indices } => {
                 let mut out = Selection::default();
-                let mut hit = false;
-                for (i, site) in sites.iter().enumerate() {
-                    let parts: Vec<&str> = site.name.split('.').collect();
-                    if parts.len() != pattern.len() || !pattern.iter().zip(&parts).all(|(p, s)| p.matches(s))
-                    {
-                        continue;
-                    }
-                    hit = true;
+                let mut found = false;
+                for (i, site) in sites.iter().enumerate().filter(|(_, s)| matches(pattern, &s.name)) {
+                    found = true;
                     let ranges: Vec<Range<u32>> = match indices {
                         None => std::iter::once(0..site.units).collect(),
                         Some(list) => list.iter().map(|x| x.resolve(site)).collect::<Result<_, _>>()?,
                     };
                     out.add(i, ranges);
                 }
-                if hit {
+                if found {
                     return Ok(out);
                 }
-                let hint = numbers(pattern, sites);
-                let pattern: String = pattern.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
-                let hint =
-                    hint.unwrap_or_else(|| did_you_mean(&pattern, sites.iter().map(|s| s.name.as_str())));
-                Err(RegionError::NoSite { pattern, hint })
+                let hint = hint(pattern, sites.iter().map(|s| s.name.as_str()));
+                Err(RegionError::NoSite { pattern: written(pattern), hint })
             }
         }
     }

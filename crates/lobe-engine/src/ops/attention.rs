@@ -125,15 +125,14 @@ impl Tape<'_> {
         let needs = self.needs(qkv);
         let out = self.push("attention", rows, n, out, needs);
         let lse = self.push("attention lse", rows, spec.heads, lse, false);
-        self.record_op(out, Attention { qkv, out, lse, spec });
+        let op = Attention { qkv, out, lse, spec };
         match spec.site {
             // The backward pass reads the context vectors, so nothing may rewrite them in place.
-            Some(site) if self.rewrites(site) => self.site(out, site),
-            Some(site) => {
-                self.mark_site(out, site)?;
-                Ok(out)
+            Some(site) if self.rewrites(site) => {
+                self.record_op(out, op);
+                self.site(out, site)
             }
-            None => Ok(out),
+            site => self.leave(out, site, op),
         }
     }
 

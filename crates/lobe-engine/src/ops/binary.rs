@@ -1,6 +1,7 @@
 //! Element-wise functions of two variables; the second may be a row, a column or a scalar.
 
 use crate::error::{EngineError, same};
+use crate::simd;
 use crate::tape::{Tape, Var};
 
 /// The function.
@@ -42,7 +43,15 @@ impl Tape<'_> {
         }
         let mut value = self.ws.pool.take(rows * cols);
         let (av, bv) = (self.value(a), self.value(b));
-        for r in 0..rows {
+        // Sums of rows are what guests and residuals write, so they are vectors.
+        let by_row = matches!(f, Pair::Add) && bs.1 == cols;
+        if by_row {
+            value.copy_from_slice(av);
+            for (r, y) in value.chunks_exact_mut(cols.max(1)).enumerate() {
+                simd::add(y, &bv[if bs.0 == 1 { 0 } else { r * cols }..][..cols]);
+            }
+        }
+        for r in (0..rows).filter(|_| !by_row) {
             for c in 0..cols {
                 let (x, y) = (av[r * cols + c], bv[at(bs, r, c)]);
                 value[r * cols + c] = match f {
@@ -70,7 +79,11 @@ impl Binary {
                 db.fill(0.0);
             }
             let (av, bv) = (t.value(self.a), t.value(self.b));
-            for r in 0..rows {
+            let by_row = matches!(self.f, Pair::Add) && bs.1 == cols;
+            for (r, g) in g.chunks_exact(cols.max(1)).enumerate().filter(|_| by_row) {
+                simd::add(&mut db[if bs.0 == 1 { 0 } else { r * cols }..][..cols], g);
+            }
+            for r in (0..rows).filter(|_| !by_row) {
                 for c in 0..cols {
                     let (i, j) = (r * cols + c, at(bs, r, c));
                     db[j] += match self.f {
@@ -85,7 +98,8 @@ impl Binary {
         }
         if t.needs(self.a) {
             let bv = t.value(self.b);
-            for r in 0..rows {
+            let changed = matches!(self.f, Pair::Mul | Pair::Div);
+            for r in (0..rows).filter(|_| changed) {
                 for c in 0..cols {
                     let y = bv[at(bs, r, c)];
                     match self.f {

@@ -31,6 +31,9 @@ impl Tape<'_> {
         site: Option<SiteId>,
     ) -> Result<Var, EngineError> {
         let (vocab, d) = (self.layout.get(table).rows, self.layout.get(table).cols);
+        for p in [Some(table), positions].into_iter().flatten() {
+            self.no_guest("embedding", p)?;
+        }
         if let Some(bad) = ids.iter().find(|t| **t as usize >= vocab) {
             return Err(EngineError::Index {
                 op: "embedding",
@@ -67,11 +70,7 @@ impl Tape<'_> {
         self.ws.ids.extend_from_slice(ids);
         let needs = self.param_needs(table) || positions.is_some_and(|p| self.param_needs(p));
         let out = self.push("embedding", ids.len(), d, out, needs);
-        if let Some(site) = site {
-            self.mark_site(out, site)?;
-        }
-        self.record_op(out, Embedding { table, positions, seq, first_id, out });
-        Ok(out)
+        self.leave(out, site, Embedding { table, positions, seq, first_id, out })
     }
 }
 
@@ -97,6 +96,7 @@ impl Embedding {
                     g.iter_mut().zip(dy).for_each(|(g, dy)| *g += f * dy);
                 }
             }
+            t.keep_movable(p);
         }
         t.release(dy);
     }

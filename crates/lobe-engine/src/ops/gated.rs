@@ -36,11 +36,7 @@ impl Tape<'_> {
         );
         let needs = self.needs(x);
         let out = self.push("gated", rows, n, value, needs);
-        if let Some(site) = site {
-            self.mark_site(out, site)?;
-        }
-        self.record_op(out, Gated { x, out });
-        Ok(out)
+        self.leave(out, site, Gated { x, out })
     }
 }
 

@@ -61,6 +61,7 @@ impl Tape<'_> {
         h: Var,
         spec: &HeadSpec,
     ) -> Result<(usize, usize), EngineError> {
+        self.no_guest(op, spec.weight)?;
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
         let (wd, vocab) = self.head_shape(*spec);
@@ -309,6 +310,7 @@ impl Tape<'_> {
                     one => simd::column_sums(sums, &z[..n * vocab], vocab, 0, one.at(0)),
                 }
             }
+            self.keep_movable(b);
         }
         if !self.param_needs(spec.weight) {
             return;
@@ -333,6 +335,7 @@ impl Tape<'_> {
         } else {
             gemm(ViewMut::new(grads, d, vocab), alpha, hv.t(), zv, true);
         }
+        self.keep_movable(spec.weight);
     }
 }
 

@@ -48,6 +48,7 @@ impl Leaf {
         if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(self.param)) {
             simd::add(grads, &g);
         }
+        t.keep_movable(self.param);
         t.release(g);
     }
 }

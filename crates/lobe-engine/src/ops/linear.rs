@@ -5,6 +5,7 @@ use crate::error::{EngineError, fits, same};
 use crate::factors::{Factor, Kind};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::{ParamId, SiteId};
+use crate::ops::weight_grad::Seen;
 use crate::simd;
 use crate::tape::{Tape, Var};
 
@@ -56,6 +57,8 @@ pub struct Linear {
     out: Var,
     /// Derivative of the activation, where it is not read off the output.
     slope: Option<Var>,
+    /// What guests answered in place of the product.
+    answer: Option<Var>,
     spec: LinearSpec,
 }
 
@@ -146,13 +149,30 @@ impl Tape<'_> {
                 ));
             }
         }
+        let answer = self.ask(x, &spec)?;
         let mut out = self.ws.pool.take(rows * n);
-        let absent = if self.reads_rewritten(spec.weight) { &[][..] } else { &[Kind::Forward] };
+        match answer {
+            Some(a) => self.tail(a, &mut out, n, spec),
+            None => self.multiply(x, &mut out, n, spec),
+        }
+        let needs = answer.map_or(self.needs(x) || self.param_needs(spec.weight), |a| self.needs(a))
+            || spec.residual.is_some_and(|r| self.needs(r))
+            || spec.bias.is_some_and(|b| self.param_needs(b));
+        let slope = self.activate(&mut out, rows, n, spec);
+        let out = self.push("linear", rows, n, out, needs);
+        let slope = slope.map(|s| self.push("activation slope", rows, n, s, false));
+        self.leave(out, spec.site, Linear { x, out, slope, answer, spec })
+    }
+
+    /// `out = x W`, plus bias or residual where no activation comes between.
+    fn multiply(&mut self, x: Var, out: &mut [f32], n: usize, spec: LinearSpec) {
+        let (rows, k) = self.shape(x);
+        let absent = if self.reads_rewritten(x, spec.weight) { &[][..] } else { &[Kind::Forward] };
         let ins = self.runs(self.plan.rows(spec.weight), k, None, absent);
         let closed = if spec.open { &[][..] } else { &[Kind::Forward] };
         let outs = self.runs(self.plan.cols(spec.weight), n, None, closed);
         let preset = self.preset(
-            &mut out,
+            out,
             n,
             spec,
             ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n,
@@ -161,7 +181,7 @@ impl Tape<'_> {
             let (xv, wv) = (View::new(self.value(x), rows, k), View::new(self.param(spec.weight), k, n));
             for o in &outs {
                 for (j, i) in ins.iter().enumerate() {
-                    let c = ViewMut::new(&mut out, rows, n).block(0..rows, o.start..o.end);
+                    let c = ViewMut::new(out, rows, n).block(0..rows, o.start..o.end);
                     let b = wv.rows(i.start..i.end).cols(o.start..o.end);
                     gemm(c, 1.0, xv.cols(i.start..i.end), b, preset || j > 0);
                 }
@@ -169,18 +189,15 @@ impl Tape<'_> {
         }
         self.done(ins);
         self.done(outs);
-        let needs = self.needs(x)
-            || spec.residual.is_some_and(|r| self.needs(r))
-            || self.param_needs(spec.weight)
-            || spec.bias.is_some_and(|b| self.param_needs(b));
-        let slope = self.activate(&mut out, rows, n, spec);
-        let out = self.push("linear", rows, n, out, needs);
-        let slope = slope.map(|s| self.push("activation slope", rows, n, s, false));
-        if let Some(site) = spec.site {
-            self.mark_site(out, site)?;
+    }
+
+    /// The same with what guests answered in place of the product.
+    fn tail(&self, answer: Var, out: &mut [f32], n: usize, spec: LinearSpec) {
+        if self.preset(out, n, spec, false) {
+            simd::add(out, self.value(answer));
+        } else {
+            out.copy_from_slice(self.value(answer));
         }
-        self.record_op(out, Linear { x, out, slope, spec });
-        Ok(out)
     }
 
     /// Writes what the products are added to; returns whether there is such a thing.
@@ -233,17 +250,31 @@ impl Linear {
         let spec = self.spec;
         let du = if spec.act == Act::Identity { t.take_grad(self.out) } else { self.through_activation(t) };
         let Some(du) = du else { return };
-        let (rows, k) = t.shape(self.x);
-        let n = t.layout.get(spec.weight).cols;
         if let Some(b) = spec.bias {
             t.bias_grad(b, &du, spec.open);
         }
+        match self.answer {
+            Some(answer) => t.add_grad(answer, &du),
+            None => self.through_product(t, &du),
+        }
+        match spec.residual {
+            Some(r) => t.move_grad(r, du),
+            None => t.release(du),
+        }
+    }
+
+    /// dW = xᵀ du, dx = du Wᵀ.
+    fn through_product(self, t: &mut Tape<'_>, du: &[f32]) {
+        let spec = self.spec;
+        let (rows, k) = t.shape(self.x);
+        let n = t.layout.get(spec.weight).cols;
+        let filled = t.reads_rewritten(self.x, spec.weight);
         let x = std::mem::take(&mut t.ws.vars[self.x.0].value);
-        t.weight_grad(spec.weight, &x, &du, spec.open);
+        t.weight_grad(spec.weight, &x, du, Seen { filled, open: spec.open });
         t.ws.vars[self.x.0].value = x;
         if t.needs(self.x) {
             let (mut dx, sum) = t.grad_slot(self.x);
-            let closed = if t.reads_rewritten(spec.weight) { &[][..] } else { &[Kind::Flow] };
+            let closed = if filled { &[][..] } else { &[Kind::Flow] };
             let ins = t.runs(t.plan.rows(spec.weight), k, None, closed);
             let shut = if spec.open { &[][..] } else { &[Kind::Flow] };
             let outs = t.runs(t.plan.cols(spec.weight), n, None, shut);
@@ -251,7 +282,7 @@ impl Linear {
             if !sum && (covered < k || outs.is_empty()) {
                 dx.fill(0.0);
             }
-            let (dv, wv) = (View::new(&du, rows, n), View::new(t.param(spec.weight), k, n));
+            let (dv, wv) = (View::new(du, rows, n), View::new(t.param(spec.weight), k, n));
             for i in &ins {
                 for (j, o) in outs.iter().enumerate() {
                     let c = ViewMut::new(&mut dx, rows, k).block(0..rows, i.start..i.end);
@@ -262,10 +293,6 @@ impl Linear {
             t.done(ins);
             t.done(outs);
             t.put_grad(self.x, dx);
-        }
-        match spec.residual {
-            Some(r) => t.move_grad(r, du),
-            None => t.release(du),
         }
     }
 

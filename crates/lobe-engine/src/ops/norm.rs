@@ -159,6 +159,7 @@ impl Norm {
             if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(p)) {
                 simd::add(grads, sums);
             }
+            t.keep_movable(p);
         }
         t.release(dg);
         t.release(db);

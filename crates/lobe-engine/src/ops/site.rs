@@ -8,8 +8,8 @@ use crate::tape::{Tape, Var};
 /// Identity in the forward pass, up to routes and interventions.
 #[derive(Debug, Clone, Copy)]
 pub struct Site {
-    x: Var,
-    out: Var,
+    pub(crate) x: Var,
+    pub(crate) out: Var,
 }
 
 impl Tape<'_> {
@@ -23,9 +23,7 @@ impl Tape<'_> {
         value.copy_from_slice(self.value(x));
         let needs = self.needs(x);
         let out = self.push("site", rows, cols, value, needs);
-        self.mark_site(out, site)?;
-        self.record_op(out, Site { x, out });
-        Ok(out)
+        self.leave(out, Some(site), Site { x, out })
     }
 }
 

@@ -1,17 +1,31 @@
 //! The gradient of a weight matrix, with what a route makes unnecessary left out.
 
+use std::ops::Range;
+
 use crate::factors::{Factor, Kind, Run};
 use crate::gemm::{View, ViewMut, gemm};
 use crate::layout::ParamId;
 use crate::simd;
 use crate::tape::Tape;
 
+/// Rectangles up to which only what moves is multiplied: many small products cost more than one.
+const FEW: usize = 16;
+
+/// Where a product holds numbers although a route makes their columns absent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// In its input: see [`Tape::reads_rewritten`].
+    pub filled: bool,
+    /// In its output, which something reads before its site.
+    pub open: bool,
+}
+
 impl Tape<'_> {
     /// `grad(w) += update ∘ xᵀ du` with x `[rows, k]`, du `[rows, n]` and w `[k, n]`.
     ///
     /// Blocks whose update is zero, whose input is absent or whose output gradient is zero are not
-    /// computed. Per-row updates gather the rows that count and run a smaller product.
-    pub(crate) fn weight_grad(&mut self, w: ParamId, x: &[f32], du: &[f32], open: bool) {
+    /// computed, nor is what does not move. Per-row updates gather the rows that count and run a smaller product.
+    pub(crate) fn weight_grad(&mut self, w: ParamId, x: &[f32], du: &[f32], seen: Seen) {
         if !self.param_needs(w) {
             return;
         }
@@ -25,11 +39,15 @@ impl Tape<'_> {
         }
         let by = Some(Kind::Update);
         let still = [Kind::Update, Kind::Forward];
-        let still = if self.reads_rewritten(w) { &still[..1] } else { &still };
+        let still = if seen.filled { &still[..1] } else { &still };
         let ins = self.runs(self.plan.rows(w), k, by, still);
-        let outs = self.runs(self.plan.cols(w), n, by, shut(open));
-        for i in &ins {
-            for o in &outs {
+        let outs = self.runs(self.plan.cols(w), n, by, shut(seen.open));
+        let plan = self.plan;
+        let parts = plan.movable(w).filter(|parts| parts.len() <= FEW);
+        let whole_tensor = [(0..k, 0..n)];
+        for (rows_of, cols_of) in parts.unwrap_or(&whole_tensor) {
+            for (i, o) in blocks(&ins, &outs, rows_of, cols_of) {
+                let (i, o) = (&i, &o);
                 let classes = [i.class, o.class, whole];
                 match uniform(classes.map(|c| self.factor(Kind::Update, c))) {
                     Some(alpha) => {
@@ -42,6 +60,9 @@ impl Tape<'_> {
                     None => self.gathered(w, (i, o), classes, x, du),
                 }
             }
+        }
+        if parts.is_none() {
+            self.keep_movable(w);
         }
         self.done(ins);
         self.done(outs);
@@ -98,8 +119,25 @@ impl Tape<'_> {
                 }
             }
         }
+        self.keep_movable(b);
         self.done(outs);
     }
+}
+
+/// Every pair of an input and an output run, cut down to some rows and columns.
+fn blocks<'a>(
+    ins: &'a [Run],
+    outs: &'a [Run],
+    rows: &'a Range<usize>,
+    cols: &'a Range<usize>,
+) -> impl Iterator<Item = (Run, Run)> + 'a {
+    let cut = |run: &Run, to: &Range<usize>| {
+        let (start, end) = (run.start.max(to.start), run.end.min(to.end));
+        (start < end).then_some(Run { start, end, class: run.class })
+    };
+    ins.iter()
+        .filter_map(move |i| cut(i, rows))
+        .flat_map(move |i| outs.iter().filter_map(move |o| Some((i, cut(o, cols)?))))
 }
 
 /// Which zeros leave a column out. An open output has a gradient where its site passes none.

@@ -37,7 +37,7 @@ pub(crate) fn cut(layout: &Layout, plan: &Plan, frozen: &dyn Fn(usize) -> bool, 
     let mut out: Vec<Cut> = Vec::new();
     for (i, t) in layout.tensors().iter().enumerate() {
         let p = ParamId(i);
-        let Some(place) = plan.moving().of(p) else { continue };
+        let Some(place) = plan.gradients().of(p) else { continue };
         if frozen(plan.whole(p)) {
             continue;
         }
@@ -47,13 +47,17 @@ pub(crate) fn cut(layout: &Layout, plan: &Plan, frozen: &dyn Fn(usize) -> bool, 
             let at = place.start + range.start - t.offset;
             Cut { range, at, decay, matrix }
         };
-        if how.whole && is_hidden_matrix(t) {
+        // A matrix with holes is none: its entries move one by one.
+        if how.whole && is_hidden_matrix(t) && plan.movable(p).is_none() {
             let matrix = matrix(t, &free(rows, t.rows, frozen), &free(cols, t.cols, frozen));
             out.extend(matrix.map(|m| piece(t.span(), Some(m))));
             continue;
         }
+        let mut add = |range: Range<usize>| {
+            plan.within_movable((p, t), range, |part| add(&mut out, piece(part, None)));
+        };
         if !rows.iter().chain(cols).any(|s| frozen(s.class)) {
-            add(&mut out, piece(t.span(), None));
+            add(t.span());
             continue;
         }
         for r in 0..t.rows {
@@ -62,10 +66,10 @@ pub(crate) fn cut(layout: &Layout, plan: &Plan, frozen: &dyn Fn(usize) -> bool, 
             }
             let at = t.offset + r * t.cols;
             if cols.is_empty() {
-                add(&mut out, piece(at..at + t.cols, None));
+                add(at..at + t.cols);
             }
             for s in cols.iter().filter(|s| !frozen(s.class)) {
-                add(&mut out, piece(at + s.range.start..at + s.range.end, None));
+                add(at + s.range.start..at + s.range.end);
             }
         }
     }

@@ -39,7 +39,7 @@ impl Member {
         if lanes == 0 || lanes > MOST_LANES {
             return Err(EngineError::Invalid(format!("lanes must be in 1..={MOST_LANES}, not {lanes}")));
         }
-        let grads = (0..lanes).map(|_| Buf::zeros(plan.moving().len())).collect();
+        let grads = (0..lanes).map(|_| Buf::zeros(plan.gradients().len())).collect();
         Ok(Member {
             params,
             cut_for: plan.clone(),
@@ -68,7 +68,7 @@ impl Member {
     /// If the lengths differ.
     pub fn gradient_into(&self, out: &mut [f32]) {
         assert!(out.len() == self.params.len(), "{} gradients for {}", out.len(), self.params.len());
-        let moving = self.cut_for.moving();
+        let moving = self.cut_for.gradients();
         moving.spread(out, &self.grads[0]);
         self.grads[1..].iter().for_each(|g| moving.add_to(out, g));
     }
@@ -134,7 +134,7 @@ impl Member {
         if self.cut_for == self.plan {
             return;
         }
-        let (before, now) = (self.cut_for.moving(), self.plan.moving());
+        let (before, now) = (self.cut_for.gradients(), self.plan.gradients());
         if before != now {
             // What goes on moving keeps its gradient and its moments, the others begin with zeros.
             for buf in self.grads.iter_mut().chain(&mut self.state.slots) {
@@ -155,7 +155,7 @@ impl Member {
         }
         let Member { params, plan, state, grads, norms, pieces, .. } = self;
         let list = pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
-        let target = Target { params, state, moving: plan.moving().len(), lanes: grads, norms };
+        let target = Target { params, state, moving: plan.gradients().len(), lanes: grads, norms };
         let norm = optimiser.apply(step, list, target);
         self.report(optimiser.schedule.at(step), norm)
     }

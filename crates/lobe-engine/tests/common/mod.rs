@@ -1,6 +1,7 @@
 //! What the integration tests share: one pass over a closure, and random numbers.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod differences;
 pub(crate) mod steps;
 
 use lobe_core::{FORGET, JointKind, Key, LabelId, LabelSet, RETAIN, Route, RouteTable, Selection, Target};
@@ -41,7 +42,7 @@ pub(crate) fn try_pass(
     f: &dyn Fn(&mut Tape<'_>) -> Result<Var, EngineError>,
 ) -> Result<Pass, EngineError> {
     let mut ws = Workspace::default();
-    let mut moving = vec![0.0; plan.moving().len()];
+    let mut moving = vec![0.0; plan.gradients().len()];
     let mut tape = Tape::new(&mut ws, layout, params, Some(&mut moving), plan, rows);
     let v = f(&mut tape)?;
     let (out, shape) = (tape.value(v).to_vec(), tape.shape(v));
@@ -52,7 +53,7 @@ pub(crate) fn try_pass(
     }
     tape.backward(0)?;
     let mut grads = vec![0.0; layout.len()];
-    plan.moving().spread(&mut grads, &moving);
+    plan.gradients().spread(&mut grads, &moving);
     Ok(Pass { out, shape, objective, grads })
 }
 

@@ -16,7 +16,7 @@ pub(super) fn check(x: &Experiment) -> Result<(), LabError> {
         let train = x.recipe.train_of(&arm.arm);
         let slots = optimiser(train)?.rule.slots();
         // Of what moves: the optimiser's numbers, and a gradient per lane.
-        let beside = (arm.plan.moving().len() as u64).saturating_mul((slots + train.lanes) as u64);
+        let beside = (arm.plan.gradients().len() as u64).saturating_mul((slots + train.lanes) as u64);
         most = most.max(Some((params as u64).saturating_add(beside).saturating_mul(4)));
     }
     let Some(needs) = most else { return Ok(()) };

@@ -209,13 +209,13 @@ impl Bench for Desk {
         batch: &Batch,
         plan: &Plan,
     ) -> Result<(f64, Vec<f32>), BenchError> {
-        let (mut loss, mut moving) = (0.0, vec![0.0; plan.moving().len()]);
+        let (mut loss, mut moving) = (0.0, vec![0.0; plan.gradients().len()]);
         let mut ws = Workspace::default();
         for s in 0..batch.shards() {
             loss += self.pass(&mut ws, params, batch, plan, s, Some((&mut moving, None)), |_| ()).0;
         }
         let mut grads = vec![0.0; params.len()];
-        plan.moving().spread(&mut grads, &moving);
+        plan.gradients().spread(&mut grads, &moving);
         Ok((loss, grads))
     }
 

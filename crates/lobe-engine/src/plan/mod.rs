@@ -1,12 +1,17 @@
 //! A route table compiled against a layout: which rows, columns and units follow which route.
 
+mod edits;
+mod moves;
+
 use std::ops::Range;
 
 use lobe_core::{JointKind, LabelSet, Region, Route, RouteTable, Selection, Target};
 
-use crate::error::{EngineError, fits, same};
-use crate::layout::{Layout, Owner, ParamId, SiteId};
-use crate::moving::Moving;
+pub use self::edits::{Edit, SiteEdit};
+use self::moves::Moves;
+use crate::doors::{Door, Guests};
+use crate::error::EngineError;
+use crate::layout::{Layout, Owner, ParamId, SiteId, Tensor};
 
 /// Index into the route columns of a plan.
 pub type Class = usize;
@@ -31,6 +36,8 @@ struct TensorPlan {
     rows: Vec<Segment>,
     cols: Vec<Segment>,
     whole: Class,
+    /// Whether it is a matrix.
+    matrix: bool,
     /// The site whose units own the rows: what the tensor reads.
     reads: Option<SiteId>,
 }
@@ -43,9 +50,9 @@ pub struct Plan {
     sites: Vec<Vec<Segment>>,
     /// `[label][class]`.
     table: Vec<Vec<Route>>,
-    /// The tensors that the optimiser may move.
-    moving: Moving,
+    moves: Moves,
     edits: Vec<SiteEdit>,
+    pub(crate) guests: Guests,
     classes: usize,
 }
 
@@ -104,13 +111,20 @@ fn joint_rows(layout: &Layout, table: &RouteTable) -> Result<Option<Selection>, 
 impl Plan {
     /// Ordinary training.
     pub fn plain(layout: &Layout) -> Plan {
-        let whole = |_: &_| TensorPlan { rows: vec![], cols: vec![], whole: PLAIN, reads: None };
+        let whole = |t: &Tensor| TensorPlan {
+            rows: vec![],
+            cols: vec![],
+            whole: PLAIN,
+            matrix: t.matrix,
+            reads: None,
+        };
         Plan {
             tensors: layout.tensors().iter().map(whole).collect(),
             sites: vec![Vec::new(); layout.sites().len()],
             table: vec![vec![Route::PLAIN]; 3],
-            moving: Moving::all(layout),
+            moves: Moves::all(layout),
             edits: Vec::new(),
+            guests: Guests::default(),
             classes: 1,
         }
     }
@@ -182,32 +196,39 @@ impl Plan {
                 None if owner_named(&t.row_owner) || owner_named(&t.col_owner) => PLAIN,
                 None => class_of(Target::Joint(JointKind::Rest)),
             },
+            matrix: t.matrix,
             reads: t.row_owner.as_ref().map(|o| o.site),
         });
         Ok(Plan {
             tensors: tensors.collect(),
             sites,
             table: routes,
-            moving: Moving::all(layout),
+            moves: Moves::all(layout),
             edits: Vec::new(),
+            guests: Guests::default(),
             classes,
         })
     }
 
-    /// Only these tensors are trained from now on.
-    pub fn train_only(mut self, keep: impl Fn(ParamId) -> bool) -> Plan {
-        self.moving = self.moving.only(keep);
-        self
+    #[inline]
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.guests
     }
 
-    /// The tensors that are trained, and where their gradients lie.
-    pub fn moving(&self) -> &Moving {
-        &self.moving
-    }
-
-    /// Whether the optimiser may move `p`.
-    pub fn trainable(&self, p: ParamId) -> bool {
-        self.moving.of(p).is_some()
+    /// `Ok` if somebody could stand at `door`.
+    pub(crate) fn check_door(&self, door: Door) -> Result<(), EngineError> {
+        let op = "with_guest";
+        match door {
+            Door::Site(s) if s.0 < self.sites.len() => Ok(()),
+            Door::Site(s) => {
+                Err(EngineError::Index { op, what: "site", index: s.0, bound: self.sites.len() })
+            }
+            Door::Weight(p) => match self.tensors.get(p.0) {
+                Some(t) if t.matrix => Ok(()),
+                Some(_) => Err(EngineError::Invalid(format!("{op}: tensor {} is a vector", p.0))),
+                None => Err(EngineError::Index { op, what: "tensor", index: p.0, bound: self.tensors.len() }),
+            },
+        }
     }
 
     /// Number of route columns.
@@ -239,152 +260,9 @@ impl Plan {
     pub(crate) fn whole(&self, p: ParamId) -> Class {
         self.tensors[p.0].whole
     }
-}
-
-/// What an intervention does to a unit range of a site, for every row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Edit {
-    /// Replace the columns by these values (one per column of the range).
-    Set(Vec<f32>),
-    /// Add these values.
-    Add(Vec<f32>),
-    /// Remove the component along this unit vector.
-    ProjectOut(Vec<f32>),
-    /// Clamp to a closed interval.
-    Clamp(f32, f32),
-}
-
-/// An [`Edit`] and where it applies, in columns of the site's activation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SiteEdit {
-    /// The site.
-    pub site: SiteId,
-    /// Columns (units × width).
-    pub cols: Range<usize>,
-    /// What happens.
-    pub edit: Edit,
-}
-
-impl Plan {
-    /// Adds an intervention; they apply in order, after the routes. That its columns lie within the
-    /// site's is checked when a pass reaches the site.
-    ///
-    /// # Errors
-    /// If there is no such site, the columns run backwards, there is not one value per column, or no
-    /// number lies within a clamp.
-    pub fn with_edit(mut self, edit: SiteEdit) -> Result<Plan, EngineError> {
-        edit.check(self.sites.len())?;
-        self.edits.push(edit);
-        Ok(self)
-    }
-
-    /// Refuses interventions that reach beyond the activation `shape` at their site.
-    pub(crate) fn check_edits(&self, site: SiteId, shape: (usize, usize)) -> Result<(), EngineError> {
-        let mut edits = self.edits.iter().filter(|e| e.site == site);
-        let what = "columns of the edit and of the site";
-        edits.try_for_each(|e| fits("with_edit", what, e.cols.end <= shape.1, (1, e.cols.end), shape))
-    }
-
-    /// Whether any intervention stands at `site`.
-    pub(crate) fn has_edits(&self, site: SiteId) -> bool {
-        self.edits.iter().any(|e| e.site == site)
-    }
 
     /// The site whose units own the rows of `p`: what it reads.
     pub(crate) fn reads(&self, p: ParamId) -> Option<SiteId> {
         self.tensors[p.0].reads
-    }
-
-    /// Whether the backward pass of the interventions at `site` needs the values before them: the
-    /// last value no longer shows which entries a clamp moved once something follows it. `added`:
-    /// whether the pass adds something after all of them.
-    pub(crate) fn needs_before(&self, site: SiteId, added: bool) -> bool {
-        let mut edits = self.edits.iter().filter(|e| e.site == site);
-        edits.any(|e| matches!(e.edit, Edit::Clamp(..))) && (added || edits.next().is_some())
-    }
-
-    pub(crate) fn edit_value(&self, site: SiteId, value: &mut [f32], cols: usize) {
-        for e in self.edits.iter().filter(|e| e.site == site) {
-            value.chunks_exact_mut(cols).for_each(|row| e.apply(row));
-        }
-    }
-
-    /// `value` is what left the site; `before` what entered the interventions, or empty where
-    /// [`Plan::needs_before`] says so.
-    pub(crate) fn edit_grad(
-        &self,
-        site: SiteId,
-        grad: &mut [f32],
-        value: &[f32],
-        before: &[f32],
-        cols: usize,
-    ) {
-        let mut scratch = Vec::new();
-        for (n, e) in self.edits.iter().enumerate().rev().filter(|(_, e)| e.site == site) {
-            for (r, row) in grad.chunks_exact_mut(cols).enumerate() {
-                let row = &mut row[e.cols.clone()];
-                match &e.edit {
-                    Edit::Set(_) => row.fill(0.0),
-                    Edit::Add(_) => {}
-                    Edit::ProjectOut(u) => {
-                        let dot: f32 = row.iter().zip(u).map(|(g, u)| g * u).sum();
-                        row.iter_mut().zip(u).for_each(|(g, u)| *g -= dot * u);
-                    }
-                    Edit::Clamp(lo, hi) => {
-                        let seen = if before.is_empty() {
-                            &value[r * cols..(r + 1) * cols]
-                        } else {
-                            scratch.clear();
-                            scratch.extend_from_slice(&before[r * cols..(r + 1) * cols]);
-                            self.edits[..n]
-                                .iter()
-                                .filter(|e| e.site == site)
-                                .for_each(|e| e.apply(&mut scratch));
-                            &scratch
-                        };
-                        for (g, y) in row.iter_mut().zip(&seen[e.cols.clone()]) {
-                            if *y <= *lo || *y >= *hi {
-                                *g = 0.0;
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl SiteEdit {
-    fn check(&self, sites: usize) -> Result<(), EngineError> {
-        let (op, cols) = ("with_edit", &self.cols);
-        if self.site.0 >= sites {
-            return Err(EngineError::Index { op, what: "site", index: self.site.0, bound: sites });
-        }
-        if cols.start > cols.end {
-            return Err(EngineError::Invalid(format!("{op}: the columns {cols:?} run backwards")));
-        }
-        match &self.edit {
-            Edit::Set(v) | Edit::Add(v) | Edit::ProjectOut(v) => {
-                same(op, "columns and values", (1, cols.len()), (1, v.len()))
-            }
-            Edit::Clamp(lo, hi) if lo <= hi => Ok(()),
-            Edit::Clamp(lo, hi) => {
-                Err(EngineError::Invalid(format!("{op}: no number lies between {lo} and {hi}")))
-            }
-        }
-    }
-
-    /// Rewrites one row of the site's activation.
-    fn apply(&self, row: &mut [f32]) {
-        let row = &mut row[self.cols.clone()];
-        match &self.edit {
-            Edit::Set(v) => row.copy_from_slice(v),
-            Edit::Add(v) => row.iter_mut().zip(v).for_each(|(x, v)| *x += v),
-            Edit::ProjectOut(u) => {
-                let dot: f32 = row.iter().zip(u).map(|(x, u)| x * u).sum();
-                row.iter_mut().zip(u).for_each(|(x, u)| *x -= dot * u);
-            }
-            Edit::Clamp(lo, hi) => row.iter_mut().for_each(|x| *x = x.clamp(*lo, *hi)),
-        }
     }
 }
