@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Written ──► Recipe ──► Experiment ──► stages (train, ablate, attacks, measure) ──► run directory
-//! recipe/     resolved   exec/          stage/                                       store/
+//! recipe/     resolved   exec/          stage/                                       lobe-runs
 //! ```
 
 mod advice;
@@ -11,8 +11,9 @@ pub mod exec;
 pub mod post_hoc;
 pub mod recipe;
 pub mod stage;
-pub mod store;
 pub mod words;
+
+pub(crate) use lobe_runs as store;
 
 pub use advice::{Advice, Concern, advice, smallest_difference};
 pub use error::LabError;

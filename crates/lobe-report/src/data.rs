@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use lobe_runs::{Activity, Arm, Manifest, Prefix, TimingRow};
 
 use crate::judge::{self, Judgement};
-use crate::manifest::{Arm, Manifest, text, texts};
 use crate::matrix::Matrix;
 use crate::samples::Sample;
 use crate::stats::{self, Summary};
@@ -80,71 +79,6 @@ pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
     stats::summarize(&values)
 }
 
-/// A row of `timings.csv`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Timing {
-    /// Stage.
-    pub stage: String,
-    /// Arm.
-    pub arm: String,
-    /// Seed.
-    pub seed: u64,
-    /// Wall time.
-    pub seconds: f64,
-    /// Throughput, where the stage has one.
-    pub rate: Option<f64>,
-    /// Unit of the throughput.
-    pub unit: String,
-}
-
-/// A prefix that an attack found.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Prefix {
-    /// The attack's stage.
-    #[serde(deserialize_with = "text")]
-    pub stage: String,
-    /// Arm.
-    #[serde(deserialize_with = "text")]
-    pub arm: String,
-    /// Seed.
-    pub seed: u64,
-    /// The variant that found it.
-    #[serde(deserialize_with = "text")]
-    pub variant: String,
-    /// The prefix as text, without characters that could disguise what it says.
-    #[serde(deserialize_with = "text")]
-    pub text: String,
-    /// Whether the text, encoded, gives the tokens that were found: otherwise it cannot be typed.
-    #[serde(default)]
-    pub survives: bool,
-}
-
-/// Mean activity of the units of one site of one region.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Activity {
-    /// Arm.
-    #[serde(deserialize_with = "text")]
-    pub arm: String,
-    /// Seed.
-    pub seed: u64,
-    /// Region name.
-    #[serde(deserialize_with = "text")]
-    pub region: String,
-    /// Stage that made the model.
-    #[serde(deserialize_with = "text")]
-    pub stage: String,
-    /// Site name.
-    #[serde(deserialize_with = "text")]
-    pub site: String,
-    /// Unit indices at the site.
-    pub units: Vec<u64>,
-    /// Labels, one per row of `mean_abs`.
-    #[serde(deserialize_with = "texts")]
-    pub labels: Vec<String>,
-    /// Mean absolute activation, `[label][unit]`; null where it was not measured.
-    pub mean_abs: Vec<Vec<Option<f64>>>,
-}
-
 /// A run directory, read and checked.
 #[derive(Debug, Clone, Default)]
 pub struct RunData {
@@ -153,7 +87,7 @@ pub struct RunData {
     /// Everything measured.
     pub results: BTreeMap<Quantity, Measured>,
     /// Wall times.
-    pub timings: Vec<Timing>,
+    pub timings: Vec<TimingRow>,
     /// Unit activity.
     pub activity: Vec<Activity>,
     /// Prefixes that attacks found.

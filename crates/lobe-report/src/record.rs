@@ -94,8 +94,8 @@ impl Record<'_> {
             if seeds.is_empty() { MISSING.to_owned() } else { seeds.join(", ") },
             self.spread.words(),
         );
-        if !matches!(m.state.as_str(), "done" | "") {
-            *out += &format!("\n**The run is not finished (state: {}).**\n", inline(&m.state));
+        if let Some(state) = m.state.unfinished() {
+            *out += &format!("\n**The run is not finished (state: {state}).**\n");
         }
         for (i, note) in m.notes.iter().chain(&self.run.warnings).enumerate() {
             *out += &format!("{}* {}\n", if i == 0 { "\n" } else { "" }, inline(note));

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::manifest::clean;
-use crate::{ReportError, csv};
+use lobe_runs::{clean, read_table};
+
+use crate::ReportError;
 
 /// Most bytes of a file of targets.
 const LIMIT: u64 = 1 << 20;
@@ -38,7 +39,7 @@ impl Targets {
     /// If the columns are others, a value is no finite number, or two rows are about the same.
     pub fn parse(file: &str, text: &str) -> Result<Targets, ReportError> {
         let mut out: Vec<Target> = Vec::new();
-        csv::read(file, text, &["arm", "label", "metric", "value", "source"], |line, f| {
+        read_table(file, text, &["arm", "label", "metric", "value", "source"], |line, f| {
             let value = match f[3].trim() {
                 "" => None,
                 text => match text.parse::<f64>() {

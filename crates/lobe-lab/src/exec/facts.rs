@@ -15,9 +15,9 @@ pub(super) fn data(x: &Experiment) -> DataFacts {
     let of = |(i, (name, [documents, units, held_out])): (usize, (&str, [usize; 3]))| ClassFacts {
         name: name.to_owned(),
         label: label(i),
-        documents: documents as u64,
-        units: units as u64,
-        held_out: held_out as u64,
+        documents: Some(documents as u64),
+        units: Some(units as u64),
+        held_out: Some(held_out as u64),
     };
     DataFacts {
         unit: if text { "token" } else { "pixel" }.to_owned(),
@@ -45,5 +45,5 @@ pub(super) fn model(x: &Experiment) -> ModelFacts {
             ("autoencoder", format!("{}, {}", widths.join("–"), counted(c.decoders.len(), "decoder")))
         }
     };
-    ModelFacts { kind: kind.to_owned(), shape, parameters: x.layout().len() as u64 }
+    ModelFacts { kind: kind.to_owned(), shape, parameters: Some(x.layout().len() as u64) }
 }

@@ -7,6 +7,7 @@ mod experiment;
 mod facts;
 mod feed;
 mod leaks;
+mod manifest;
 mod memory;
 mod settings;
 mod summary;
@@ -26,6 +27,7 @@ pub(crate) use evaluate::by_shard;
 pub use evaluate::{EvalSet, Scores, hidden_states};
 pub use experiment::{ArmPlan, Experiment};
 pub use feed::{Exposure, Feed, Step};
+pub use manifest::manifest;
 pub use settings::{DataKeys, DataSection, ModelSection, Objective, callbacks};
 pub use training::{Source, Spec, Trainee};
 
@@ -195,10 +197,10 @@ pub fn run(
         let what = format!("holds the run {:?}, not {:?}; give --out another folder", old.name, recipe.name);
         return Err(LabError::Setting(format!("{what}: {}", out.display())));
     }
-    run.write_recipe(written, recipe)?;
+    run.write_recipe(written.text(), &recipe.to_toml())?;
     experiment.width_notes().iter().for_each(|note| tracing::warn!("{note}"));
     let runner = Runner::new(options.threads)?;
-    let mut manifest = Manifest::new(recipe, derived, &|a| experiment.note(a));
+    let mut manifest = manifest(recipe, derived, &|a| experiment.note(a));
     manifest.command.clone_from(&options.command);
     manifest.build.clone_from(&options.build);
     manifest.labels = experiment.labels.names().to_vec();

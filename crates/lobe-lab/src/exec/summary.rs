@@ -8,8 +8,10 @@ use super::compare::{Numbers, compare};
 use super::leaks::leaks;
 use crate::error::LabError;
 use crate::recipe::Stage;
-use crate::stage::{ActivityFile, FoundFile, Named, Timing, key, members};
-use crate::store::{AttackRow, MemberDir, Metric, ResultRow, State, TimingRow};
+use crate::stage::{key, members};
+use crate::store::{
+    ActivityFile, AttackRow, MemberDir, Metric, PrefixFile, ResultRow, State, Timing, TimingRow, Variant,
+};
 
 /// Every number of the run: what members measured, and what follows from comparing them. What an earlier
 /// form of the recipe left behind does not count.
@@ -26,7 +28,14 @@ pub(crate) fn collect(c: &Context<'_>) -> Result<(Vec<ResultRow>, Vec<TimingRow>
             let timing = fs::read(dir.path().join("timing.json")).ok();
             if let Some(t) = timing.and_then(|b| serde_json::from_slice::<Timing>(&b).ok()) {
                 let (stage, arm) = (stage.name.clone(), arm.clone());
-                timings.push(TimingRow { stage, arm, seed, seconds: t.seconds, rate: t.rate, unit: t.unit });
+                timings.push(TimingRow {
+                    stage,
+                    arm,
+                    seed,
+                    seconds: t.seconds,
+                    rate: Some(t.rate),
+                    unit: t.unit,
+                });
             }
         }
     }
@@ -79,12 +88,12 @@ pub(super) fn row(stage: &str, arm: &str, seed: u64, m: Metric) -> ResultRow {
 pub(crate) fn attacks(c: &Context<'_>, rows: Vec<ResultRow>) -> Result<(), LabError> {
     let x = c.experiment;
     // By the members that were attacked: what they did, and their variants in order.
-    let mut by_member: BTreeMap<(String, String, u64), (usize, &str, Vec<Named>)> = BTreeMap::new();
+    let mut by_member: BTreeMap<(String, String, u64), (usize, &str, Vec<Variant>)> = BTreeMap::new();
     for stage in &x.recipe.stages {
         for (arm, seed) in members(c, stage) {
             let Some(dir) = current(c, stage, arm, seed)? else { continue };
             let file = fs::read(dir.path().join("variants.json")).ok();
-            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Named>>(&b).ok()) else {
+            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Variant>>(&b).ok()) else {
                 continue;
             };
             let id = (stage.name.clone(), x.arms[arm].arm.name.clone(), seed);
@@ -113,12 +122,12 @@ pub(crate) fn attacks(c: &Context<'_>, rows: Vec<ResultRow>) -> Result<(), LabEr
 
 /// Collects the members' `prefixes.json`.
 pub(crate) fn prefixes(c: &Context<'_>) -> Result<(), LabError> {
-    let mut all = FoundFile::default();
+    let mut all = PrefixFile::default();
     for stage in &c.experiment.recipe.stages {
         for (arm, seed) in members(c, stage) {
             let Some(dir) = current(c, stage, arm, seed)? else { continue };
             let file = fs::read(dir.path().join("prefixes.json")).ok();
-            let file = file.and_then(|b| serde_json::from_slice::<FoundFile>(&b).ok());
+            let file = file.and_then(|b| serde_json::from_slice::<PrefixFile>(&b).ok());
             all.prefixes.extend(file.unwrap_or_default().prefixes);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use lobe_runs::Derived;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -196,17 +197,6 @@ pub fn makes_model(does: &str) -> bool {
 /// Whether a stage makes models from nothing of this run: it trains them, or reads them from files.
 pub fn starts_anew(does: &str) -> bool {
     matches!(does, "train" | "load")
-}
-
-/// A setting nobody wrote, and the rule that gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Derived {
-    /// Dotted key.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-    /// The rule.
-    pub rule: String,
 }
 
 impl Recipe {

@@ -4,33 +4,14 @@ use std::collections::BTreeMap;
 
 use lobe_engine::ops::head::IGNORE;
 use lobe_engine::{Plan, SiteId, Tape};
-use serde::{Deserialize, Serialize};
 
 use super::Work;
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet};
+use crate::store::{Activity, ActivityFile};
 
 /// Held-out examples per label that are looked at.
 const EXAMPLES: usize = 48;
-
-/// One entry of `activity.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    arm: String,
-    seed: u64,
-    region: String,
-    stage: String,
-    site: String,
-    units: Vec<u32>,
-    labels: Vec<String>,
-    mean_abs: Vec<Vec<Option<f64>>>,
-}
-
-/// The content of `activity.json`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ActivityFile {
-    pub regions: Vec<Entry>,
-}
 
 /// Writes the member's own `activity.json`.
 pub(super) fn run(c: &Context<'_>, work: &Work, stage: &str, params: &[f32]) -> Result<(), LabError> {
@@ -50,7 +31,7 @@ pub(super) fn run(c: &Context<'_>, work: &Work, stage: &str, params: &[f32]) -> 
                 };
                 units.iter().map(one).collect()
             };
-            file.regions.push(Entry {
+            file.regions.push(Activity {
                 arm: arm.arm.name.clone(),
                 seed: work.seed,
                 region: name.clone(),

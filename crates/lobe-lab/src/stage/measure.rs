@@ -14,7 +14,7 @@ use super::{
 use crate::error::LabError;
 use crate::exec::{Context, EvalSet, Feed, ModelRef, evaluate};
 use crate::recipe::{Stage, starts_anew, typed};
-use crate::store::Metric;
+use crate::store::{Metric, Sample};
 
 /// `do = "measure"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,7 +84,7 @@ pub(super) fn run(c: &Context<'_>, stage: &Stage, work: &Work) -> Result<(), Lab
     let mut log = work.dir.metrics()?;
     let mut numbers = 0;
     // A stage that leaves an arm as it was (a cut without a region) makes no new numbers.
-    let mut last: Option<(Buf, Vec<Metric>, Vec<samples::Text>)> = None;
+    let mut last: Option<(Buf, Vec<Metric>, Vec<Sample>)> = None;
     let mut said = samples::Samples::default();
     for source in sources(c, stage) {
         let made = x.recipe.stage(&source).is_some_and(|s| s.arms.contains(&arm.arm.name));

@@ -26,23 +26,19 @@ use std::time::Instant;
 use lobe_engine::Buf;
 use lobe_methods::{ATTACKS, Case};
 use lobe_nets::{load, save};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(crate) use activity::ActivityFile;
 pub use cohere::Cohere;
-pub(crate) use found::FoundFile;
 pub use load::{Load, Loaded, read_weights};
 pub(crate) use load::{difference, loaded, units};
 pub use measure::Measure;
 pub use train::TrainStage;
 pub use unlearn::UnlearnStage;
-pub(crate) use variants::Named;
 
 use crate::error::LabError;
 use crate::exec::{Context, Experiment, ModelRef};
 use crate::recipe::{Stage, canonical, makes_model, starts_anew};
-use crate::store::{Failure, MemberDir, Reference, State, Status};
+use crate::store::{Failure, MemberDir, State, Status, Timing};
 
 /// Part of every cache key; raise a number when the meaning of such a stage's results changes. Networks that
 /// were trained stay valid when only what is done with them changes.
@@ -64,14 +60,6 @@ pub(crate) struct Done {
     pub cached: usize,
     /// Whether some member went on from a checkpoint.
     pub resumed: bool,
-}
-
-/// How long a member took, beside its results.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Timing {
-    pub seconds: f64,
-    pub rate: f64,
-    pub unit: String,
 }
 
 /// Runs stage number `i`.
@@ -245,7 +233,7 @@ fn control_key(c: &Context<'_>, stage: &Stage, seed: u64) -> Option<String> {
 /// The stage that made the baseline's model, and the arm, where that comes before `stage` and did not fail.
 pub(crate) fn whole<'a>(c: &Context<'a>, stage: &Stage, seed: u64) -> Option<(&'a Stage, usize)> {
     let x = c.experiment;
-    let made = made_before(x, stage, &Reference::of(&x.recipe).baseline?);
+    let made = made_before(x, stage, &x.recipe.reference().baseline?);
     made.filter(|(first, arm)| !c.is_absent(&first.name, *arm, seed))
 }
 

@@ -16,10 +16,10 @@ mod worst;
 pub(crate) use axis::along;
 
 use crate::RunData;
-use crate::csv::record;
 use crate::palette::{Look, looks};
 use crate::svg::{Drawing, alone};
 use crate::tables::Table;
+use lobe_runs::record;
 
 /// A finished figure.
 #[derive(Debug)]

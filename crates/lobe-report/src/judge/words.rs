@@ -265,11 +265,8 @@ pub(crate) fn caveats(run: &RunData, judged: &[Judged]) -> Vec<String> {
         )),
         _ => {}
     }
-    if !matches!(run.manifest.state.as_str(), "done" | "") {
-        out.push(format!(
-            "The run is not finished (state: {}); numbers may still change.",
-            run.manifest.state
-        ));
+    if let Some(state) = run.manifest.state.unfinished() {
+        out.push(format!("The run is not finished (state: {state}); numbers may still change."));
     }
     out
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 use lobe_core::did_you_mean;
-use lobe_lab::store::write_atomic;
 use lobe_report::Targets;
 use lobe_report::record::{self, Spread};
+use lobe_runs::write_atomic;
 
 use crate::failure::refuse;
 use crate::{out, run_dir};

@@ -49,7 +49,7 @@ impl Experiment {
                     let what = format!("{l}: the network's blocks are 0 to {}", net.config.layers - 1);
                     return at(Err(PathError::new("layers", what)), &path);
                 }
-                if attack.needs_original() && crate::store::Reference::of(&self.recipe).baseline.is_none() {
+                if attack.needs_original() && self.recipe.reference().baseline.is_none() {
                     let what = format!(
                         "{} needs an arm that trains plainly on everything, or one called \"baseline\" that is loaded",
                         stage.does

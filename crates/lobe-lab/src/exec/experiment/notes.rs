@@ -8,7 +8,6 @@ use crate::advice::same_training;
 use crate::exec::settings;
 use crate::recipe::{Arm, ArmData};
 use crate::stage::{difference, units};
-use crate::store::Reference;
 
 impl Experiment {
     /// One line about an arm that has none of its own.
@@ -38,7 +37,7 @@ impl Experiment {
                 units(&self.net)
             ));
         }
-        let original = Reference::of(&self.recipe).baseline;
+        let original = self.recipe.reference().baseline;
         let original = original.and_then(|name| self.arms.iter().position(|a| a.arm.name == name));
         for stage in self.recipe.stages.iter().filter(|_| !self.shapes.is_empty()) {
             let attack = settings::attack(&stage.does, &stage.value()).and_then(Result::ok);

@@ -11,8 +11,8 @@ use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::atomic::write_atomic_with;
-use super::error::StoreError;
+use crate::atomic::write_atomic_with;
+use crate::error::StoreError;
 
 const MAGIC: &[u8; 8] = b"LOBECKPT";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
@@ -35,7 +35,7 @@ enum Read {
 }
 
 /// Writes the newest checkpoint; the one before it is kept, older ones go.
-pub(super) fn save(dir: &Path, version: u32, payload: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn save(dir: &Path, version: u32, payload: &[u8]) -> Result<(), StoreError> {
     let newest = dir.join(NEWEST);
     // The new one is completely written before the old one moves, and a damaged file never
     // displaces a good one: `load` has removed it.
@@ -49,7 +49,7 @@ pub(super) fn save(dir: &Path, version: u32, payload: &[u8]) -> Result<(), Store
     })?;
     rename(&newest, &dir.join(PREVIOUS))?;
     rename(&staged, &newest)?;
-    super::atomic::sync_parent(&newest);
+    crate::atomic::sync_parent(&newest);
     Ok(())
 }
 
@@ -61,7 +61,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 /// Reads the newest checkpoint that is whole. Damaged ones are reported, removed and skipped.
-pub(super) fn load(dir: &Path, version: u32) -> Result<Option<Checkpoint>, StoreError> {
+pub(crate) fn load(dir: &Path, version: u32) -> Result<Option<Checkpoint>, StoreError> {
     let mut warning = None;
     for name in [NEWEST, PREVIOUS] {
         let path = dir.join(name);
@@ -79,12 +79,12 @@ pub(super) fn load(dir: &Path, version: u32) -> Result<Option<Checkpoint>, Store
 }
 
 /// Whether there is something to go on with, whole or not.
-pub(super) fn exists(dir: &Path) -> bool {
+pub(crate) fn exists(dir: &Path) -> bool {
     [NEWEST, PREVIOUS].iter().any(|name| dir.join(name).is_file())
 }
 
 /// Removes all checkpoints: the stage is done.
-pub(super) fn clear(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn clear(dir: &Path) -> Result<(), StoreError> {
     for name in [NEWEST, PREVIOUS, "checkpoint.next.bin"] {
         remove(&dir.join(name))?;
     }

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::atomic::{is_temporary, remove_leftovers, write_atomic, write_atomic_with};
-use super::csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
-use super::error::StoreError;
-use super::manifest::Manifest;
-use super::member::MemberDir;
-use super::name::check_name;
-use crate::recipe::{Recipe, Written};
+use crate::atomic::{is_temporary, remove_leftovers, write_atomic, write_atomic_with};
+use crate::csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
+use crate::error::StoreError;
+use crate::manifest::Manifest;
+use crate::member::MemberDir;
+use crate::name::check_name;
 
 const LOCK: &str = "run.lock";
 const MANIFEST: &str = "manifest.json";
@@ -91,9 +90,9 @@ impl RunDir {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn write_recipe(&self, written: &Written, resolved: &Recipe) -> Result<(), StoreError> {
-        write_atomic(&self.path.join("recipe.toml"), written.text().as_bytes())?;
-        write_atomic(&self.path.join("resolved.toml"), resolved.to_toml().as_bytes())
+    pub fn write_recipe(&self, written: &str, resolved: &str) -> Result<(), StoreError> {
+        write_atomic(&self.path.join("recipe.toml"), written.as_bytes())?;
+        write_atomic(&self.path.join("resolved.toml"), resolved.as_bytes())
     }
 
     /// Creates or opens `stages/<stage>/<arm>.<seed>/`.
@@ -158,7 +157,7 @@ impl RunDir {
 }
 
 /// Indented JSON with a line end.
-pub(super) fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| StoreError::content(path, e.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -178,7 +177,7 @@ fn is_run_or_empty(path: &Path) -> Result<bool, StoreError> {
     Ok(empty || (locked && known))
 }
 
-pub(super) fn refuse_link(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn refuse_link(path: &Path) -> Result<(), StoreError> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_symlink() => Err(StoreError::content(path, "a link inside of a run")),
         _ => Ok(()),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 
-use lobe_lab::store::{MemberDir, Metric, MetricsLog, RunDir};
+use lobe_runs::{MemberDir, Metric, MetricsLog, RunDir};
 use tempfile::TempDir;
 
 fn member() -> (TempDir, RunDir, MemberDir) {
@@ -55,7 +55,7 @@ fn a_log_that_does_not_fit_its_checkpoint_is_refused() {
     let mut log = MetricsLog::open(&path).unwrap();
     log.append(&metric(1, 1.0)).unwrap();
     let len = log.len();
-    let error = |e: Result<(), lobe_lab::store::StoreError>| e.unwrap_err().to_string();
+    let error = |e: Result<(), lobe_runs::StoreError>| e.unwrap_err().to_string();
     assert!(
         error(log.truncate_to(len + 1))
             .starts_with(&format!("has {len} bytes, but the checkpoint was made at"))

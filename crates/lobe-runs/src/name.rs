@@ -1,6 +1,6 @@
 //! Names that may become part of a path.
 
-use super::error::StoreError;
+use crate::error::StoreError;
 
 /// Longest accepted name.
 const MAX_BYTES: usize = 100;

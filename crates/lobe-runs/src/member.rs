@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{remove_leftovers, write_atomic, write_atomic_with};
-use super::checkpoint::{self, Checkpoint};
-use super::error::StoreError;
-use super::metrics::{Metric, MetricsLog};
-use super::name::check_name;
-use super::run_dir::refuse_link;
-use super::variants::Variants;
+use crate::atomic::{remove_leftovers, write_atomic, write_atomic_with};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::StoreError;
+use crate::metrics::{Metric, MetricsLog};
+use crate::name::check_name;
+use crate::run_dir::refuse_link;
+use crate::variants::Variants;
 
 /// How far a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub struct MemberDir {
 
 impl MemberDir {
     /// Creates or opens the directory, without what a killed process was writing.
-    pub(super) fn open(path: PathBuf) -> Result<MemberDir, StoreError> {
+    pub(crate) fn open(path: PathBuf) -> Result<MemberDir, StoreError> {
         fs::create_dir_all(&path).map_err(StoreError::io("cannot be created", &path))?;
         remove_leftovers(&path)?;
         Ok(MemberDir { path })
@@ -213,7 +213,7 @@ impl MemberDir {
     /// # Errors
     /// If the file system refuses.
     pub fn set_status(&self, status: &Status) -> Result<(), StoreError> {
-        write_atomic(&self.path.join("status.json"), &super::run_dir::json(status, &self.path)?)
+        write_atomic(&self.path.join("status.json"), &crate::run_dir::json(status, &self.path)?)
     }
 
     /// Opens the log of measured numbers for appending.

@@ -3,7 +3,14 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use super::error::StoreError;
+use crate::error::{ReadError, StoreError};
+use crate::table::read_table;
+use crate::text::clean;
+
+const RESULTS: [&str; 8] = ["stage", "arm", "seed", "label", "metric", "step", "value", "unit"];
+const ATTACKS: [&str; 11] =
+    ["stage", "arm", "seed", "attack", "start", "settings", "label", "metric", "step", "value", "unit"];
+const TIMINGS: [&str; 6] = ["stage", "arm", "seed", "seconds", "rate", "unit"];
 
 /// One measured number of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +27,7 @@ pub struct ResultRow {
     pub metric: String,
     /// Step of the stage; absent for a number that belongs to no step.
     pub step: Option<u64>,
-    /// The number; finite.
+    /// The number; finite when it is written, and not a number when a file that is read has none here.
     pub value: f64,
     /// Its unit.
     pub unit: String,
@@ -50,8 +57,8 @@ pub struct TimingRow {
     pub seed: u64,
     /// Wall time in seconds.
     pub seconds: f64,
-    /// Work per second.
-    pub rate: f64,
+    /// Work per second, where the stage counts its work.
+    pub rate: Option<f64>,
     /// Unit of the rate.
     pub unit: String,
 }
@@ -89,7 +96,7 @@ pub fn results_csv(rows: &[ResultRow], order: Order) -> Result<String, StoreErro
         sorted.push((order.of(&row.stage, &row.arm)?, row));
     }
     sorted.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| compare(x, y)));
-    let mut out = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    let mut out = header(&RESULTS);
     for (i, (_, row)) in sorted.iter().enumerate() {
         if let Some((_, before)) = i.checked_sub(1).map(|i| sorted[i])
             && before.stage == row.stage
@@ -113,7 +120,7 @@ pub fn results_csv(rows: &[ResultRow], order: Order) -> Result<String, StoreErro
 /// The content of `attacks.csv`: the numbers of single variants, in the order of `results.csv`, with what sets
 /// a variant apart in columns of its own.
 pub fn attacks_csv(rows: &[AttackRow]) -> String {
-    let mut out = String::from("stage,arm,seed,attack,start,settings,label,metric,step,value,unit\n");
+    let mut out = header(&ATTACKS);
     for AttackRow { attack, start, settings, row } in rows {
         let step = row.step.map_or(String::new(), |s| s.to_string());
         let (seed, value) = (row.seed.to_string(), number(row.value));
@@ -149,7 +156,7 @@ fn describe(row: &ResultRow) -> String {
 pub fn timings_csv(rows: &[TimingRow], order: Order) -> Result<String, StoreError> {
     let mut sorted = Vec::with_capacity(rows.len());
     for row in rows {
-        if !row.seconds.is_finite() || !row.rate.is_finite() {
+        if !row.seconds.is_finite() || row.rate.is_some_and(|r| !r.is_finite()) {
             let message =
                 format!("the time of {}, {}.{} is not a finite number", row.stage, row.arm, row.seed);
             return Err(StoreError::Row { message });
@@ -157,12 +164,96 @@ pub fn timings_csv(rows: &[TimingRow], order: Order) -> Result<String, StoreErro
         sorted.push((order.of(&row.stage, &row.arm)?, row));
     }
     sorted.sort_by(|(a, x), (b, y)| a.cmp(b).then((x.seed, &x.unit).cmp(&(y.seed, &y.unit))));
-    let mut out = String::from("stage,arm,seed,seconds,rate,unit\n");
+    let mut out = header(&TIMINGS);
     for (_, row) in sorted {
-        let (seed, seconds, rate) = (row.seed.to_string(), number(row.seconds), number(row.rate));
+        let (seed, seconds, rate) =
+            (row.seed.to_string(), number(row.seconds), row.rate.map_or_else(String::new, number));
         line(&mut out, &[&row.stage, &row.arm, &seed, &seconds, &rate, &row.unit]);
     }
     Ok(out)
+}
+
+/// Calls `each(line, row)` for every row of `results.csv`. Numbers may be none, names may be anybody's: the caller
+/// decides what it takes.
+///
+/// # Errors
+/// With the line of what is not in the format, or what `each` refuses.
+pub fn read_results(
+    text: &str,
+    mut each: impl FnMut(usize, ResultRow) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    read_table("results.csv", text, &RESULTS, |line, f| {
+        let at = At("results.csv", line);
+        let row = result_row(at, &f[..3], &f[3..])?;
+        each(line, row)
+    })
+}
+
+/// Calls `each(line, row)` for every row of `attacks.csv`, like [`read_results`].
+///
+/// # Errors
+/// See [`read_results`].
+pub fn read_attacks(
+    text: &str,
+    mut each: impl FnMut(usize, AttackRow) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    read_table("attacks.csv", text, &ATTACKS, |line, f| {
+        let row = result_row(At("attacks.csv", line), &f[..3], &f[6..])?;
+        let [attack, start, settings] = [3, 4, 5].map(|i| clean(&f[i]));
+        each(line, AttackRow { attack, start, settings, row })
+    })
+}
+
+/// Calls `each(line, row)` for every row of `timings.csv`, like [`read_results`].
+///
+/// # Errors
+/// See [`read_results`].
+pub fn read_timings(
+    text: &str,
+    mut each: impl FnMut(usize, TimingRow) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    read_table("timings.csv", text, &TIMINGS, |line, f| {
+        let at = At("timings.csv", line);
+        let row = TimingRow {
+            stage: clean(&f[0]),
+            arm: clean(&f[1]),
+            seed: at.whole("seed", &f[2])?,
+            seconds: at.float("seconds", &f[3])?,
+            rate: if f[4].is_empty() { None } else { Some(at.float("rate", &f[4])?) },
+            unit: clean(&f[5]),
+        };
+        each(line, row)
+    })
+}
+
+/// `stage, arm, seed` and `label, metric, step, value, unit`.
+fn result_row(at: At<'_>, head: &[String], tail: &[String]) -> Result<ResultRow, ReadError> {
+    let step = if tail[2].is_empty() { None } else { Some(at.whole("step", &tail[2])?) };
+    let value = if tail[3].is_empty() { f64::NAN } else { at.float("value", &tail[3])? };
+    let seed = at.whole("seed", &head[2])?;
+    let [stage, arm, label, metric, unit] =
+        [&head[0], &head[1], &tail[0], &tail[1], &tail[4]].map(|t| clean(t));
+    Ok(ResultRow { stage, arm, seed, label, metric, step, value, unit })
+}
+
+/// A line of a file.
+#[derive(Clone, Copy)]
+struct At<'a>(&'a str, usize);
+
+impl At<'_> {
+    fn whole(self, column: &str, text: &str) -> Result<u64, ReadError> {
+        let wrong = || format!("{column} is {:?}, not a whole number", clean(text));
+        text.parse().map_err(|_| ReadError::content(self.0, self.1, wrong()))
+    }
+
+    fn float(self, column: &str, text: &str) -> Result<f64, ReadError> {
+        let wrong = || format!("{column} is {:?}, not a number", clean(text));
+        text.parse().map_err(|_| ReadError::content(self.0, self.1, wrong()))
+    }
+}
+
+fn header(columns: &[&str]) -> String {
+    columns.join(",") + "\n"
 }
 
 fn line(out: &mut String, fields: &[&str]) {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::atomic::{remove_leftovers, write_atomic};
-use super::error::StoreError;
-use super::name::check_name;
-use super::run_dir::{json, refuse_link};
+use crate::atomic::{remove_leftovers, write_atomic};
+use crate::error::StoreError;
+use crate::name::check_name;
+use crate::run_dir::{json, refuse_link};
 
 /// Most bytes of one record.
 const MOST: u64 = 64 << 20;
@@ -24,7 +24,7 @@ pub struct Variants {
 
 impl Variants {
     /// Opens the folder in a member's directory, and makes it if it is not there.
-    pub(super) fn open(member: &Path) -> Result<Variants, StoreError> {
+    pub(crate) fn open(member: &Path) -> Result<Variants, StoreError> {
         let dir = member.join("variants");
         refuse_link(&dir)?;
         fs::create_dir_all(&dir).map_err(StoreError::io("cannot be created", &dir))?;

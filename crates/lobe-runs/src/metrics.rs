@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::error::StoreError;
+use crate::error::StoreError;
 
 /// One measured number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,13 +15,20 @@ pub struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u64>,
     /// True class of the data, or `all`.
+    #[serde(default)]
     pub label: String,
     /// What was measured.
     pub metric: String,
-    /// The number; finite.
+    /// The number; finite when it is written, and not a number where a log that is read has null.
+    #[serde(deserialize_with = "number_or_none")]
     pub value: f64,
     /// Its unit.
+    #[serde(default)]
     pub unit: String,
+}
+
+fn number_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Metric {
@@ -146,8 +153,12 @@ impl MetricsLog {
             if line.pop() != Some(b'\n') {
                 return Ok(out);
             }
-            let metric = serde_json::from_slice(&line);
-            out.push(metric.map_err(|e| StoreError::content(path, format!("line {}: {e}", out.len() + 1)))?);
+            let wrong = |why: String| StoreError::content(path, format!("line {}: {why}", out.len() + 1));
+            let metric: Metric = serde_json::from_slice(&line).map_err(|e| wrong(e.to_string()))?;
+            if !metric.value.is_finite() {
+                return Err(wrong("not a finite number".to_owned()));
+            }
+            out.push(metric);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, as `2026-11-27T16:30:00Z`; `None` on a machine whose clock stands before 1970.
-pub(crate) fn now() -> Option<String> {
+pub fn now() -> Option<String> {
     Some(utc(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs()))
 }
 

@@ -1,26 +1,25 @@
 //! A small reader for the CSV files of a run: comma-separated, quoted fields with doubled quotes,
 //! LF or CRLF, a header that must name the columns exactly.
 
-use crate::ReportError;
+use crate::ReadError;
 
 /// Calls `each(line, fields)` for every record of `text` after the header.
-pub(crate) fn read(
+///
+/// # Errors
+/// If the columns are others, a record has another number of fields, a quote never ends, or `each` refuses.
+pub fn read_table(
     file: &str,
     text: &str,
     header: &[&str],
-    mut each: impl FnMut(usize, &[String]) -> Result<(), ReportError>,
-) -> Result<(), ReportError> {
+    mut each: impl FnMut(usize, &[String]) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
     let mut reader = Reader { file, rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let Some((line, found)) = reader.record()? else {
-        return Err(ReportError::content(
-            file,
-            1,
-            format!("empty, expected the header {}", header.join(",")),
-        ));
+        return Err(ReadError::content(file, 1, format!("empty, expected the header {}", header.join(","))));
     };
     if found != header {
         let message = format!("columns are {:?}, expected {}", shorten(&found.join(",")), header.join(","));
-        return Err(ReportError::content(file, line, message));
+        return Err(ReadError::content(file, line, message));
     }
     while let Some((line, fields)) = reader.record()? {
         if fields.len() == 1 && fields[0].is_empty() {
@@ -28,7 +27,7 @@ pub(crate) fn read(
         }
         if fields.len() != header.len() {
             let message = format!("{} fields, expected {}", fields.len(), header.len());
-            return Err(ReportError::content(file, line, message));
+            return Err(ReadError::content(file, line, message));
         }
         each(line, &fields)?;
     }
@@ -37,7 +36,7 @@ pub(crate) fn read(
 
 /// One record of a file that a spreadsheet may open: quoted where needed, and text that would be taken for a
 /// formula is not.
-pub(crate) fn record(out: &mut String, fields: &[String]) {
+pub fn record(out: &mut String, fields: &[String]) {
     for (i, field) in fields.iter().enumerate() {
         out.push_str(if i == 0 { "" } else { "," });
         let formula = field.starts_with(['=', '+', '@', '-']) && field.parse::<f64>().is_err();
@@ -63,7 +62,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// The next record with the line it starts on.
-    fn record(&mut self) -> Result<Option<(usize, Vec<String>)>, ReportError> {
+    fn record(&mut self) -> Result<Option<(usize, Vec<String>)>, ReadError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -79,13 +78,13 @@ impl Reader<'_> {
     }
 
     /// One field, and whether it ended its record.
-    fn field(&mut self) -> Result<(String, bool), ReportError> {
+    fn field(&mut self) -> Result<(String, bool), ReadError> {
         let mut text = String::new();
         if let Some(quoted) = self.rest.strip_prefix('"') {
             self.rest = quoted;
             loop {
                 let Some(end) = self.rest.find('"') else {
-                    return Err(ReportError::content(self.file, self.line, "a quoted field never ends"));
+                    return Err(ReadError::content(self.file, self.line, "a quoted field never ends"));
                 };
                 text.push_str(&self.rest[..end]);
                 self.line += self.rest[..end].matches('\n').count();
@@ -99,7 +98,7 @@ impl Reader<'_> {
                 }
             }
             if !(self.rest.is_empty() || self.rest.starts_with([',', '\n', '\r'])) {
-                return Err(ReportError::content(self.file, self.line, "text after a closing quote"));
+                return Err(ReadError::content(self.file, self.line, "text after a closing quote"));
             }
         } else {
             let end = self.rest.find([',', '\n']).unwrap_or(self.rest.len());
@@ -125,7 +124,7 @@ mod tests {
 
     fn check(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
         let mut out = Vec::new();
-        read("x.csv", text, &["a", "b"], |line, f| {
+        read_table("x.csv", text, &["a", "b"], |line, f| {
             out.push((line, f.to_vec()));
             Ok(())
         })

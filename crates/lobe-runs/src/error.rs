@@ -71,14 +71,70 @@ pub enum StoreError {
 
 impl StoreError {
     /// For `map_err`: what was attempted on which path.
-    pub(super) fn io<'a>(
+    pub(crate) fn io<'a>(
         what: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(std::io::Error) -> StoreError + 'a {
         move |source| StoreError::Io { what, path: path.to_owned(), source }
     }
 
-    pub(super) fn content(path: &Path, message: impl Into<String>) -> StoreError {
+    pub(crate) fn content(path: &Path, message: impl Into<String>) -> StoreError {
         StoreError::Content { message: message.into(), path: path.to_owned() }
+    }
+}
+
+/// A run directory that cannot be read. Every variant names the file, and the line where one is known.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The file system refused.
+    #[error("cannot read {file}")]
+    Io {
+        /// The run directory, or a file name inside it.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is larger than any real run makes it.
+    #[error("{file} has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// File name inside the run directory.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// A file leads outside the run directory, or is not an ordinary file.
+    #[error("{file} is not an ordinary file inside the run directory")]
+    Outside {
+        /// File name inside the run directory.
+        file: String,
+    },
+    /// The content is not what the format says.
+    #[error("{file} line {line}: {message}")]
+    Content {
+        /// File name inside the run directory.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// An entry of a file is well formed but cannot be true.
+    #[error("{file} entry {entry}: {message}")]
+    Entry {
+        /// File name inside the run directory.
+        file: String,
+        /// Position of the entry, from 0.
+        entry: usize,
+        /// What is wrong there.
+        message: String,
+    },
+}
+
+impl ReadError {
+    /// What is wrong in a line of a file.
+    pub fn content(file: &str, line: usize, message: impl Into<String>) -> ReadError {
+        ReadError::Content { file: file.to_owned(), line, message: message.into() }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::StoreError;
+use crate::error::StoreError;
 
 /// Suffix of files that are being written.
 const TEMPORARY: &str = ".tmp";
@@ -56,19 +56,19 @@ fn temporary(path: &Path) -> Result<PathBuf, StoreError> {
 
 /// Makes the rename itself durable. Not every system lets a directory be synced, and the content
 /// is safe either way: after a power failure the old or the new file is there.
-pub(super) fn sync_parent(path: &Path) {
+pub(crate) fn sync_parent(path: &Path) {
     if let Some(parent) = path.parent() {
         File::open(parent).and_then(|d| d.sync_all()).ok();
     }
 }
 
 /// Whether `name` is a file that a killed process was writing.
-pub(super) fn is_temporary(name: &str) -> bool {
+pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(TEMPORARY)
 }
 
 /// Removes what killed processes left in `dir`.
-pub(super) fn remove_leftovers(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn remove_leftovers(dir: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(dir).map_err(StoreError::io("cannot be listed", dir))? {
         let entry = entry.map_err(StoreError::io("cannot be listed", dir))?;
         if entry.file_name().to_str().is_some_and(is_temporary) {
