@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use lobe_runs::{Activity, Arm, Manifest, Prefix, TimingRow};
+use lobe_runs::{Activity, Arm, Makes, Manifest, Prefix, Starts, TimingRow, part};
 
 use crate::judge::{self, Judgement};
 use crate::matrix::Matrix;
@@ -42,6 +42,23 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Adds a number, or a bound where the unit says so (`> steps`: it took more than this); returns how many
+    /// seeds of the arm have one.
+    pub(crate) fn add(&mut self, arm: String, seed: u64, point: Point, unit: &str) -> usize {
+        let bound = unit.strip_prefix("> ");
+        if self.unit.is_empty() {
+            bound.unwrap_or(unit).clone_into(&mut self.unit);
+        }
+        if bound.is_some() {
+            let bounds = self.bounds.entry(arm).or_default();
+            bounds.insert(seed, point.value);
+            return bounds.len();
+        }
+        let seeds = self.by_arm.entry(arm).or_default();
+        seeds.entry(seed).or_default().push(point);
+        seeds.len()
+    }
+
     /// The last number of each seed.
     pub fn finals(&self, arm: &str) -> Vec<(u64, f64)> {
         let seeds = self.by_arm.get(arm).into_iter().flatten();
@@ -73,6 +90,22 @@ impl Measured {
     }
 }
 
+/// What sets a variant of an attack apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variant {
+    /// What it starts from; may be empty.
+    pub start: String,
+    /// What else, as `key=value;key=value`.
+    pub settings: String,
+}
+
+impl Variant {
+    /// The settings one by one.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.split(';').filter_map(|s| s.split_once('='))
+    }
+}
+
 /// Mean and interval over seeds.
 pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
     let values: Vec<f64> = finals.iter().map(|(_, v)| *v).collect();
@@ -86,6 +119,8 @@ pub struct RunData {
     pub manifest: Manifest,
     /// Everything measured.
     pub results: BTreeMap<Quantity, Measured>,
+    /// The numbers of single variants of attacks.
+    pub variants: BTreeMap<Quantity, BTreeMap<Variant, Measured>>,
     /// Wall times.
     pub timings: Vec<TimingRow>,
     /// Unit activity.
@@ -103,9 +138,6 @@ pub struct RunData {
     judgement: OnceLock<Judgement>,
 }
 
-/// Stages whose own losses are no attack's.
-const NO_ATTACKS: [&str; 6] = ["train", "load", "ablate", "unlearn", "cohere", "measure"];
-
 /// What is asked again and again, worked out at the first question.
 #[derive(Debug, Clone, Default)]
 struct Index {
@@ -116,15 +148,9 @@ struct Index {
 
 impl Index {
     fn of(run: &RunData) -> Index {
-        let named = run.manifest.stages.iter().filter(|s| s.does == "relearn").map(|s| s.name.clone());
-        let attack = |q: &&Quantity| {
-            let does = run.does(&q.stage);
-            let base = q.metric.split('@').next().unwrap_or_default();
-            matches!(base, "relearn_loss" | "attack_best" | "recovery")
-                || (base.strip_suffix("_loss") == Some(does) && !NO_ATTACKS.contains(&does))
-        };
-        let measured = run.results.keys().filter(attack);
-        let attacks: BTreeSet<String> = named.chain(measured.map(|q| q.stage.clone())).collect();
+        let attack = |s: &&lobe_runs::Stage| s.makes == Some(Makes::Attack);
+        let attacks: BTreeSet<String> =
+            run.manifest.stages.iter().filter(attack).map(|s| s.name.clone()).collect();
         let mut models: BTreeMap<String, BTreeMap<String, (String, String)>> = BTreeMap::new();
         for stage in run.stages().filter(|s| !attacks.contains(*s)) {
             for (q, measured) in run.results.iter().filter(|(q, _)| q.stage == stage) {
@@ -212,13 +238,27 @@ impl RunData {
 
     /// What a stage does; empty if the manifest does not say.
     pub fn does(&self, stage: &str) -> &str {
-        self.manifest.stages.iter().find(|s| s.name == stage).map_or("", |s| s.does.as_str())
+        self.manifest.stage(stage).map_or("", |s| s.does.as_str())
+    }
+
+    /// What a stage leaves behind; `None` if the manifest does not say.
+    pub(crate) fn makes(&self, stage: &str) -> Option<Makes> {
+        self.manifest.stage(stage)?.makes
+    }
+
+    /// What a stage starts from.
+    pub(crate) fn starts(&self, stage: &str) -> Starts {
+        self.manifest.stage(stage).map_or_else(Starts::default, |s| s.starts)
     }
 
     /// Metric of an attack's loss over its steps.
-    pub(crate) fn attack_metric(&self, stage: &str) -> String {
-        let own = format!("{}_loss", self.does(stage));
-        if self.of(stage, &own).next().is_some() { own } else { "relearn_loss".to_owned() }
+    pub(crate) fn attack_metric(&self, stage: &str) -> &str {
+        self.manifest.stage(stage).and_then(|s| s.curve.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether a quantity of an attack is that of one of its variants.
+    pub(crate) fn is_variant(&self, q: &Quantity) -> bool {
+        part(&q.metric).1.is_some() && self.is_attack(&q.stage)
     }
 
     /// A metric of a stage, label by label.
@@ -231,20 +271,11 @@ impl RunData {
         self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric == metric)
     }
 
-    /// The quantities of a stage whose metric begins with `prefix`.
-    pub(crate) fn beginning_with<'a, 'b>(
-        &'a self,
-        stage: &'b str,
-        prefix: &'b str,
-    ) -> impl Iterator<Item = (&'a Quantity, &'a Measured)> + use<'a, 'b> {
-        let from = Quantity { stage: stage.to_owned(), metric: prefix.to_owned(), label: String::new() };
-        self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric.starts_with(prefix))
-    }
-
-    /// The label whose capability an attack tries to bring back: `forget`, or the first it measured
-    /// `metric` for.
+    /// The label whose capability an attack tries to bring back: what the manifest says, else `forget` or the
+    /// first it measured `metric` for.
     pub(crate) fn target(&self, stage: &str, metric: &str) -> Option<&str> {
-        let place = |l: &str| (l != "forget", self.manifest.labels.iter().position(|k| k == l));
+        let own = self.manifest.stage(stage).and_then(|s| s.label.as_deref()).unwrap_or("forget");
+        let place = |l: &str| (l != own, self.manifest.labels.iter().position(|k| k == l));
         self.of(stage, metric).map(|(q, _)| q.label.as_str()).min_by_key(|l| place(l))
     }
 
@@ -276,7 +307,7 @@ impl RunData {
     pub(crate) fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
         let (first, _) = self.before_after(arm, metric)?;
         let from = self.known(self.arm(arm)?.from.as_deref()).filter(|f| *f != arm);
-        let own = matches!(self.does(first), "train" | "load");
+        let own = self.starts(first) != Starts::Models;
         let Some(from) = from.filter(|_| !self.is_reference(arm) && !own) else {
             return Some((arm, first));
         };

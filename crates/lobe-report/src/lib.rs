@@ -33,7 +33,7 @@ mod targets;
 pub mod terminal;
 mod theme;
 
-pub use data::{Measured, Point, Quantity, RunData};
+pub use data::{Measured, Point, Quantity, RunData, Variant};
 pub use lobe_runs::{
     Activity, Arm, Axis, ClassFacts, DataFacts, Derived, FailedMember, Manifest, ModelFacts, Prefix,
     ReadError as ReportError, Reference, RunState, Stage, TimingRow, readable,

@@ -1,14 +1,14 @@
 //! Reading a run directory that somebody else may have written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lobe_runs::{
-    ActivityFile, Arm, Files, Metric, PrefixFile, ResultRow, RunState, Stage, clean, from_json, lines,
-    read_results, read_timings,
+    ActivityFile, Arm, AttackRow, Files, Manifest, Metric, PrefixFile, ResultRow, RunState, Stage, clean,
+    from_json, lines, read_attacks, read_results, read_timings,
 };
 
-use crate::data::{Point, Quantity, RunData};
+use crate::data::{Point, Quantity, RunData, Variant};
 use crate::svg::plain_name;
 use crate::{ReportError, samples};
 
@@ -38,7 +38,7 @@ impl RunData {
             return Err(ReportError::Io { file, source });
         };
         let mut run = RunData::default();
-        run.manifest = from_json("manifest.json", 0, &text)?;
+        run.manifest = Manifest::parse("manifest.json", &text)?;
         let names = [run.manifest.arms.len(), run.manifest.stages.len(), run.manifest.labels.len()];
         if names.iter().any(|n| *n > MOST_NAMES) {
             return Err(ReportError::content(
@@ -47,9 +47,12 @@ impl RunData {
                 format!("more than {MOST_NAMES} arms, stages or labels"),
             ));
         }
-        let mut reader = Rows { run: &mut run, unusable: 0, unknown: BTreeSet::new() };
+        let mut reader = Rows { run: &mut run, unusable: 0, variants: 0, unknown: BTreeSet::new() };
         if let Some(text) = root.read("results.csv")? {
             reader.results(&text)?;
+        }
+        if let Some(text) = root.read("attacks.csv")? {
+            read_attacks(&text, |line, row| reader.variant(("attacks.csv", line), row))?;
         }
         // A finished run has all its numbers there; what else lies in its folders belongs to another form of it.
         if reader.run.manifest.state != RunState::Done {
@@ -78,6 +81,7 @@ impl RunData {
 struct Rows<'a> {
     run: &'a mut RunData,
     unusable: usize,
+    variants: usize,
     unknown: BTreeSet<String>,
 }
 
@@ -134,6 +138,27 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// A number of one variant of an attack.
+    fn variant(&mut self, (file, line): (&str, usize), row: AttackRow) -> Result<(), ReportError> {
+        let AttackRow { start, settings, row, .. } = row;
+        // `results.csv` has the same number under the variant's name, where unusable ones are counted.
+        if !(-HUGE..=HUGE).contains(&row.value) {
+            return Ok(());
+        }
+        let quantity = Quantity { stage: row.stage, metric: row.metric, label: row.label };
+        let all = self.run.variants.entry(quantity).or_default();
+        let measured = all.entry(Variant { start, settings }).or_default();
+        self.variants += usize::from(measured.by_arm.is_empty() && measured.bounds.is_empty());
+        if self.variants > MOST_QUANTITIES {
+            return Err(ReportError::content(file, line, format!("more than {MOST_QUANTITIES} quantities")));
+        }
+        let seeds = measured.add(row.arm, row.seed, Point { step: row.step, value: row.value }, &row.unit);
+        if seeds > MOST_SEEDS {
+            return Err(ReportError::content(file, line, format!("more than {MOST_SEEDS} seeds")));
+        }
+        Ok(())
+    }
+
     fn add(&mut self, (file, line): (&str, usize), row: ResultRow) -> Result<(), ReportError> {
         // A range does not contain NaN either.
         if !(-HUGE..=HUGE).contains(&row.value) {
@@ -149,20 +174,7 @@ impl Rows<'_> {
         }
         let quantity = Quantity { stage: row.stage, metric: row.metric, label: row.label };
         let measured = self.run.results.entry(quantity).or_default();
-        // `> steps`: it took more than this.
-        let bound = row.unit.strip_prefix("> ");
-        if measured.unit.is_empty() {
-            bound.unwrap_or(&row.unit).clone_into(&mut measured.unit);
-        }
-        let seeds = if bound.is_some() {
-            let bounds = measured.bounds.entry(row.arm).or_default();
-            bounds.insert(row.seed, row.value);
-            bounds.len()
-        } else {
-            let seeds = measured.by_arm.entry(row.arm).or_default();
-            seeds.entry(row.seed).or_default().push(Point { step: row.step, value: row.value });
-            seeds.len()
-        };
+        let seeds = measured.add(row.arm, row.seed, Point { step: row.step, value: row.value }, &row.unit);
         if seeds > MOST_SEEDS { refuse(format!("{MOST_SEEDS} seeds")) } else { Ok(()) }
     }
 
@@ -183,8 +195,9 @@ impl Rows<'_> {
     }
 
     fn finish(self) {
-        let series =
-            self.run.results.values_mut().flat_map(|m| m.by_arm.values_mut()).flat_map(|a| a.values_mut());
+        let RunData { results, variants, .. } = &mut *self.run;
+        let all = results.values_mut().chain(variants.values_mut().flat_map(BTreeMap::values_mut));
+        let series = all.flat_map(|m| m.by_arm.values_mut()).flat_map(BTreeMap::values_mut);
         for points in series {
             // Stable, so that of two numbers for one step the later row stays the later one.
             points.sort_by_key(|p| p.step.unwrap_or(u64::MAX));

@@ -179,9 +179,9 @@ impl Record<'_> {
 
     /// What else an attack measured; curves, variants of its sweep and steps aside.
     fn of_attack(&self, stage: &str) -> Vec<&str> {
-        let mut out: Vec<&str> = Vec::new();
+        let (mut out, run_curve): (Vec<&str>, _) = (Vec::new(), self.run.attack_metric(stage));
         for (q, _) in self.run.ordered().into_iter().filter(|(q, _)| q.stage == stage) {
-            let curve = q.metric.ends_with("_loss") || q.metric.contains('@');
+            let curve = q.metric == run_curve || self.run.is_variant(q);
             if !curve && !q.metric.starts_with("steps_") && !out.contains(&&*q.metric) {
                 out.push(&q.metric);
             }

@@ -1,6 +1,6 @@
 //! What models say: continuations of the same beginnings, before and after the cut.
 
-use lobe_runs::{SampleFile, SampledModel, Stage, from_json, lines};
+use lobe_runs::{Makes, SampleFile, SampledModel, Stage, from_json, lines};
 
 use crate::svg::plain_name;
 use crate::{ReportError, RunData};
@@ -31,7 +31,7 @@ pub struct Sample {
 /// thing is left out and named: nothing else depends on it.
 pub(crate) fn load(run: &mut RunData, read: &dyn Fn(&str) -> Result<Option<String>, ReportError>) {
     let Some(seed) = run.manifest.seeds.first().copied() else { return };
-    let measure = |s: &&Stage| s.does == "measure" && plain_name(&s.name);
+    let measure = |s: &&Stage| s.makes == Some(Makes::Numbers) && plain_name(&s.name);
     let stages: Vec<String> = run.manifest.stages.iter().filter(measure).map(|s| s.name.clone()).collect();
     let arms: Vec<String> = run.arms().iter().map(|a| a.name.clone()).filter(|a| plain_name(a)).collect();
     for (stage, arm) in stages.iter().flat_map(|s| arms.iter().map(move |a| (s, a))) {

@@ -110,6 +110,18 @@ pub enum ReadError {
         /// File name inside the run directory.
         file: String,
     },
+    /// The run is of a later version of Lobe.
+    #[error("{file}: a run of format {format}, and this Lobe reads formats up to {known}{}", made_by(build))]
+    Newer {
+        /// File name inside the run directory.
+        file: String,
+        /// The number of its format.
+        format: u32,
+        /// The highest number that is known here.
+        known: u32,
+        /// Version and commit that made the run, as it says; may be empty.
+        build: String,
+    },
     /// The content is not what the format says.
     #[error("{file} line {line}: {message}")]
     Content {
@@ -130,6 +142,10 @@ pub enum ReadError {
         /// What is wrong there.
         message: String,
     },
+}
+
+fn made_by(build: &str) -> String {
+    if build.is_empty() { "; use a newer one".to_owned() } else { format!("; it was made by {build}") }
 }
 
 impl ReadError {

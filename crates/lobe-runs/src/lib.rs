@@ -17,6 +17,7 @@ mod member;
 mod members;
 mod metrics;
 mod name;
+mod older;
 mod run_dir;
 mod table;
 mod text;
@@ -32,13 +33,14 @@ pub use csv::{
 pub use error::{ReadError, StoreError};
 pub use files::{Files, from_json};
 pub use manifest::{
-    Arm, Axis, ClassFacts, DataFacts, Derived, FailedMember, Manifest, ModelFacts, Reference, RunState, Stage,
+    Arm, Axis, ClassFacts, DataFacts, Derived, FORMAT, FailedMember, Makes, Manifest, ModelFacts, Reference,
+    RunState, Stage, Starts,
 };
 pub use member::{Failure, MemberDir, State, Status};
 pub use members::{
     Activity, ActivityFile, Prefix, PrefixFile, Sample, SampleFile, SampledModel, Timing, Variant,
 };
-pub use metrics::{Metric, MetricsLog};
+pub use metrics::{Metric, MetricsLog, part};
 pub use name::check_name;
 pub use run_dir::RunDir;
 pub use table::{read_table, record};

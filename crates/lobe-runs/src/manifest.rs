@@ -5,7 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::ReadError;
+use crate::files::from_json;
+use crate::older;
 use crate::text::{any_text, maybe_long, maybe_text, text, texts};
+
+/// The number of this format. A run of a lower number is read; see `older.rs`.
+pub const FORMAT: u32 = 2;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +52,9 @@ impl RunState {
 /// The content of `manifest.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// The number of the format; absent in the first.
+    #[serde(default = "older::first")]
+    pub format: u32,
     /// The experiment's name.
     #[serde(deserialize_with = "text")]
     pub name: String,
@@ -100,6 +109,36 @@ pub struct Manifest {
     /// What learned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelFacts>,
+}
+
+impl Manifest {
+    /// Reads a manifest of this format or of one before it, which is brought up to this one.
+    ///
+    /// # Errors
+    /// With the place of what is not in the format, or if the run is of a newer format.
+    pub fn parse(file: &str, json: &str) -> Result<Manifest, ReadError> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default = "older::first")]
+            format: u32,
+            #[serde(default, deserialize_with = "text")]
+            build: String,
+        }
+        // Of a newer format nothing else may be where it is now.
+        let head: Head = from_json(file, 0, json)?;
+        if head.format > FORMAT {
+            let (format, build) = (head.format, head.build);
+            return Err(ReadError::Newer { file: file.to_owned(), format, known: FORMAT, build });
+        }
+        let mut manifest: Manifest = from_json(file, 0, json)?;
+        older::upgrade(&mut manifest);
+        Ok(manifest)
+    }
+
+    /// The stage called `name`.
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        self.stages.iter().find(|s| s.name == name)
+    }
 }
 
 /// What a run learned from.
@@ -189,6 +228,10 @@ pub struct Arm {
     /// Its localisation method.
     #[serde(default, deserialize_with = "text")]
     pub method: String,
+    /// The place of the method in the lists of the version that made the run: methods of different places look
+    /// different, and the same in every report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
     /// The regions it works on, separated by `, `.
     #[serde(default, deserialize_with = "maybe_text")]
     pub region: Option<String>,
@@ -214,21 +257,68 @@ pub struct Arm {
     pub same_as: Option<String>,
 }
 
+/// What a stage leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Makes {
+    /// Models that later stages start from.
+    Model,
+    /// Attempts to bring a capability back; its models go no further.
+    Attack,
+    /// Numbers about models of earlier stages.
+    Numbers,
+    /// A word that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// What a stage starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Starts {
+    /// Networks as they are drawn.
+    Drawn,
+    /// Files from elsewhere.
+    Files,
+    /// Models of earlier stages, or a word that this version does not know.
+    #[default]
+    #[serde(other)]
+    Models,
+}
+
 /// One step of the experiment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// Its name, as in `results.csv`.
     #[serde(deserialize_with = "text")]
     pub name: String,
-    /// What it does.
+    /// What it does, in the recipe's word. Readers show it; what they need to know stands in the other fields.
     #[serde(default, rename = "do", deserialize_with = "text")]
     pub does: String,
-    /// Wall time, once finished.
+    /// What it leaves behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
+    pub makes: Option<Makes>,
+    /// What it starts from.
+    #[serde(default)]
+    pub starts: Starts,
+    /// What it does to a model, as a noun: `the cut`, `unlearning`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_text")]
+    pub noun: Option<String>,
+    /// Attacks: the label whose capability they try to bring back.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_text")]
+    pub label: Option<String>,
     /// Attacks: what their curves run along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<Axis>,
+    /// Attacks: the metric of their curves.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_text")]
+    pub curve: Option<String>,
+    /// Attacks: the start, as in `attacks.csv`, of variants that draw a cut region again.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_text")]
+    pub redraws: Option<String>,
+    /// Wall time, once finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// The arms that others are compared with; absent if the recipe has none.

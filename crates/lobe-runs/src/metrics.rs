@@ -49,6 +49,11 @@ impl Metric {
     }
 }
 
+/// A metric's name, and behind `@` what it is of: a variant of an attack, a class, a decoder.
+pub fn part(metric: &str) -> (&str, Option<&str>) {
+    metric.split_once('@').map_or((metric, None), |(name, part)| (name, Some(part)))
+}
+
 /// An append-only log of [`Metric`]s.
 #[derive(Debug)]
 pub struct MetricsLog {

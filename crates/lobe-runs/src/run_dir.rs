@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::atomic::{is_temporary, remove_leftovers, write_atomic, write_atomic_with};
 use crate::csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
-use crate::error::StoreError;
+use crate::error::{ReadError, StoreError};
 use crate::manifest::Manifest;
 use crate::member::MemberDir;
 use crate::name::check_name;
@@ -71,11 +71,14 @@ impl RunDir {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(StoreError::io("cannot be read", &path))?,
         };
-        let read = serde_json::from_slice(&bytes);
-        read.map(Some).map_err(|e| {
-            let message = format!("not the manifest of a run: {e}");
-            StoreError::Damaged { message, path: path.clone() }
-        })
+        let damaged = |message: String| StoreError::Damaged { message, path: path.clone() };
+        let text =
+            String::from_utf8(bytes).map_err(|_| damaged("not the manifest of a run: not UTF-8".into()))?;
+        match Manifest::parse(MANIFEST, &text) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(e @ ReadError::Newer { .. }) => Err(damaged(e.to_string())),
+            Err(e) => Err(damaged(format!("not the manifest of a run: {e}"))),
+        }
     }
 
     /// Writes the manifest.

@@ -1,9 +1,11 @@
 //! What a run's manifest says of its recipe.
 
-use lobe_methods::ATTACKS;
+use lobe_methods::{ATTACKS, LOCALIZE, UNLEARN};
 
-use crate::recipe::{Arm, ArmData, Derived, Recipe, Stage};
-use crate::store::{Arm as ArmFacts, Axis, Manifest, Reference, RunState, Stage as StageFacts};
+use crate::recipe::{Arm, ArmData, Derived, Recipe, Stage, makes_model, starts_anew};
+use crate::store::{
+    Arm as ArmFacts, Axis, FORMAT, Makes, Manifest, Reference, RunState, Stage as StageFacts, Starts,
+};
 
 impl Recipe {
     /// The reference arms: an arm that has the role's name and fits it, else the first that fits.
@@ -42,9 +44,41 @@ fn kind(a: &Arm, reference: &Reference) -> &'static str {
     }
 }
 
-fn axis(does: &str) -> Option<Axis> {
-    let axis = ATTACKS.iter().find(|e| e.about.name == does)?.axis;
-    Some(Axis { name: axis.name.to_owned(), unit: axis.unit.to_owned() })
+/// What a stage is to a reader of the run, who knows no stage by name.
+fn stage_info(s: &Stage) -> StageFacts {
+    let starts = match s.does.as_str() {
+        "load" => Starts::Files,
+        does if starts_anew(does) => Starts::Drawn,
+        _ => Starts::Models,
+    };
+    let noun = match s.does.as_str() {
+        "ablate" => Some("the cut"),
+        "unlearn" => Some("unlearning"),
+        _ => None,
+    };
+    let facts = StageFacts {
+        name: s.name.clone(),
+        does: s.does.clone(),
+        makes: Some(if makes_model(&s.does) { Makes::Model } else { Makes::Numbers }),
+        starts,
+        noun: noun.map(str::to_owned),
+        ..StageFacts::default()
+    };
+    let Some(attack) = ATTACKS.iter().find(|e| e.about.name == s.does) else { return facts };
+    StageFacts {
+        makes: Some(Makes::Attack),
+        label: Some(s.label().to_owned()),
+        axis: Some(Axis { name: attack.axis.name.to_owned(), unit: attack.axis.unit.to_owned() }),
+        curve: Some(format!("{}_loss", s.does)),
+        redraws: Some("reinit".to_owned()),
+        ..facts
+    }
+}
+
+/// The place of a method in the lists of methods, one list after the other.
+fn place(method: &str) -> Option<u32> {
+    let names = LOCALIZE.iter().map(|e| e.about.name).chain(UNLEARN.iter().map(|e| e.about.name));
+    names.zip(0..).find(|(name, _)| *name == method).map(|(_, at)| at)
 }
 
 /// The manifest of a run that starts. `note` is one line about an arm that has no `about`; what arms remove
@@ -54,6 +88,7 @@ pub fn manifest(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> Str
     let arm = |a: &Arm| ArmFacts {
         name: a.name.clone(),
         method: a.method.clone(),
+        place: place(&a.method),
         region: (!a.regions.is_empty()).then(|| a.regions.join(", ")),
         note: a.about.clone().unwrap_or_else(|| note(a)),
         control: a.control,
@@ -62,20 +97,15 @@ pub fn manifest(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> Str
         removes: Vec::new(),
         same_as: None,
     };
-    let stage = |s: &Stage| StageFacts {
-        name: s.name.clone(),
-        does: s.does.clone(),
-        seconds: None,
-        axis: axis(&s.does),
-    };
     Manifest {
+        format: FORMAT,
         name: recipe.name.clone(),
         state: RunState::Running,
         recipe_hash: recipe.hash(),
         seeds: recipe.seeds.clone(),
         arms: recipe.arms.iter().map(arm).collect(),
         labels: lobe_core::LabelSet::default().names().to_vec(),
-        stages: recipe.stages.iter().map(stage).collect(),
+        stages: recipe.stages.iter().map(stage_info).collect(),
         reference: reference.clone(),
         derived: derived.to_vec(),
         about: recipe.about.clone(),

@@ -29,8 +29,8 @@ pub(super) fn build<'a>(ink: &Ink<'a>) -> Result<Vec<Figure>, String> {
     }
     let attack = |stage: &&'a str| {
         let metric = run.attack_metric(stage);
-        let label = run.target(stage, &metric)?.to_owned();
-        let measured = run.measured(stage, &metric, &label)?;
+        let label = run.target(stage, metric)?.to_owned();
+        let measured = run.measured(stage, metric, &label)?;
         let bundles: Vec<_> = ink.arms().filter_map(|(arm, look)| bundle(arm, look, measured)).collect();
         Some(Attack { stage, label, unit: &measured.unit, bundles })
     };

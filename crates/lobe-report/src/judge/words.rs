@@ -82,12 +82,9 @@ fn answer(run: &RunData, j: &Judged, gap: Gap) -> String {
 }
 
 /// What was done to an arm last, as a noun.
-fn treatment(run: &RunData, arm: &str) -> &'static str {
-    match run.before_after(arm, "loss").map_or("", |(_, last)| run.does(last)) {
-        "unlearn" => "unlearning",
-        "" | "ablate" => "the cut",
-        _ => "the removal",
-    }
+fn treatment<'a>(run: &'a RunData, arm: &str) -> &'a str {
+    let last = run.before_after(arm, "loss").and_then(|(_, last)| run.manifest.stage(last));
+    last.and_then(|s| s.noun.as_deref()).unwrap_or("the removal")
 }
 
 /// The first question, with its numbers.

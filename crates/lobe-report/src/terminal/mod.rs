@@ -158,7 +158,7 @@ fn relearning(out: &mut String, run: &RunData, stage: &str, width: usize, style:
     }
     let mut table = steps.clone();
     table.header.push("loss during the attack".into());
-    let measured = forgotten(run, stage, &run.attack_metric(stage));
+    let measured = forgotten(run, stage, run.attack_metric(stage));
     let room = width.saturating_sub(62).clamp(8, 40);
     let curves: Vec<Vec<f64>> = (table.rows.iter())
         .map(|row| measured.map_or_else(Vec::new, |m| resampled(&m.curves(&row[0].main), room)))
