@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use lobe_runs::{Activity, Arm, Makes, Manifest, Prefix, Starts, TimingRow, part};
+use lobe_runs::{Activity, Arm, Catalogue, Makes, Manifest, Prefix, Role, Starts, TimingRow, part};
 
 use crate::judge::{self, Judgement};
 use crate::matrix::Matrix;
@@ -117,6 +117,8 @@ pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
 pub struct RunData {
     /// What the run is. Arms, stages and labels that only `results.csv` names are appended.
     pub manifest: Manifest,
+    /// What the metrics mean; empty in older runs.
+    pub catalogue: Catalogue,
     /// Everything measured.
     pub results: BTreeMap<Quantity, Measured>,
     /// The numbers of single variants of attacks.
@@ -218,7 +220,7 @@ impl RunData {
         self.stages().filter(|s| self.is_attack(s)).collect()
     }
 
-    fn is_attack(&self, stage: &str) -> bool {
+    pub(crate) fn is_attack(&self, stage: &str) -> bool {
         self.index().attacks.contains(stage)
     }
 
@@ -256,6 +258,11 @@ impl RunData {
         self.manifest.stage(stage).and_then(|s| s.curve.as_deref()).unwrap_or_default()
     }
 
+    /// Whether a metric is a curve whose last number is no outcome.
+    pub(crate) fn is_curve(&self, metric: &str) -> bool {
+        self.catalogue.get(metric).is_some_and(|m| m.role == Role::Curve)
+    }
+
     /// Whether a quantity of an attack is that of one of its variants.
     pub(crate) fn is_variant(&self, q: &Quantity) -> bool {
         part(&q.metric).1.is_some() && self.is_attack(&q.stage)
@@ -290,7 +297,9 @@ impl RunData {
         let label = |q: &Quantity| self.manifest.labels.iter().position(|l| *l == q.label);
         let mut all: Vec<_> = self.results.iter().collect();
         // `sort_by_cached_key` because a run may hold thousands of quantities.
-        all.sort_by_cached_key(|(q, _)| (stage(q), metric_rank(&q.metric), q.metric.clone(), label(q)));
+        all.sort_by_cached_key(|(q, _)| {
+            (stage(q), self.catalogue.place(&q.metric), q.metric.clone(), label(q))
+        });
         all
     }
 
@@ -368,37 +377,4 @@ impl RunData {
         };
         after.filter_map(share).collect()
     }
-}
-
-/// Reading order of the metrics every run has; others follow by name.
-fn metric_rank(metric: &str) -> usize {
-    const ORDER: [&str; 26] = [
-        "loss",
-        "calibrated_loss",
-        "accuracy",
-        "probe_accuracy",
-        "probe_chance",
-        "cloze_accuracy",
-        "gap_closed",
-        "recovery",
-        "attack_best",
-        "attack_retain",
-        "relearn_loss",
-        "steps_to_baseline",
-        "steps_budget",
-        "steps_target",
-        "leakage",
-        "control_agreement",
-        "control_kl",
-        "gradient_region",
-        "gradient_rest",
-        "region_units",
-        "region_params",
-        "params",
-        "targets",
-        "forget_targets",
-        "undiscovered_targets",
-        "train_loss",
-    ];
-    ORDER.iter().position(|m| *m == metric).unwrap_or(ORDER.len())
 }

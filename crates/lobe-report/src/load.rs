@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lobe_runs::{
-    ActivityFile, Arm, AttackRow, Files, Manifest, Metric, PrefixFile, ResultRow, RunState, Stage, clean,
-    from_json, lines, read_attacks, read_results, read_timings,
+    ActivityFile, Arm, AttackRow, Catalogue, Files, Manifest, Metric, PrefixFile, ResultRow, RunState, Stage,
+    clean, from_json, lines, read_attacks, read_results, read_timings,
 };
 
 use crate::data::{Point, Quantity, RunData, Variant};
@@ -39,6 +39,10 @@ impl RunData {
         };
         let mut run = RunData::default();
         run.manifest = Manifest::parse("manifest.json", &text)?;
+        run.catalogue = match root.read("metrics.json")? {
+            Some(text) => Catalogue::parse("metrics.json", &text)?,
+            None => Catalogue::before_there_was_one(),
+        };
         let names = [run.manifest.arms.len(), run.manifest.stages.len(), run.manifest.labels.len()];
         if names.iter().any(|n| *n > MOST_NAMES) {
             return Err(ReportError::content(

@@ -3,6 +3,8 @@
 //! The text depends on the run and nothing else: no times, no machine, no absolute path. A number
 //! that was not measured is a dash.
 
+use lobe_runs::Role;
+
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, interval, number};
@@ -52,11 +54,6 @@ impl Spread {
         }
         self.of(&(0..).zip(stats::paired(a, b)).collect::<Vec<_>>())
     }
-}
-
-/// Metrics that are no outcome, or have a table of their own.
-fn apart(metric: &str) -> bool {
-    matches!(metric, "train_loss" | "gap_closed" | "region_units" | "region_params")
 }
 
 /// The record of a run.
@@ -193,7 +190,10 @@ impl Record<'_> {
         let attacks = self.run.attack_stages();
         let mut metrics: Vec<&str> = Vec::new();
         for (q, _) in self.run.ordered() {
-            if !attacks.contains(&q.stage.as_str()) && !apart(&q.metric) && !metrics.contains(&&*q.metric) {
+            if !attacks.contains(&q.stage.as_str())
+                && !self.apart(&q.metric)
+                && !metrics.contains(&&*q.metric)
+            {
                 metrics.push(&q.metric);
             }
         }
@@ -205,6 +205,12 @@ impl Record<'_> {
         for metric in metrics {
             self.metric(out, metric);
         }
+    }
+
+    /// Whether a metric is no outcome, or has a table of its own.
+    fn apart(&self, metric: &str) -> bool {
+        let role = self.run.catalogue.get(metric).map(|m| m.role);
+        metric == "gap_closed" || matches!(role, Some(Role::Curve | Role::Setting))
     }
 
     fn metric(&self, out: &mut String, metric: &str) {

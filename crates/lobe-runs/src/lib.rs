@@ -8,6 +8,7 @@
 //! leads outside, and text loses what could disguise it.
 
 mod atomic;
+mod catalogue;
 mod checkpoint;
 mod csv;
 mod error;
@@ -25,6 +26,7 @@ mod time;
 mod variants;
 
 pub use atomic::{write_atomic, write_atomic_with};
+pub use catalogue::{Better, Catalogue, MetricInfo, Role};
 pub use checkpoint::Checkpoint;
 pub use csv::{
     AttackRow, Order, ResultRow, TimingRow, attacks_csv, read_attacks, read_results, read_timings,

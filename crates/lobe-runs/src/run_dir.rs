@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::atomic::{is_temporary, remove_leftovers, write_atomic, write_atomic_with};
+use crate::catalogue::Catalogue;
 use crate::csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
 use crate::error::{ReadError, StoreError};
 use crate::manifest::Manifest;
@@ -143,6 +144,14 @@ impl RunDir {
     /// If a row is refused (see [`timings_csv`]), or the file system refuses.
     pub fn write_timings(&self, rows: &[TimingRow], order: Order) -> Result<(), StoreError> {
         write_atomic(&self.path.join("timings.csv"), timings_csv(rows, order)?.as_bytes())
+    }
+
+    /// Writes `metrics.json`.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write_catalogue(&self, all: &Catalogue) -> Result<(), StoreError> {
+        write_atomic(&self.path.join("metrics.json"), &json(all, &self.path)?)
     }
 
     /// Writes another file of the run, such as `activity.json` or `report.html`.

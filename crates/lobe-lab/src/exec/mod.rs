@@ -284,6 +284,7 @@ fn write_results(context: &Context<'_>) -> Result<(), LabError> {
     let order = Order { stages: &stages, arms: &arms };
     let (rows, timings) = summary::collect(context)?;
     context.run.write_results(&rows, order)?;
+    context.run.write_catalogue(&crate::words::catalogue_of(&rows))?;
     context.run.write_timings(&timings, order)?;
     summary::attacks(context, rows)?;
     summary::prefixes(context)?;
