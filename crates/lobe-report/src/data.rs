@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use lobe_runs::{Activity, Arm, Catalogue, Makes, Manifest, Prefix, Role, Starts, TimingRow, part};
+use lobe_runs::{
+    Activity, Arm, Catalogue, Makes, Manifest, MemberChart, Prefix, Role, Starts, TimingRow, part,
+};
 
 use crate::judge::{self, Judgement};
 use crate::matrix::Matrix;
@@ -127,6 +129,8 @@ pub struct RunData {
     pub timings: Vec<TimingRow>,
     /// Unit activity.
     pub activity: Vec<Activity>,
+    /// What stages left to be seen.
+    pub charts: Vec<MemberChart>,
     /// Prefixes that attacks found.
     pub prefixes: Vec<Prefix>,
     /// What models say, of the first seed of each arm.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lobe_runs::{
-    ActivityFile, Arm, AttackRow, Catalogue, Files, Manifest, Metric, PrefixFile, ResultRow, RunState, Stage,
-    clean, from_json, lines, read_attacks, read_results, read_timings,
+    ActivityFile, Arm, AttackRow, Catalogue, ChartFile, Files, Manifest, Metric, PrefixFile, ResultRow,
+    RunState, Stage, clean, from_json, lines, read_attacks, read_results, read_timings,
 };
 
 use crate::data::{Point, Quantity, RunData, Variant};
@@ -19,6 +19,8 @@ const MOST_SEEDS: usize = 1000;
 /// Most bytes of a recipe, and of what one member says.
 const RECIPE_LIMIT: u64 = 256 << 10;
 const SAMPLES_LIMIT: u64 = 256 << 10;
+/// Most bytes of charts: what is in memory takes several times as much.
+const CHARTS_LIMIT: u64 = 32 << 20;
 /// Most entries of `activity.json` or `prefixes.json`.
 const MOST_ACTIVITY: usize = 20_000;
 /// Most different quantities.
@@ -68,6 +70,9 @@ impl RunData {
         }
         if let Some(text) = root.read("activity.json")? {
             activity(&mut run, &text)?;
+        }
+        if let Some(text) = root.read_up_to("charts.json", CHARTS_LIMIT)? {
+            run.charts = ChartFile::parse("charts.json", &text)?.charts;
         }
         if let Some(text) = root.read("prefixes.json")? {
             prefixes(&mut run, &text)?;

@@ -9,6 +9,7 @@
 
 mod atomic;
 mod catalogue;
+mod charts;
 mod checkpoint;
 mod csv;
 mod error;
@@ -27,6 +28,9 @@ mod variants;
 
 pub use atomic::{write_atomic, write_atomic_with};
 pub use catalogue::{Better, Catalogue, MetricInfo, Role};
+pub use charts::{
+    Bar, Chart, ChartAxis, ChartFile, Level, MemberChart, MemberCharts, Picture, Series, Shape,
+};
 pub use checkpoint::Checkpoint;
 pub use csv::{
     AttackRow, Order, ResultRow, TimingRow, attacks_csv, read_attacks, read_results, read_timings,

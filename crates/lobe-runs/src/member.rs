@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{remove_leftovers, write_atomic, write_atomic_with};
+use crate::charts::{Chart, MemberCharts};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::StoreError;
 use crate::metrics::{Metric, MetricsLog};
@@ -58,7 +59,7 @@ pub struct Status {
 }
 
 /// Everything but checkpoints and records of variants. The status goes first: without it nothing else counts.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "status.json",
     "metrics.jsonl",
     "model.safetensors",
@@ -67,6 +68,7 @@ const OWN: [&str; 8] = [
     "timing.json",
     "variants.json",
     "prefixes.json",
+    "charts.json",
 ];
 
 /// The directory of one member in one stage.
@@ -245,6 +247,19 @@ impl MemberDir {
         write_atomic_with(&self.path.join(name), write)
     }
 
+    /// Writes the charts that the stage leaves.
+    ///
+    /// # Errors
+    /// If one cannot be drawn, or the file system refuses.
+    pub fn write_charts(&self, charts: &[Chart]) -> Result<(), StoreError> {
+        let path = self.path.join("charts.json");
+        if let Some((chart, why)) = charts.iter().find_map(|c| Some((c, c.fault()?))) {
+            return Err(StoreError::content(&path, format!("the chart {:?}: {why}", chart.name)));
+        }
+        let file = MemberCharts { charts: charts.to_vec() };
+        write_atomic(&path, &crate::run_dir::json(&file, &self.path)?)
+    }
+
     /// Writes a checkpoint; the one before it is kept. `version` is that of the payload.
     ///
     /// # Errors
@@ -266,7 +281,7 @@ impl MemberDir {
     /// # Errors
     /// If the file system refuses.
     pub fn take_log(&self, other: &MemberDir) -> Result<(), StoreError> {
-        for name in ["metrics.jsonl", "timing.json", "variants.json", "prefixes.json"] {
+        for name in ["metrics.jsonl", "timing.json", "variants.json", "prefixes.json", "charts.json"] {
             let path = other.path.join(name);
             match fs::read(&path) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}

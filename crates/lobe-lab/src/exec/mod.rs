@@ -288,5 +288,6 @@ fn write_results(context: &Context<'_>) -> Result<(), LabError> {
     context.run.write_timings(&timings, order)?;
     summary::attacks(context, rows)?;
     summary::prefixes(context)?;
+    summary::charts(context)?;
     summary::activity(context)
 }

@@ -10,7 +10,8 @@ use crate::error::LabError;
 use crate::recipe::Stage;
 use crate::stage::{key, members};
 use crate::store::{
-    ActivityFile, AttackRow, MemberDir, Metric, PrefixFile, ResultRow, State, Timing, TimingRow, Variant,
+    ActivityFile, AttackRow, ChartFile, MemberChart, MemberCharts, MemberDir, Metric, PrefixFile, ResultRow,
+    State, Timing, TimingRow, Variant,
 };
 
 /// Every number of the run: what members measured, and what follows from comparing them. What an earlier
@@ -156,4 +157,24 @@ pub(crate) fn activity(c: &Context<'_>) -> Result<(), LabError> {
     }
     let bytes = serde_json::to_vec(&all).unwrap_or_default();
     Ok(c.run.write("activity.json", |w| w.write_all(&bytes))?)
+}
+
+/// Collects the members' `charts.json`.
+pub(crate) fn charts(c: &Context<'_>) -> Result<(), LabError> {
+    let mut all = ChartFile::default();
+    for stage in &c.experiment.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let Some(dir) = current(c, stage, arm, seed)? else { continue };
+            let file = fs::read(dir.path().join("charts.json")).ok();
+            let file = file.and_then(|b| serde_json::from_slice::<MemberCharts>(&b).ok());
+            let (stage, arm) = (&stage.name, &c.experiment.arms[arm].arm.name);
+            let of = |chart| MemberChart { stage: stage.clone(), arm: arm.clone(), seed, chart };
+            all.charts.extend(file.unwrap_or_default().charts.into_iter().map(of));
+        }
+    }
+    if all.charts.is_empty() && !c.run.path().join("charts.json").exists() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&all).unwrap_or_default();
+    Ok(c.run.write("charts.json", |w| w.write_all(&bytes))?)
 }

@@ -162,7 +162,7 @@ pub fn metric(word: &str) -> Option<MetricInfo> {
             "loss under the attack {attack}: at each point of its axis, the lowest of all variants; with @VARIANT of one"
         ),
         axis: Some(entry.axis.name.to_owned()),
-        role: Role::Curve,
+        role: Curve,
         parts: Some("variant".to_owned()),
         ..MetricInfo::default()
     })

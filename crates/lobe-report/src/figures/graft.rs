@@ -65,7 +65,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Option<Figure> {
         let plot = Plot {
             titles: ("parameters changed", &y),
             about: &about,
-            level: run.control().map(|_| (0.0, "never had it".to_owned())),
+            levels: run.control().map(|_| (0.0, "never had it".to_owned())).into_iter().collect(),
             bands: true,
             narrow_log: false,
             shape,

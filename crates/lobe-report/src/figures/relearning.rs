@@ -101,7 +101,7 @@ fn single(ink: &Ink<'_>, a: &Attack<'_>, place: Place) -> Option<Figure> {
     let plot = Plot {
         titles: (&along(ink.run, a.stage), &y),
         about: &format!("Loss during attack {}", a.stage),
-        level,
+        levels: level.into_iter().collect(),
         bands: true,
         narrow_log: false,
         shape: Shape::Plain,
@@ -156,7 +156,7 @@ fn multiples(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> Option<Figure> {
         let plot = Plot {
             titles: (&along(ink.run, a.stage), &y),
             about: &format!("Loss during attack {}", a.stage),
-            level,
+            levels: level.into_iter().collect(),
             bands: true,
             narrow_log: false,
             shape: Shape::Small,

@@ -29,7 +29,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
         let plot = Plot {
             titles: (&x, &y),
             about: &about,
-            level: None,
+            levels: Vec::new(),
             bands: false,
             narrow_log: true,
             shape: Shape::Plain,
