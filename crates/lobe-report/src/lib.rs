@@ -29,14 +29,13 @@ mod starts;
 pub mod stats;
 mod svg;
 mod tables;
-mod targets;
+pub mod targets;
 pub mod terminal;
 mod theme;
 
 pub use data::{Measured, Point, Quantity, RunData, Variant};
 pub use lobe_runs::{
     Activity, Arm, Axis, ClassFacts, DataFacts, Derived, FailedMember, Manifest, ModelFacts, Prefix,
-    ReadError as ReportError, Reference, RunState, Stage, TimingRow, readable,
+    ReadError as ReportError, Reference, RunState, Stage, Target, TimingRow, readable,
 };
 pub use samples::Sample;
-pub use targets::{Target, Targets};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ReadError;
 use crate::files::from_json;
 use crate::older;
+use crate::target::Target;
 use crate::text::{any_text, maybe_long, maybe_text, text, texts};
 
 /// The number of this format. A run of a lower number is read; see `older.rs`.
@@ -94,6 +95,9 @@ pub struct Manifest {
     /// was left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedMember>,
+    /// Published numbers that the run is held against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<Target>,
     /// What it is about, in the recipe's words.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_long")]
     pub about: Option<String>,

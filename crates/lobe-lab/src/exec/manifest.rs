@@ -2,7 +2,7 @@
 
 use lobe_methods::{ATTACKS, LOCALIZE, UNLEARN};
 
-use crate::recipe::{Arm, ArmData, Derived, Recipe, Stage, makes_model, starts_anew};
+use crate::recipe::{Arm, ArmData, Derived, Recipe, Stage, Target, makes_model, starts_anew};
 use crate::store::{
     Arm as ArmFacts, Axis, FORMAT, Makes, Manifest, Reference, RunState, Stage as StageFacts, Starts,
 };
@@ -108,6 +108,7 @@ pub fn manifest(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> Str
         stages: recipe.stages.iter().map(stage_info).collect(),
         reference: reference.clone(),
         derived: derived.to_vec(),
+        targets: recipe.targets.iter().map(Target::published).collect(),
         about: recipe.about.clone(),
         ..Manifest::default()
     }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::targets::Target;
 use super::train::Train;
 
 /// The method that trains in the ordinary way, and changes nothing of a model it starts from.
@@ -36,6 +37,9 @@ pub struct Recipe {
     pub arms: Vec<Arm>,
     /// The steps of the experiment, in order.
     pub stages: Vec<Stage>,
+    /// Published numbers that the run is held against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<Target>,
 }
 
 /// A table whose `kind` decides what its other keys mean.

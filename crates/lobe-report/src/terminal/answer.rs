@@ -46,8 +46,13 @@ pub fn answer(run: &RunData, width: usize, style: Style) -> String {
         let first = |j: &&Judged| Some(format!("{}: {}", j.arm, j.sentences.first()?));
         words.extend(own.iter().filter_map(first));
     }
-    let text: String =
-        words.iter().chain(&judgement.scale).chain(&judgement.caveats).map(|w| wrap(w, width)).collect();
+    let text: String = words
+        .iter()
+        .chain(&crate::targets::overview(run))
+        .chain(&judgement.scale)
+        .chain(&judgement.caveats)
+        .map(|w| wrap(w, width))
+        .collect();
     let whole = out + &text;
     let whole = match style {
         Style::Unicode => whole,

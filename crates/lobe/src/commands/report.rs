@@ -6,7 +6,7 @@ use anyhow::Result;
 use lobe_report::judge::{Judged, Measure, judge};
 use lobe_report::stats::Summary;
 use lobe_report::terminal::{self, Style};
-use lobe_report::{RunData, html};
+use lobe_report::{RunData, html, targets};
 use lobe_runs::write_atomic;
 use serde_json::{Value, json};
 
@@ -117,6 +117,11 @@ pub(super) fn judged(j: &Judged) -> Value {
         "beyond_control": summary(j.beyond), "undone": summary(j.undone), "sentences": j.sentences })
 }
 
+/// A target and what the run says to it.
+fn target(a: &targets::Answer<'_>) -> Value {
+    json!({ "target": a.target, "measured": summary(a.measured), "missed_by": a.missed_by(), "answer": a.words() })
+}
+
 /// Verdicts and the final numbers of every arm; what is missing is null or absent, never zero.
 fn numbers(dir: &Path, run: &RunData) -> Value {
     let m = &run.manifest;
@@ -146,5 +151,5 @@ fn numbers(dir: &Path, run: &RunData) -> Value {
     json!({ "run": dir.display().to_string(), "name": m.name, "state": m.state.word(), "recipe_hash": m.recipe_hash,
         "build": m.build, "seeds": m.seeds, "baseline": run.baseline(), "control": run.control(),
         "filter": run.filter(), "arms": arms.collect::<Vec<_>>(), "judgement": judgement.arms.iter().map(judged).collect::<Vec<_>>(),
-        "overview": judgement.overview, "scale": judgement.scale, "caveats": judgement.caveats, "warnings": run.warnings })
+        "targets": targets::answers(run).iter().map(target).collect::<Vec<_>>(), "overview": judgement.overview, "scale": judgement.scale, "caveats": judgement.caveats, "warnings": run.warnings })
 }

@@ -20,6 +20,11 @@ impl Experiment {
                 format!("{} needs a stage that makes its model: [[stage]] do = \"unlearn\"", a.arm.method);
             return at(Err(PathError::new("method", what)), &["arms", &a.arm.name]);
         }
+        for (i, target) in self.recipe.targets.iter().enumerate() {
+            let known = self.labels.names().iter().map(String::as_str).chain(["all"]);
+            let checked = recipe::one_of("label", "label", &target.label, known);
+            at(checked, &["target", &i.to_string()])?;
+        }
         for stage in &self.recipe.stages {
             let path = ["stage", stage.name.as_str()];
             if stage.does == "ablate" {
