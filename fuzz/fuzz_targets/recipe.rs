@@ -6,6 +6,6 @@ use libfuzzer_sys::fuzz_target;
 use lobe_lab::recipe::{Callbacks, fuzz_recipe};
 
 fuzz_target!(|text: &str| {
-    fuzz_recipe(text, &Callbacks::permissive());
-    fuzz_recipe(text, &lobe_lab::exec::callbacks());
+    fuzz_recipe(text, &lobe_lab::schedule::permissive());
+    fuzz_recipe(text, &lobe_lab::schedule::callbacks());
 });

@@ -1,5 +1,5 @@
-//! `docs/generated/`: one page per method, removal, attack, measure, kind of data, tokenizer, model and stage,
-//! the keys of a recipe, the words of results, an index, and the JSON schema, all from the lists in the code.
+//! `docs/generated/`: one page per method, removal, attack, measure, optimiser, kind of data, tokenizer, model
+//! and stage, the keys of a recipe, the words of results, an index, and the JSON schema, all from the lists in the code.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,12 +21,13 @@ pub(crate) const NOTE: &str =
     "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
 
 /// Kinds of the catalogue: as it calls them, the folder, the heading of the index.
-const KINDS: [(&str, &str, &str); 5] = [
+const KINDS: [(&str, &str, &str); 6] = [
     ("method", "methods", "Localisation methods"),
     ("unlearning", "unlearning", "Post-hoc removal"),
     ("removal", "removals", "Removal stages"),
     ("attack", "attacks", "Attacks"),
     ("measure", "measures", "Measures"),
+    ("optimiser", "optimisers", "Optimisers"),
 ];
 
 /// Writes all pages, and removes what is no longer one. Returns their number.
@@ -70,7 +71,11 @@ fn on_disk(root: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
-    let sources = texts(&root.join("crates/lobe-methods/src"))?;
+    let mut sources = Vec::new();
+    for dir in ["crates/lobe-methods/src", "crates/lobe-engine/src/optim"] {
+        let found = texts(&root.join(dir))?.into_iter();
+        sources.extend(found.map(|f| TextFile { path: format!("{dir}/{}", f.path), ..f }));
+    }
     let mut out = BTreeMap::new();
     for (kind, about, params) in lobe_methods::catalogue() {
         let (_, folder, _) = place(kind)?;
@@ -128,8 +133,7 @@ fn page(kind: &str, about: &About, params: &[ParamDoc], source: Option<&TextFile
         section(&mut out, "References", &sentence(about.reference));
     }
     if let Some(f) = source.filter(|f| !f.path.ends_with("/mod.rs")) {
-        let path = format!("crates/lobe-methods/src/{}", f.path);
-        section(&mut out, "Code", &format!("[{path}](../../../{path})"));
+        section(&mut out, "Code", &format!("[{0}](../../../{0})", f.path));
     }
     out
 }

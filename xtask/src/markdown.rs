@@ -91,7 +91,7 @@ mod tests {
         let recipes = blocks(&page, "toml");
         assert_eq!(recipes.len(), 1);
         let written = lobe_lab::recipe::Written::from_str("README.md", &recipes[0]).unwrap();
-        let (recipe, _) = lobe_lab::exec::resolve(&written).unwrap();
+        let (recipe, _) = lobe_lab::schedule::resolve(&written).unwrap();
         assert_eq!(recipe.arms.len(), 3);
     }
 

@@ -21,7 +21,7 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// The tokenizer, for token data.
     pub tokenizer: Option<Tokenizer>,
-    /// Number of token ids (0 for images).
+    /// Number of token ids (0 for rows of numbers).
     pub vocab: usize,
     /// Questions that measure knowledge rather than language.
     pub probes: Vec<Probe>,
@@ -55,15 +55,26 @@ pub enum Payload {
         /// `n × (seq + 1)` ids; [`PAD`] after the end of a row's text.
         ids: Vec<u32>,
     },
-    /// Flat images.
-    Images {
-        /// Numbers per image, `c · h · w`.
-        dim: usize,
-        /// `n × dim` values, channel by channel, row by row.
-        pixels: Vec<f32>,
-        /// Channels, height, width.
-        shape: (usize, usize, usize),
+    /// Rows of numbers: images, features, activations.
+    Rows {
+        /// Numbers per row.
+        width: usize,
+        /// `n × width` values; of an image channel by channel, row by row.
+        values: Vec<f32>,
+        /// What a row is to come out as, where that is not the row itself.
+        wanted: Option<Wanted>,
+        /// Channels, height, width, where a row is an image.
+        image: Option<(usize, usize, usize)>,
     },
+}
+
+/// What rows are to come out as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// Numbers per row.
+    pub width: usize,
+    /// `n × width` values.
+    pub values: Vec<f32>,
 }
 
 /// One multiple-choice question about a fact: the answer is the choice with the highest
@@ -102,23 +113,31 @@ impl Examples {
     pub fn row(&self, i: usize) -> &[u32] {
         match &self.payload {
             Payload::Tokens { seq, ids } => &ids[i * (seq + 1)..(i + 1) * (seq + 1)],
-            Payload::Images { .. } => &[],
+            Payload::Rows { .. } => &[],
         }
     }
 
-    /// The pixels of example `i`; empty for tokens.
-    pub fn image(&self, i: usize) -> &[f32] {
+    /// The numbers of example `i`; empty for tokens.
+    pub fn numbers(&self, i: usize) -> &[f32] {
         match &self.payload {
             Payload::Tokens { .. } => &[],
-            Payload::Images { dim, pixels, .. } => &pixels[i * dim..(i + 1) * dim],
+            Payload::Rows { width, values, .. } => &values[i * width..(i + 1) * width],
         }
     }
 
-    /// Number of targets of example `i` (tokens to predict, or pixels).
+    /// What example `i` is to come out as; empty where that is the example itself.
+    pub fn wanted(&self, i: usize) -> &[f32] {
+        match &self.payload {
+            Payload::Rows { wanted: Some(w), .. } => &w.values[i * w.width..(i + 1) * w.width],
+            _ => &[],
+        }
+    }
+
+    /// Number of targets of example `i` (tokens to predict, or numbers).
     pub fn targets(&self, i: usize) -> usize {
         match &self.payload {
             Payload::Tokens { .. } => self.row(i)[1..].iter().filter(|&&t| t != PAD).count(),
-            Payload::Images { dim, .. } => *dim,
+            Payload::Rows { width, .. } => *width,
         }
     }
 
@@ -159,9 +178,16 @@ impl Examples {
                 words(&mut [0, *seq as u32].into_iter());
                 words(&mut ids.iter().copied());
             }
-            Payload::Images { pixels, shape: (c, h, w), .. } => {
-                words(&mut [1, *c as u32, *h as u32, *w as u32].into_iter());
-                words(&mut pixels.iter().map(|p| p.to_bits()));
+            Payload::Rows { values, image, wanted, width } => {
+                match image {
+                    Some((c, h, w)) => words(&mut [1, *c as u32, *h as u32, *w as u32].into_iter()),
+                    None => words(&mut [2, *width as u32].into_iter()),
+                }
+                words(&mut values.iter().map(|p| p.to_bits()));
+                if let Some(wanted) = wanted {
+                    words(&mut [wanted.width as u32].into_iter());
+                    words(&mut wanted.values.iter().map(|p| p.to_bits()));
+                }
             }
         }
     }
@@ -255,11 +281,16 @@ impl Dataset {
         out
     }
 
-    /// Ids or numbers per example: `seq` for tokens, `dim` for images.
+    /// Whether the examples are text, else rows of numbers.
+    pub fn is_text(&self) -> bool {
+        matches!(self.train.payload, Payload::Tokens { .. })
+    }
+
+    /// Ids or numbers per example.
     pub fn width(&self) -> usize {
         match &self.train.payload {
             Payload::Tokens { seq, .. } => *seq,
-            Payload::Images { dim, .. } => *dim,
+            Payload::Rows { width, .. } => *width,
         }
     }
 }

@@ -45,7 +45,7 @@ pub use arithmetic::ArithmeticConfig;
 pub use bilingual::BilingualConfig;
 pub use census::{Census, ClassCensus, Counts};
 pub use config::{DataConfig, SOURCES, SourceInfo};
-pub use dataset::{Dataset, Examples, PAD, Payload, Probe};
+pub use dataset::{Dataset, Examples, PAD, Payload, Probe, Wanted};
 pub use error::{DataError, Result};
 pub use images::{CifarConfig, CifarLayout, GlyphsConfig, IdxConfig, Pixels, fuzz_images};
 pub use labelling::{

@@ -34,7 +34,7 @@ fn mnist_has_its_known_counts() {
     assert_eq!(data.train.class[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
     assert_eq!(data.train.select(|_, c| c == 1).len(), 6742);
     let mean: f64 =
-        (0..1000).flat_map(|i| data.test.image(i)).map(|&p| f64::from(p)).sum::<f64>() / 784_000.0;
+        (0..1000).flat_map(|i| data.test.numbers(i)).map(|&p| f64::from(p)).sum::<f64>() / 784_000.0;
     assert!((mean + 0.75).abs() < 0.03, "{mean}");
 }
 
@@ -46,7 +46,7 @@ fn cifar_has_its_known_first_pixels() {
     let data = serde_json::from_str::<CifarConfig>(text).unwrap().load(&dir).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (1000, 3000));
     assert_eq!(data.test.class[..10], [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]);
-    let x = data.test.image(0);
+    let x = data.test.numbers(0);
     assert_eq!([x[0], x[1], x[1024], x[2048]].map(|p| (p * 255.0).round()), [59.0, 43.0, 62.0, 63.0]);
 }
 

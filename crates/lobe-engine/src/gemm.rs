@@ -43,6 +43,11 @@ impl<'a> View<'a> {
         View { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// (rows, columns).
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
     /// The transpose.
     pub fn t(self) -> View<'a> {
         View {

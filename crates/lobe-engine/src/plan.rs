@@ -6,6 +6,7 @@ use lobe_core::{JointKind, LabelSet, Region, Route, RouteTable, Selection, Targe
 
 use crate::error::{EngineError, fits, same};
 use crate::layout::{Layout, Owner, ParamId, SiteId};
+use crate::moving::Moving;
 
 /// Index into the route columns of a plan.
 pub type Class = usize;
@@ -42,8 +43,8 @@ pub struct Plan {
     sites: Vec<Vec<Segment>>,
     /// `[label][class]`.
     table: Vec<Vec<Route>>,
-    /// Per tensor: whether the optimiser may move it.
-    trainable: Vec<bool>,
+    /// The tensors that the optimiser may move.
+    moving: Moving,
     edits: Vec<SiteEdit>,
     classes: usize,
 }
@@ -108,7 +109,7 @@ impl Plan {
             tensors: layout.tensors().iter().map(whole).collect(),
             sites: vec![Vec::new(); layout.sites().len()],
             table: vec![vec![Route::PLAIN]; 3],
-            trainable: vec![true; layout.tensors().len()],
+            moving: Moving::all(layout),
             edits: Vec::new(),
             classes: 1,
         }
@@ -187,7 +188,7 @@ impl Plan {
             tensors: tensors.collect(),
             sites,
             table: routes,
-            trainable: vec![true; layout.tensors().len()],
+            moving: Moving::all(layout),
             edits: Vec::new(),
             classes,
         })
@@ -195,15 +196,18 @@ impl Plan {
 
     /// Only these tensors are trained from now on.
     pub fn train_only(mut self, keep: impl Fn(ParamId) -> bool) -> Plan {
-        for (i, t) in self.trainable.iter_mut().enumerate() {
-            *t = keep(ParamId(i));
-        }
+        self.moving = self.moving.only(keep);
         self
+    }
+
+    /// The tensors that are trained, and where their gradients lie.
+    pub fn moving(&self) -> &Moving {
+        &self.moving
     }
 
     /// Whether the optimiser may move `p`.
     pub fn trainable(&self, p: ParamId) -> bool {
-        self.trainable[p.0]
+        self.moving.of(p).is_some()
     }
 
     /// Number of route columns.

@@ -4,6 +4,7 @@ use crate::buffer::{Buf, Pool};
 use crate::error::EngineError;
 use crate::factors::{self, Factor, Kind, Run, ShardRows};
 use crate::layout::{Layout, ParamId, SiteId};
+use crate::moving::Gradients;
 use crate::ops::Op;
 use crate::plan::Plan;
 use crate::simd;
@@ -79,13 +80,17 @@ pub struct Tape<'a> {
     pub(crate) ws: &'a mut Workspace,
     pub(crate) layout: &'a Layout,
     pub(crate) params: &'a [f32],
-    pub(crate) grads: Option<&'a mut [f32]>,
+    pub(crate) grads: Option<Gradients<'a>>,
     pub(crate) plan: &'a Plan,
     rows: usize,
 }
 
 impl<'a> Tape<'a> {
-    /// Starts a shard. Without `grads` nothing is recorded and nothing can be differentiated.
+    /// Starts a shard. `grads` holds one number for each parameter that the plan moves ([`Plan::moving`]) and
+    /// is added to; without it nothing is recorded and nothing can be differentiated.
+    ///
+    /// # Panics
+    /// If `grads` has another length.
     pub fn new(
         ws: &'a mut Workspace,
         layout: &'a Layout,
@@ -98,6 +103,7 @@ impl<'a> Tape<'a> {
         ws.touched.clear();
         ws.touched.resize(layout.tensors().len(), false);
         factors::compile(ws, plan, shard);
+        let grads = grads.map(|all| Gradients::new(all, plan.moving()));
         Tape { ws, layout, params, grads, plan, rows: shard.rows }
     }
 
@@ -110,7 +116,8 @@ impl<'a> Tape<'a> {
         plan: &'a Plan,
         rows: usize,
     ) -> Tape<'a> {
-        Tape { ws, layout, params, grads: Some(grads), plan, rows }
+        let grads = Some(Gradients::new(grads, plan.moving()));
+        Tape { ws, layout, params, grads, plan, rows }
     }
 
     /// Whether gradients are wanted.
@@ -289,6 +296,17 @@ impl<'a> Tape<'a> {
     }
 
     pub(crate) fn release(&mut self, buf: Buf) {
+        self.ws.pool.give(buf);
+    }
+
+    /// A buffer of `len` numbers, whatever they are, for a program's own work; [`Tape::give_back`] takes it
+    /// for the next shard, so that a warm step allocates nothing.
+    pub fn scratch(&mut self, len: usize) -> Buf {
+        self.ws.pool.take(len)
+    }
+
+    /// Takes a buffer from [`Tape::scratch`] back.
+    pub fn give_back(&mut self, buf: Buf) {
         self.ws.pool.give(buf);
     }
 

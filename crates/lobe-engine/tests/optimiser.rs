@@ -3,12 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::steps::{ADAMW, Sequences, mask_update, member, one, optimiser};
 use common::{Net, SEQ, Shape, assert_close, assert_same, dot, normals};
 use lobe_core::{FORGET, JointKind, LabelId, RETAIN, Route, RouteTable, Selection, Target};
+use lobe_engine::optim::{Adam, Rule, Sgd};
 use lobe_engine::{
-    Buf, EngineError, Layout, Masked, Member, Optimiser, OptimiserKind, OptimiserState, Owner, ParamId, Plan,
-    Program, Runner, Schedule, ShardRows, Tape, Var,
+    Buf, EngineError, Layout, Masked, Member, Optimiser, Owner, ParamId, Plan, Program, Runner, Schedule,
+    ShardRows, Tape, Var,
 };
 
 #[test]
@@ -17,18 +20,15 @@ fn frozen_entries_rest_and_masked_entries_drift() {
     let (region, plan) = mask_update(&net);
     let owned = net.owned(&region);
     let runner = Runner::new(1).expect("a runner");
-    let kinds = [
-        ADAMW,
-        OptimiserKind::Adam { beta1: 0.9, beta2: 0.99, eps: 1e-8 },
-        OptimiserKind::Sgd { momentum: 0.9 },
-    ];
-    for kind in kinds {
+    let rules: [Arc<dyn Rule>; 3] =
+        [Arc::new(ADAMW), Arc::new(Adam { betas: [0.9, 0.99], eps: 1e-8 }), Arc::new(Sgd { momentum: 0.9 })];
+    for rule in rules {
         let run = |masked: Masked, plan: &Plan, labels: &[LabelId], strength: Option<Vec<f32>>| {
-            let o = optimiser(kind, masked);
-            let mut m = member(&net, plan.clone(), kind, 2);
+            let o = Optimiser { rule: rule.clone(), ..optimiser(ADAMW, masked) };
+            let mut m = member(&net, plan.clone(), 2);
             one(&runner, &net, &mut m, &Sequences::new(&net, "first", &[RETAIN; 2]), &o, 0).expect("a step");
             let before = m.params.to_vec();
-            let moments = (m.state.first.to_vec(), m.state.second.to_vec());
+            let moments: Vec<Vec<f32>> = m.state.slots.iter().map(|s| s.to_vec()).collect();
             for step in 1..3 {
                 let mut program = Sequences::new(&net, &format!("then {step}"), labels);
                 program.strength.clone_from(&strength);
@@ -43,15 +43,15 @@ fn frozen_entries_rest_and_masked_entries_drift() {
         for (i, owned) in owned.iter().enumerate() {
             if *owned {
                 assert_eq!(frozen.params[i], before[i]);
-                assert_eq!(frozen.state.first[i], moments.0[i]);
-                if !moments.1.is_empty() {
-                    assert_eq!(frozen.state.second[i], moments.1[i]);
-                    assert_ne!(drifting.state.second[i], moments.1[i], "the second moment decays");
+                assert_eq!(frozen.state.slots[0][i], moments[0][i]);
+                if let Some(second) = moments.get(1) {
+                    assert_eq!(frozen.state.slots[1][i], second[i]);
+                    assert_ne!(drifting.state.slots[1][i], second[i], "the second moment decays");
                 }
-                assert_ne!(drifting.state.first[i], moments.0[i]);
+                assert_ne!(drifting.state.slots[0][i], moments[0][i]);
             }
             // Keys of a softmax have biases without effect: their gradient is rounding.
-            if moments.0[i].abs() > 1e-4 {
+            if moments[0][i].abs() > 1e-4 {
                 assert_ne!(drifting.params[i], before[i], "momentum goes on");
                 assert!(*owned || frozen.params[i] != before[i], "the others are trained");
             }
@@ -59,8 +59,8 @@ fn frozen_entries_rest_and_masked_entries_drift() {
         // The others' gradients differ as soon as the region does, but their moments after one
         // masked step come from the same gradient.
         let one_step = |masked| {
-            let o = optimiser(kind, masked);
-            let mut m = member(&net, plan.clone(), kind, 2);
+            let o = Optimiser { rule: rule.clone(), ..optimiser(ADAMW, masked) };
+            let mut m = member(&net, plan.clone(), 2);
             one(&runner, &net, &mut m, &Sequences::new(&net, "only", &[FORGET; 2]), &o, 0).expect("a step");
             m.params.to_vec()
         };
@@ -86,7 +86,7 @@ fn frozen_entries_rest_and_masked_entries_drift() {
         let mut rest = net.region(&[net.z, net.post]);
         rest = rest.complement(net.layout.sites());
         let elsewhere = net.owned(&rest);
-        let mut m = member(&net, plan, ADAMW, 2);
+        let mut m = member(&net, plan, 2);
         let o = optimiser(ADAMW, Masked::Freeze);
         one(&runner, &net, &mut m, &Sequences::new(&net, "thaw", &[RETAIN]), &o, 0).expect("a step");
         let before = m.params.to_vec();
@@ -96,14 +96,14 @@ fn frozen_entries_rest_and_masked_entries_drift() {
             for i in t.span() {
                 let frozen = joint || (target == Target::Elsewhere && elsewhere[i]);
                 assert!(!frozen || m.params[i] == before[i], "{target:?}: {}", t.name);
-                let moving = !frozen && m.state.first[i].abs() > 1e-4;
+                let moving = !frozen && m.state.slots[0][i].abs() > 1e-4;
                 assert!(!moving || m.params[i] != before[i], "{target:?}: {}", t.name);
             }
         }
     }
     // Labels row by row: frozen when every one of them says so.
     for (row, thawed) in [(FORGET, false), (RETAIN, true)] {
-        let mut m = member(&net, plan.clone(), ADAMW, 2);
+        let mut m = member(&net, plan.clone(), 2);
         let mut program = Sequences::new(&net, "each", &[RETAIN; 3]);
         let mut each = vec![FORGET; 2 * SEQ];
         each[1] = row;
@@ -114,7 +114,7 @@ fn frozen_entries_rest_and_masked_entries_drift() {
     }
     // Zero gradients alone: weight decay moves masked matrices from the first step on.
     let o = Optimiser { schedule: Schedule::constant(0.1), ..optimiser(ADAMW, Masked::ZeroGrad) };
-    let mut m = member(&net, plan, ADAMW, 1);
+    let mut m = member(&net, plan, 1);
     one(&runner, &net, &mut m, &Sequences::new(&net, "decay", &[FORGET]), &o, 0).expect("a step");
     for t in net.layout.tensors() {
         for i in t.span().filter(|i| owned[*i]) {
@@ -131,12 +131,12 @@ fn only_what_is_trained_moves() {
         let runner = Runner::new(1).expect("a runner");
         let o = optimiser(ADAMW, Masked::ZeroGrad);
         let program = Sequences::new(&net, "only", &[RETAIN, FORGET]);
-        let mut whole = member(&net, Plan::plain(&net.layout), ADAMW, 2);
+        let mut whole = member(&net, Plan::plain(&net.layout), 2);
         runner.gradients(&net.layout, &mut whole, &program).expect("gradients");
         let want = whole.gradient();
         for (i, t) in net.layout.tensors().iter().enumerate() {
             let plan = Plan::plain(&net.layout).train_only(|p| p.0 == i);
-            let mut m = member(&net, plan, ADAMW, 2);
+            let mut m = member(&net, plan, 2);
             runner.gradients(&net.layout, &mut m, &program).expect("gradients");
             let got = m.gradient();
             assert_same(&t.name, &got[t.span()], &want[t.span()]);
@@ -188,19 +188,15 @@ fn long_tensors_are_updated_once_each() {
     let table = RouteTable::plain().with(FORGET, Target::Region(0), Route::new(1.0, 1.0, 0.0));
     let plan = Plan::new(&layout, &lobe_core::LabelSet::default(), &[region], &table).expect("a plan");
     let (params, g) = (normals("long", layout.len()), normals("long gradient", layout.len()));
-    let kind = OptimiserKind::Sgd { momentum: 0.0 };
     for (clip, threads, shards) in [(None, 1, 1), (Some(1.0), 3, 4), (Some(1e9), 2, 5)] {
         let o = Optimiser {
-            kind,
-            schedule: Schedule::constant(0.5),
             weight_decay: 0.01,
-            decay_matrices_only: false,
             clip,
             masked: Masked::Freeze,
+            ..Optimiser::new(Sgd { momentum: 0.0 }, Schedule::constant(0.5))
         };
         let runner = Runner::new(threads).expect("a runner");
-        let state = OptimiserState::new(layout.len(), kind);
-        let mut m = Member::new(Buf::from_slice(&params), plan.clone(), state, 3).expect("a member");
+        let mut m = Member::new(Buf::from_slice(&params), plan.clone(), 3).expect("a member");
         let program = Fixed(&g, shards);
         let report = runner.step(&layout, &mut [(&mut m, &program as &dyn Program, &o)], 0).expect("a step");
         let free: Vec<f32> =
@@ -221,11 +217,11 @@ fn decay_can_leave_norms_biases_and_embeddings_alone() {
     let net = Net::new(Shape::GPT);
     let runner = Runner::new(1).expect("a runner");
     let settled = |matrices_only: bool| {
-        let mut o = optimiser(OptimiserKind::Sgd { momentum: 0.0 }, Masked::ZeroGrad);
+        let mut o = optimiser(Sgd { momentum: 0.0 }, Masked::ZeroGrad);
         (o.schedule, o.weight_decay, o.decay_matrices_only) = (Schedule::constant(0.5), 0.1, matrices_only);
         let plain = Optimiser { weight_decay: 0.0, ..o.clone() };
         let step = |o: &Optimiser| {
-            let mut m = member(&net, Plan::plain(&net.layout), o.kind, 1);
+            let mut m = member(&net, Plan::plain(&net.layout), 1);
             one(&runner, &net, &mut m, &Sequences::new(&net, "leaves", &[RETAIN]), o, 0).expect("a step");
             m.params.to_vec()
         };

@@ -48,7 +48,7 @@ fn a_watched_gradient_arrives_where_nothing_is_trained() {
         let batch = Batch::new("watched", 2);
         let rows = ShardRows::uniform(2 * SEQ, RETAIN);
         let run = |plan: &Plan, site: SiteId| {
-            let (mut ws, mut grads) = (Workspace::default(), vec![0.0; net.layout.len()]);
+            let (mut ws, mut grads) = (Workspace::default(), vec![0.0; plan.moving().len()]);
             let mut tape = Tape::new(&mut ws, &net.layout, &net.params, Some(&mut grads), plan, rows);
             tape.watch(site);
             net.forward(&mut tape, &batch.tokens, &batch.targets, None).expect("a pass");
@@ -62,7 +62,7 @@ fn a_watched_gradient_arrives_where_nothing_is_trained() {
             let (want, _) = run(&plain, site);
             let (got, grads) = run(&still, site);
             assert_same("what arrives at the site", &got, &want);
-            assert!(grads.iter().all(|g| *g == 0.0) && want.iter().any(|g| *g != 0.0));
+            assert!(grads.is_empty() && want.iter().any(|g| *g != 0.0));
         }
     }
 }

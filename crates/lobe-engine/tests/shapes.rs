@@ -287,8 +287,7 @@ fn layouts_and_members() {
 
     for lanes in [0, 65] {
         let plan = Plan::plain(&Layout::default());
-        let error =
-            Member::new(lobe_engine::Buf::zeros(0), plan, lobe_engine::OptimiserState::default(), lanes);
+        let error = Member::new(lobe_engine::Buf::zeros(0), plan, lanes);
         let text = error.map(|_| ()).expect_err("too few or too many lanes").to_string();
         assert_eq!(text, format!("lanes must be in 1..=64, not {lanes}"));
     }

@@ -9,9 +9,10 @@ use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Selection, Target};
 use lobe_engine::ops::head::RowWeights;
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::ops::penalty::correlation;
+use lobe_engine::optim::Sgd;
 use lobe_engine::{
-    Buf, Coupling, EngineError, Layout, Masked, Member, Optimiser, OptimiserKind, OptimiserState, Owner,
-    ParamId, Plan, Program, Runner, ShardRows, Tape, Var,
+    Buf, Coupling, EngineError, Layout, Masked, Member, Optimiser, Owner, ParamId, Plan, Program, Runner,
+    ShardRows, Tape, Var,
 };
 
 #[test]
@@ -20,7 +21,7 @@ fn results_do_not_depend_on_threads_or_neighbours() {
         (Net::new(Shape::GPT), Net::new(Shape { tied: false, act: Act::Relu, ..Shape::GPT }));
     let labels: Vec<LabelId> = (0..7).map(|i| [FORGET, RETAIN][i % 2]).collect();
     let clipped = Optimiser { clip: Some(0.5), ..optimiser(ADAMW, Masked::Freeze) };
-    let sgd = optimiser(OptimiserKind::Sgd { momentum: 0.9 }, Masked::ZeroGrad);
+    let sgd = optimiser(Sgd { momentum: 0.9 }, Masked::ZeroGrad);
     // Members that differ in plan, optimiser and data, over one layout.
     let run = |threads: usize, which: &[usize]| -> Vec<(Vec<f32>, Vec<f32>, String)> {
         let runner = Runner::new(threads).expect("a runner");
@@ -29,9 +30,9 @@ fn results_do_not_depend_on_threads_or_neighbours() {
         let mut members: Vec<Member> = which
             .iter()
             .map(|i| match i {
-                0 => member(nets[0], mask_update(nets[0]).1, ADAMW, 3),
-                1 => member(nets[1], Plan::plain(&nets[1].layout), ADAMW, 4),
-                _ => member(nets[2], Plan::plain(&nets[2].layout), OptimiserKind::Sgd { momentum: 0.9 }, 2),
+                0 => member(nets[0], mask_update(nets[0]).1, 3),
+                1 => member(nets[1], Plan::plain(&nets[1].layout), 4),
+                _ => member(nets[2], Plan::plain(&nets[2].layout), 2),
             })
             .collect();
         let mut reports = vec![String::new(); which.len()];
@@ -50,7 +51,7 @@ fn results_do_not_depend_on_threads_or_neighbours() {
             reports.iter_mut().zip(got).for_each(|(r, g)| r.push_str(&format!("{g:?}\n")));
         }
         let parts = members.iter().zip(reports);
-        parts.map(|(m, r)| (m.params.to_vec(), m.state.first.to_vec(), r)).collect()
+        parts.map(|(m, r)| (m.params.to_vec(), m.state.slots[0].to_vec(), r)).collect()
     };
     let alone: Vec<_> = (0..3).map(|i| run(1, &[i]).remove(0)).collect();
     assert!(alone[0].0 != plain.params && alone[0].2.contains("grad_norm: Some"));
@@ -72,7 +73,7 @@ fn lanes_change_the_order_of_a_sum_only() {
     for shards in [1, 2, 5, 9] {
         let program = Sequences::new(&net, "lanes", &vec![RETAIN; shards]);
         let run = |lanes| {
-            let mut m = member(&net, Plan::plain(&net.layout), ADAMW, lanes);
+            let mut m = member(&net, Plan::plain(&net.layout), lanes);
             let report = runner.gradients(&net.layout, &mut m, &program).expect("gradients");
             assert_eq!(m.state.updates, 0);
             assert_same("no update was made", &m.params, &net.params);
@@ -98,13 +99,13 @@ fn a_batch_without_shards_is_left_out() {
     let net = Net::new(Shape::GPT);
     let runner = Runner::new(1).expect("a runner");
     let o = optimiser(ADAMW, Masked::ZeroGrad);
-    let mut m = member(&net, Plan::plain(&net.layout), ADAMW, 2);
+    let mut m = member(&net, Plan::plain(&net.layout), 2);
     let full = Sequences::new(&net, "full", &[RETAIN]);
     one(&runner, &net, &mut m, &full, &o, 0).expect("a step");
-    let before = (m.params.to_vec(), m.state.first.to_vec());
+    let before = (m.params.to_vec(), m.state.slots[0].to_vec());
     one(&runner, &net, &mut m, &Sequences::new(&net, "empty", &[]), &o, 1).expect("nothing to do");
     assert_same("parameters", &m.params, &before.0);
-    assert_same("moments", &m.state.first, &before.1);
+    assert_same("moments", &m.state.slots[0], &before.1);
     assert_eq!(m.state.updates, 1, "the bias correction counts updates, not steps");
 }
 
@@ -117,7 +118,7 @@ fn a_non_finite_loss_names_its_place_and_leaves_nothing_behind() {
     for shape in shapes.into_iter().chain([Shape { gated: true, ..Shape::GPT }]) {
         let net = Net::new(shape);
         let place = |spoil: &dyn Fn(&Net, &mut [f32])| {
-            let mut m = member(&net, Plan::plain(&net.layout), ADAMW, 3);
+            let mut m = member(&net, Plan::plain(&net.layout), 3);
             spoil(&net, &mut m.params);
             // Token 0 stands in shard 4 alone.
             let mut program = Sequences::new(&net, "finite", &[RETAIN; 6]);
@@ -184,7 +185,7 @@ fn a_parameter_without_gradient_is_named() {
     let plain = Plan::plain(&layout);
     let new = |plan: Plan| {
         let params = Buf::from_slice(&normals("partial", layout.len()));
-        Member::new(params, plan, OptimiserState::new(layout.len(), ADAMW), 1).expect("a member")
+        Member::new(params, plan, 1).expect("a member")
     };
     let step = |m: &mut Member, read: &[ParamId]| {
         let program = Partial { read };
@@ -268,9 +269,7 @@ fn an_objective_over_the_batch_does_not_depend_on_shards() {
             correlation(z, cols, 0..2, 2..WIDTH, 2.0, g).map(|c| 2.0 * c)
         });
         let program = Coupled { x: &x, cuts, couple, labels: RETAIN };
-        let state = OptimiserState::new(layout.len(), ADAMW);
-        let mut m =
-            Member::new(Buf::from_slice(params), Plan::plain(&layout), state, lanes).expect("a member");
+        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&layout), lanes).expect("a member");
         let runner = Runner::new(threads).expect("a runner");
         let report = runner.gradients(&layout, &mut m, &program).expect("gradients");
         (m.gradient(), report.objective)
@@ -298,8 +297,7 @@ fn an_objective_over_the_batch_does_not_depend_on_shards() {
     }
     let couple = Box::new(|_: &[f32], _: usize, _: &mut [f32]| Ok::<f64, EngineError>(f64::NAN));
     let program = Coupled { x: &x, cuts: &whole, couple, labels: RETAIN };
-    let state = OptimiserState::new(layout.len(), ADAMW);
-    let mut m = Member::new(Buf::from_slice(&params), Plan::plain(&layout), state, 1).expect("a member");
+    let mut m = Member::new(Buf::from_slice(&params), Plan::plain(&layout), 1).expect("a member");
     let runner = Runner::new(1).expect("a runner");
     let error = runner.gradients(&layout, &mut m, &program).expect_err("not finite");
     assert_eq!(error.to_string(), "non-finite loss: first seen in the coupled objective, shard 0");
@@ -330,7 +328,7 @@ fn an_error_is_that_of_its_own_step() {
     let good = Sequences::new(&net, "good", &[RETAIN]);
     let mut bad = Sequences::new(&net, "bad", &[RETAIN; 3]);
     bad.shards.iter_mut().for_each(|(batch, _)| batch.tokens[1] = VOCAB as u32);
-    let new = || member(&net, Plan::plain(&net.layout), ADAMW, 3);
+    let new = || member(&net, Plan::plain(&net.layout), 3);
     let (mut m, mut fresh) = (new(), new());
     let error = one(&runner, &net, &mut m, &bad, &o, 0).expect_err("no such token");
     assert_eq!(error.to_string(), format!("embedding: token {VOCAB} is outside of 0..{VOCAB}"));
@@ -343,8 +341,7 @@ fn an_error_is_that_of_its_own_step() {
     layout.tensor("w", 4, WIDTH).add();
     layout.tensor("b", 1, WIDTH).add();
     let (params, x) = (normals("stale", layout.len()), normals("stale x", 4 * 4));
-    let state = OptimiserState::new(layout.len(), ADAMW);
-    let mut m = Member::new(Buf::from_slice(&params), Plan::plain(&layout), state, 2).expect("a member");
+    let mut m = Member::new(Buf::from_slice(&params), Plan::plain(&layout), 2).expect("a member");
     let mut run = |x: &[f32], cuts: &[usize]| {
         let couple = Box::new(|_: &[f32], _: usize, _: &mut [f32]| Ok::<f64, EngineError>(0.0));
         let program = Coupled { x, cuts, couple, labels: RETAIN };
@@ -360,7 +357,7 @@ fn no_step_after_the_first_allocates() {
     let net = Net::new(Shape { tied: true, ..Shape::GPT });
     let runner = Runner::new(1).expect("a runner");
     let o = Optimiser { clip: Some(1.0), ..optimiser(ADAMW, Masked::Freeze) };
-    let mut m = member(&net, mask_update(&net).1, ADAMW, 2);
+    let mut m = member(&net, mask_update(&net).1, 2);
     let mut after = Vec::new();
     for step in 0..4 {
         let mut program = Sequences::new(&net, &format!("{step}"), &[RETAIN, FORGET, FORGET, RETAIN]);

@@ -1,10 +1,9 @@
 //! What a recipe will not be able to say, known before anything is trained.
 
 use lobe_core::LabelId;
-use lobe_methods::ATTACKS;
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use crate::exec::{ArmPlan, Experiment};
+use crate::plan::{ArmPlan, Experiment};
 use crate::recipe::Stage;
 
 /// A number of seeds from which paired differences of an ordinary size can be told from chance.
@@ -81,7 +80,6 @@ fn controls(x: &Experiment) -> Vec<Advice> {
 }
 
 fn attacks(x: &Experiment) -> Vec<Advice> {
-    let is_attack = |s: &&Stage| ATTACKS.iter().any(|e| e.about.name == s.does);
     let one = |stage: &Stage| {
         let label = x.labels.find(stage.label())?;
         let control = &x.recipe.control_of(stage.label())?.name;
@@ -96,7 +94,7 @@ fn attacks(x: &Experiment) -> Vec<Advice> {
         );
         Some(Advice { concern: Concern::ControlNotAttacked, warning: true, text })
     };
-    x.recipe.stages.iter().filter(is_attack).filter_map(one).collect()
+    x.recipe.stages.iter().filter(|s| s.is_attack()).filter_map(one).collect()
 }
 
 fn alike(x: &Experiment) -> Vec<Advice> {

@@ -3,6 +3,7 @@
 use lobe_data::DataError;
 use lobe_engine::EngineError;
 use lobe_nets::NetError;
+use lobe_train::{Diverged, TrainError};
 use thiserror::Error;
 
 use crate::recipe::{PathError, RecipeError, Written};
@@ -68,7 +69,31 @@ fn partly(all: &[FailedMember]) -> String {
     )
 }
 
+impl From<TrainError> for LabError {
+    fn from(e: TrainError) -> LabError {
+        match e {
+            TrainError::Engine(e) => LabError::Engine(e),
+            TrainError::Data(e) => LabError::Data(e),
+            TrainError::Diverged(Diverged { reason, step }) => LabError::Diverged(Failure { reason, step }),
+            TrainError::Interrupted => LabError::Interrupted,
+            TrainError::Refused(what) => LabError::Setting(what),
+            TrainError::Journal(e) => match e.downcast::<LabError>() {
+                Ok(e) => *e,
+                Err(e) => LabError::Setting(e.to_string()),
+            },
+        }
+    }
+}
+
 impl LabError {
+    /// The same on its way through the trainer.
+    pub(crate) fn while_training(self) -> TrainError {
+        match self.diverged(0) {
+            Some(Failure { reason, step }) => TrainError::Diverged(Diverged { reason, step }),
+            None => TrainError::Journal(Box::new(self)),
+        }
+    }
+
     /// Why a single member's work ended, if this is an error that says nothing about the others: a number that
     /// is not finite. `step` is what is known of where.
     pub(crate) fn diverged(&self, step: u64) -> Option<Failure> {

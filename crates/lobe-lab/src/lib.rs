@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! Written ──► Recipe ──► Experiment ──► stages (train, ablate, attacks, measure) ──► run directory
-//! recipe/     resolved   exec/          stage/                                       lobe-runs
+//! recipe/     resolved   plan/          stages/, over graph/, by schedule/          lobe-runs
 //! ```
 
 mod advice;
 mod error;
-pub mod exec;
-pub mod post_hoc;
+pub mod graph;
+pub mod plan;
 pub mod recipe;
-pub mod stage;
+pub mod schedule;
+pub mod stages;
 pub mod words;
 
 pub(crate) use lobe_runs as store;

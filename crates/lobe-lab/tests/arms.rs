@@ -7,9 +7,11 @@ mod common;
 use std::path::Path;
 
 use common::{results_of, values};
-use lobe_lab::exec::{Experiment, resolve};
+use lobe_lab::plan::Experiment;
+use lobe_lab::plan::read_weights;
 use lobe_lab::recipe::{ARM_KEYS, STAGE_KEYS, Written};
-use lobe_lab::stage::{Cohere, Load, Measure, TrainStage, UnlearnStage, read_weights};
+use lobe_lab::schedule::resolve;
+use lobe_lab::stages::{Cohere, Load, Measure, TrainStage, UnlearnStage};
 use lobe_lab::{Concern, advice};
 use lobe_methods::remove::ablate::zero;
 use lobe_methods::{ATTACKS, LOCALIZE, ParamDoc, UNLEARN, params_of, remove};

@@ -7,8 +7,9 @@ mod common;
 use std::path::Path;
 
 use common::{go, results_of, values};
-use lobe_lab::exec::{Experiment, resolve};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule::resolve;
 
 /// Three documents of 11, 14 and 22 targets (bytes and an end mark) are what may be relearned.
 const FORGET: &str = "doce palos<|endoftext|>catorce peces<|endoftext|>veinte y pocas letras";

@@ -4,8 +4,10 @@
 use std::sync::atomic::AtomicBool;
 
 use lobe_core::{FORGET, LabelId, RETAIN};
-use lobe_lab::exec::{Experiment, Feed, Options, Silent, Step, resolve, run};
+use lobe_lab::graph::{Options, Silent};
+use lobe_lab::plan::{Experiment, Feed};
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule::{resolve, run};
 
 const STEPS: u64 = 60;
 
@@ -41,15 +43,15 @@ fn open(written: &Written) -> Experiment {
     Experiment::open(&resolve(written).unwrap().0).unwrap()
 }
 
-fn feed(x: &Experiment, arm: &str) -> Feed {
+fn feed<'a>(x: &'a Experiment, arm: &str) -> Feed<'a> {
     let n = x.arms.iter().position(|a| a.arm.name == arm).unwrap();
     Feed::new(x, n, 0).unwrap()
 }
 
 /// (label of the first row, sequences, targets) of a step.
-fn step(x: &Experiment, feed: &mut Feed, step: u64) -> (LabelId, usize, usize) {
-    feed.load(x, step).unwrap();
-    let Step::Tokens(batch) = &feed.step else { unreachable!() };
+fn step(feed: &mut Feed<'_>, step: u64) -> (LabelId, usize, usize) {
+    feed.fill(step).unwrap();
+    let batch = &feed.batch;
     let label = if batch.is_empty() { FORGET } else { batch.row_label(0, 0) };
     (label, batch.len(), batch.targets())
 }
@@ -68,8 +70,8 @@ fn kinds_of_steps_come_in_exact_counts_and_in_any_order() {
     ));
     let (spread, robust) = (x.labels.find("forget:spread").unwrap(), x.labels.find("retain:robust").unwrap());
     let (mut plain, mut modular) = (feed(&x, "plain"), feed(&x, "modular"));
-    let labels: Vec<LabelId> = (0..STEPS).map(|s| step(&x, &mut modular, s).0).collect();
-    let truth: Vec<LabelId> = (0..STEPS).map(|s| step(&x, &mut plain, s).0).collect();
+    let labels: Vec<LabelId> = (0..STEPS).map(|s| step(&mut modular, s).0).collect();
+    let truth: Vec<LabelId> = (0..STEPS).map(|s| step(&mut plain, s).0).collect();
     let count = |all: &[LabelId], l| all.iter().filter(|x| **x == l).count();
     let (forget, retain) = (count(&truth, FORGET), count(&truth, RETAIN));
     assert_eq!(forget + retain, STEPS as usize);
@@ -80,7 +82,7 @@ fn kinds_of_steps_come_in_exact_counts_and_in_any_order() {
     }
     let mut again = feed(&x, "modular");
     for s in [40, 3, 59] {
-        assert_eq!(step(&x, &mut again, s).0, labels[s as usize], "step {s}");
+        assert_eq!(step(&mut again, s).0, labels[s as usize], "step {s}");
     }
 }
 
@@ -156,7 +158,7 @@ fn without_token_weights_both_levels_of_filtering_are_one() {
     let x = open(&recipe(&data, FILTERS));
     let (mut document, mut token) = (feed(&x, "document"), feed(&x, "token"));
     for s in 0..STEPS {
-        assert_eq!(step(&x, &mut document, s), step(&x, &mut token, s), "step {s}");
+        assert_eq!(step(&mut document, s), step(&mut token, s), "step {s}");
     }
 }
 
@@ -168,24 +170,24 @@ fn filtered_tokens_stay_as_context_and_weak_ones_as_targets() {
     let [mut plain, mut document, mut token] = ["plain", "document", "token"].map(|a| feed(&x, a));
     let mut sums = [0; 3];
     for s in 0..STEPS {
-        let all = [&mut plain, &mut document, &mut token].map(|f| step(&x, f, s));
+        let all = [&mut plain, &mut document, &mut token].map(|f| step(f, s));
         assert_eq!(all[0].1, all[2].1, "every story is there, at least for its names");
         sums.iter_mut().zip(all).for_each(|(sum, step)| *sum += step.2);
     }
     assert!(sums[1] < sums[2] && sums[2] < sums[0], "{sums:?}");
     // What is counted without batches is what the batches hold.
-    let counted = ["plain", "document", "token"].map(|a| feed(&x, a).exposure(&x, STEPS).unwrap().targets);
+    let counted = ["plain", "document", "token"].map(|a| feed(&x, a).exposure(STEPS).unwrap().targets);
     assert_eq!(counted, sums.map(|n| n as u64));
-    feedback(&x, &mut token);
+    feedback(&mut token);
 }
 
 /// Inputs are whole where targets are not.
-fn feedback(x: &Experiment, feed: &mut Feed) {
+fn feedback(feed: &mut Feed<'_>) {
     for s in 0..STEPS {
-        feed.load(x, s).unwrap();
-        let Step::Tokens(batch) = &feed.step else { unreachable!() };
+        feed.fill(s).unwrap();
+        let batch = &feed.batch;
         for shard in 0..batch.shards() {
-            let (inputs, targets, _) = batch.tokens(shard);
+            let (inputs, targets, _) = batch.text(shard);
             if batch.row_label(shard, 0) != FORGET {
                 continue;
             }
@@ -214,10 +216,10 @@ labels = { forget = { recall = 1.0 } }
 method = "none"
 data = "retain only""#;
     let x = open(&recipe(&format!("{MIXED}\nforget = {{ language = \"es\", recall = 0.7 }}"), arms));
-    let shown = |arm: &str| feed(&x, arm).exposure(&x, STEPS).unwrap();
+    let shown = |arm: &str| feed(&x, arm).exposure(STEPS).unwrap();
     let [plain, document, perfect, oracle] = ["plain", "document", "perfect", "oracle"].map(shown);
     let mut by_hand = feed(&x, "plain");
-    let targets: usize = (0..STEPS).map(|s| step(&x, &mut by_hand, s).2).sum();
+    let targets: usize = (0..STEPS).map(|s| step(&mut by_hand, s).2).sum();
     assert_eq!(plain.targets, targets as u64);
     assert_eq!(document.forget, document.undiscovered, "a document filter drops what a label gave away");
     assert_eq!(plain.undiscovered, document.undiscovered, "the labels are the same");

@@ -86,8 +86,8 @@ fn what_images_cannot_have_is_refused_before_training() {
     let refused = |changes: &[(&str, &str)]| {
         let text = changes.iter().fold(RECIPE.to_owned(), |t, (from, to)| t.replace(from, to));
         let written = Written::from_str("split.toml", &text).unwrap();
-        let recipe = lobe_lab::exec::resolve(&written).map(|(recipe, _)| recipe);
-        recipe.and_then(|r| lobe_lab::exec::Experiment::open(&r).map(drop)).unwrap_err().to_string()
+        let recipe = lobe_lab::schedule::resolve(&written).map(|(recipe, _)| recipe);
+        recipe.and_then(|r| lobe_lab::plan::Experiment::open(&r).map(drop)).unwrap_err().to_string()
     };
     let mean = "[[stage]]\ndo = \"ablate\"\nhow = \"mean\"\nregion = \"top\"\n[[stage]]\ndo = \"measure\"";
     for (changes, why) in [

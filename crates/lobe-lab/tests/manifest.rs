@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use lobe_lab::recipe::{Callbacks, Written};
+use lobe_lab::recipe::Written;
 use lobe_runs::{RunDir, RunState};
 
 fn names(dir: &Path) -> Vec<String> {
@@ -30,12 +30,13 @@ fn a_whole_run_is_written_and_opened_again() {
         clean = { method = "none", data = "retain only" }
     "#;
     let written = Written::from_str("small.toml", text).unwrap();
-    let (recipe, derived) = written.resolve(&Callbacks::permissive()).unwrap();
+    let (recipe, derived) = written.resolve(&lobe_lab::schedule::permissive()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run");
     let run = RunDir::create_or_open(&path).unwrap();
     assert_eq!(run.manifest().unwrap(), None);
-    let mut manifest = lobe_lab::exec::manifest(&recipe, &derived, &|arm| format!("method {}", arm.method));
+    let mut manifest =
+        lobe_lab::schedule::manifest(&recipe, &derived, &|arm| format!("method {}", arm.method));
     run.write_manifest(&manifest).unwrap();
     run.write_recipe(written.text(), &recipe.to_toml()).unwrap();
     let member = run.member("train", "plain", 0).unwrap();
@@ -50,7 +51,7 @@ fn a_whole_run_is_written_and_opened_again() {
     assert_eq!(names(&path), ["manifest.json", "recipe.toml", "resolved.toml", "run.lock", "stages"]);
     assert_eq!(names(run.member("train", "plain", 0).unwrap().path()), Vec::<String>::new());
     let again = Written::load(&path.join("resolved.toml")).unwrap();
-    assert_eq!(again.resolve(&Callbacks::permissive()).unwrap().0.hash(), manifest.recipe_hash);
+    assert_eq!(again.resolve(&lobe_lab::schedule::permissive()).unwrap().0.hash(), manifest.recipe_hash);
     let reference = &manifest.reference;
     let found = [&reference.baseline, &reference.control, &reference.filter].map(|r| r.as_deref());
     assert_eq!(found, [Some("plain"), Some("clean"), Some("cut")]);

@@ -7,8 +7,9 @@ mod common;
 use std::path::Path;
 
 use common::{results_of, values};
-use lobe_lab::exec::{Experiment, resolve};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule::resolve;
 
 fn recipe(arms: &str, stages: &str) -> Written {
     let rest = format!(

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use lobe_data::DataError;
 use lobe_lab::LabError;
-use lobe_lab::exec::{Experiment, callbacks, resolve};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule::{callbacks, resolve};
 
 #[test]
 fn every_recipe_is_right_in_every_preset() {

@@ -8,6 +8,7 @@
 pub mod attack;
 pub mod localize;
 pub mod measure;
+pub mod objective;
 pub mod remove;
 pub mod unlearn;
 
@@ -28,5 +29,6 @@ pub fn catalogue() -> Vec<(&'static str, &'static About, Vec<ParamDoc>)> {
     out.extend(remove::STAGES.iter().map(|e| ("removal", e.about, (e.params)())));
     out.extend(ATTACKS.iter().map(|e| ("attack", e.about, (e.params)())));
     out.extend(measure::MEASURES.iter().map(|a| ("measure", a, Vec::new())));
+    out.extend(lobe_engine::optim::OPTIMISERS.iter().map(|e| ("optimiser", e.about, (e.params)())));
     out
 }

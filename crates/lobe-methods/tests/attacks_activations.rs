@@ -8,7 +8,7 @@ use bench_activations::{CONTEXT, Desk, VOCAB};
 use lobe_core::FORGET;
 use lobe_engine::ops::head::IGNORE;
 use lobe_methods::{ATTACKS, Attack, Bench as _, BenchError, Trial};
-use lobe_nets::{GptConfig, NormKind, Positions, TokenBatch};
+use lobe_nets::{Batch, GptConfig, NormKind, Positions};
 use serde_json::{Value, json};
 
 const ALL: [&str; 6] = ["logit-lens", "linear-probe", "orthogonalise", "steer", "patch", "prefix"];
@@ -126,7 +126,7 @@ fn mean(rows: &[f32]) -> Vec<f64> {
 }
 
 fn site(desk: &Desk, layer: usize) -> lobe_engine::SiteId {
-    desk.net.layout.find_site(&format!("blocks.{layer}.resid_post")).unwrap()
+    desk.net.layout().find_site(&format!("blocks.{layer}.resid_post")).unwrap()
 }
 
 /// Mean of a model's residual stream after a block on its forget or retain examples.
@@ -199,7 +199,7 @@ fn patched_rows_are_the_originals_and_patched_means_are_constant() {
     let mut desk = desk();
     let mut original = desk.original.clone().unwrap();
     for name in ["final.gain", "final.shift", "head.weight"] {
-        let span = desk.net.layout.get(desk.net.layout.find(name).unwrap()).span();
+        let span = desk.net.layout().get(desk.net.layout().find(name).unwrap()).span();
         original[span.clone()].copy_from_slice(&desk.victim[span]);
     }
     desk.original = Some(original.clone());
@@ -222,7 +222,7 @@ fn patched_rows_are_the_originals_and_patched_means_are_constant() {
 fn probes_tell_apart_what_differs_and_nothing_else() {
     let mut desk = desk();
     // The labels share no token; their embeddings are moved apart.
-    let tokens = desk.net.layout.get(desk.net.layout.find("embed.tokens").unwrap()).span();
+    let tokens = desk.net.layout().get(desk.net.layout().find("embed.tokens").unwrap()).span();
     for (v, row) in desk.victim[tokens].chunks_exact_mut(16).enumerate() {
         row[5] += if v < VOCAB / 2 { 4.0 } else { -4.0 };
     }
@@ -297,7 +297,7 @@ fn the_swap_that_is_run_is_the_one_that_the_gradient_promises() {
     let params = json!({"steps": 1, "length": 1, "candidates": 1, "top": 1, "starts": 12, "examples": 10});
     let trials = run("prefix", &params, &mut desk);
     let (victim, plain) = (desk.victim.clone(), desk.plain());
-    let span = desk.net.layout.get(desk.net.layout.find("embed.tokens").unwrap()).span();
+    let span = desk.net.layout().get(desk.net.layout().find("embed.tokens").unwrap()).span();
     let (mut seen, mut better) = (0, 0);
     for (i, trial) in trials.iter().enumerate().skip(1) {
         // No forget text holds the upper half: such a row's gradient is the prefix's alone.
@@ -305,9 +305,9 @@ fn the_swap_that_is_run_is_the_one_that_the_gradient_promises() {
         if start < VOCAB / 2 {
             continue;
         }
-        let mut batch = TokenBatch::new(CONTEXT, 1);
+        let mut batch = Batch::tokens(CONTEXT, 1);
         for s in 0..desk.forget.shards() {
-            let (inputs, targets, _) = desk.forget.tokens(s);
+            let (inputs, targets, _) = desk.forget.text(s);
             let (mut x, mut y) = ([&[start as u32], inputs].concat(), [&[IGNORE], targets].concat());
             x.resize(CONTEXT, 0);
             y.resize(CONTEXT, IGNORE);

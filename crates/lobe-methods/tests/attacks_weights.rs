@@ -155,7 +155,7 @@ fn rounding_and_pruning_leave_vectors_alone_and_the_cut_cut() {
             let moved = params.iter().zip(&rig.desk.victim).filter(|(a, b)| a != b).count();
             assert_eq!(t.budget.parameters, moved as u64, "{what}");
             assert!((0..params.len()).all(|i| !owned[i] || params[i] == 0.0), "{what}: the cut came back");
-            for tensor in rig.desk.net.layout.tensors().iter().filter(|t| !t.matrix) {
+            for tensor in rig.desk.net.layout().tensors().iter().filter(|t| !t.matrix) {
                 assert_eq!(params[tensor.span()], rig.desk.victim[tensor.span()], "{what}: {}", tensor.name);
             }
         }
@@ -176,7 +176,7 @@ fn fine_rounding_changes_next_to_nothing() {
 fn pruned_shares_are_of_live_weights() {
     let mut rig = Rig::new(gpt2());
     let trials = rig.run("prune-magnitude", json!({ "fractions": [0.25] }));
-    let matrices = rig.desk.net.layout.tensors().iter().filter(|t| t.matrix && t.joint.is_none());
+    let matrices = rig.desk.net.layout().tensors().iter().filter(|t| t.matrix && t.joint.is_none());
     let live = |span: std::ops::Range<usize>| rig.desk.victim[span].iter().filter(|x| **x != 0.0).count();
     let want: usize = matrices.map(|t| (0.25 * live(t.span()) as f64).round() as usize).sum();
     assert_eq!(trials[0].curve[0].0, want as u64);

@@ -5,12 +5,13 @@
 
 mod common;
 
-use common::{Batch, Bench, assert_close, assert_same, autoencoder, benches, methods, small, transformers};
+use common::{Bench, Items, assert_close, assert_same, autoencoder, benches, methods, small, transformers};
 use lobe_core::{
     FORGET, JointKind, LabelId, RETAIN, Route, RouteRow, RouteTable, Selection, Target, UNLABELLED,
 };
 use lobe_engine::Plan;
 use lobe_methods::{LOCALIZE, Part, Status};
+use lobe_nets::NETWORKS;
 
 const STANDARD: [LabelId; 3] = [FORGET, RETAIN, UNLABELLED];
 /// A label that no method mentions.
@@ -30,8 +31,8 @@ fn uniform(label: LabelId) -> [(usize, LabelId); 3] {
     [(0, label), (1, label), (2, label)]
 }
 
-fn one_by_one(items: &[(usize, LabelId)]) -> Batch<'_> {
-    Batch { items, per_shard: 1 }
+fn one_by_one(items: &[(usize, LabelId)]) -> Items<'_> {
+    Items { items, per_shard: 1 }
 }
 
 /// Which parameters a part of the network has.
@@ -70,6 +71,15 @@ fn variants_are_found_by_themselves() {
     let names: Vec<String> = methods().into_iter().map(|(name, _)| name).collect();
     assert!(LOCALIZE.iter().all(|e| names.contains(&format!("{} {{}}", e.about.name))), "{names:?}");
     assert!(names.len() > LOCALIZE.len(), "no switch was found: {names:?}");
+}
+
+/// Whatever is registered is held to these laws, so a new kind of network has to come here.
+#[test]
+fn every_kind_of_network_is_on_the_bench() {
+    let benches = benches();
+    for kind in NETWORKS.iter().map(|e| e.about.name) {
+        assert!(benches.iter().any(|b| b.net.kind() == kind), "no bench of common/mod.rs is a {kind}");
+    }
 }
 
 #[test]
@@ -122,7 +132,7 @@ fn all_ones_routes_are_plain_training_bit_for_bit() {
             let plan = bench.plan(&ones);
             let mixed = [(0, FORGET), (1, RETAIN), (2, UNLABELLED), (3, FORGET)];
             for per_shard in [1, 4] {
-                let batch = Batch { items: &mixed, per_shard };
+                let batch = Items { items: &mixed, per_shard };
                 let (got, want) = (bench.gradient(&plan, &batch), bench.gradient(&plain, &batch));
                 assert_eq!(got.0.to_bits(), want.0.to_bits(), "{}: {name}", bench.name);
                 assert_same(&format!("{}: {name}", bench.name), &got.1, &want.1);
@@ -184,12 +194,9 @@ fn gradients_are_linear_in_every_update_weight() {
 fn gradients_are_linear_in_the_backward_weight_of_a_site() {
     // With several routed sites one after another, the weight's powers meet on the way down.
     for mut bench in benches() {
-        let site = match bench.net.gpt() {
-            Some(_) => ["blocks.0.mlp.post[-8..]", "blocks.1.attn.z[-1]"].as_slice(),
-            None => &["latent[-8..]"],
-        };
-        for region in site {
-            bench.region = common::resolve(&bench.net, region);
+        assert!(!bench.of_one_site.is_empty(), "{}", bench.name);
+        for region in bench.of_one_site {
+            bench.region = common::resolve(&*bench.net, region);
             for (name, method) in methods() {
                 check_line(&bench, &name, &bench.table(method.as_ref()), "backward", |r, x| r.backward = x);
             }
@@ -228,8 +235,8 @@ fn order_within_a_batch_does_not_matter() {
             other.reverse();
             other.swap(0, 3);
             for per_shard in [1, 2, 5] {
-                let a = bench.gradient(&plan, &Batch { items: &items, per_shard });
-                let b = bench.gradient(&plan, &Batch { items: &other, per_shard });
+                let a = bench.gradient(&plan, &Items { items: &items, per_shard });
+                let b = bench.gradient(&plan, &Items { items: &other, per_shard });
                 let what = format!("{}: {name}, {per_shard} to a shard", bench.name);
                 assert!((a.0 - b.0).abs() <= 1e-6 * a.0.abs(), "{what}");
                 assert_close(&what, &b.1, &a.1, 1e-5);
@@ -252,7 +259,7 @@ fn a_mixed_batch_is_the_sum_of_uniform_ones() {
                 sum.iter_mut().zip(&g).for_each(|(s, g)| *s += share * g);
             }
             for per_shard in [1, 2, 5] {
-                let got = bench.gradient(&plan, &Batch { items: &items, per_shard }).1;
+                let got = bench.gradient(&plan, &Items { items: &items, per_shard }).1;
                 assert_close(&format!("{}: {name}, {per_shard} to a shard", bench.name), &got, &sum, 1e-5);
             }
         }

@@ -6,16 +6,34 @@ mod common;
 
 use common::{Bench, assert_close, autoencoder};
 use lobe_core::{FORGET, LabelId, RETAIN, Route, RouteTable, Target, UNLABELLED};
-use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Buf, Member, OptimiserKind, OptimiserState, Plan, Runner};
-use lobe_nets::{Autoencoder, AutoencoderConfig, ImageBatch, Net, Penalties, Reconstruction};
+use lobe_engine::{Buf, Member, Plan, Runner};
+use lobe_methods::objective::{
+    Correlation, Distance, L1, Minimise, Reads, Reconstruct, Term, Whole, ordinary,
+};
+use lobe_nets::{Autoencoder, AutoencoderConfig, Batch, Input, Network};
 
-/// Images of `dim` equal pixels, two to a shard.
-fn images(dim: usize, of: &[(f32, LabelId)]) -> ImageBatch {
-    let mut out = ImageBatch::new(dim, 2);
-    for (v, l) in of {
-        out.push(&vec![*v; dim], *l);
+fn width(net: &dyn Network) -> usize {
+    match net.input() {
+        Input::Rows { width } => width,
+        Input::Tokens { .. } => unreachable!(),
     }
+}
+
+/// Images of equal pixels, two to a shard.
+fn images(net: &dyn Network, of: &[(f32, LabelId)]) -> Batch {
+    let dim = width(net);
+    let mut out = Batch::rows_of(dim, 0, 2);
+    for (v, l) in of {
+        out.push_row(&vec![*v; dim], &[], *l);
+    }
+    out
+}
+
+/// The main decoder's loss with a weight per label; either certificate counts all rows alike.
+fn terms(net: &dyn Network, kind: Distance, weights: &[f32], sum_of_means: bool) -> Vec<Term> {
+    let (label_weight, width) = (weights.to_vec(), width(net));
+    let mut out = ordinary(net, kind);
+    out[0] = Term::new(Reconstruct { output: 0, width, kind, label_weight, sum_of_means });
     out
 }
 
@@ -23,12 +41,11 @@ fn images(dim: usize, of: &[(f32, LabelId)]) -> ImageBatch {
 fn a_silent_network_pays_what_the_formula_says() {
     let mut bench = autoencoder();
     bench.params.fill(0.0);
-    let Net::Autoencoder(net) = &bench.net else { unreachable!() };
-    let batch = images(net.config.input, &[(0.2, FORGET), (-0.4, FORGET), (0.9, RETAIN)]);
+    let net = &*bench.net;
+    let batch = images(net, &[(0.2, FORGET), (-0.4, FORGET), (0.9, RETAIN)]);
     let plan = Plan::plain(bench.layout());
-    let none = Penalties::default();
     let pays = |distance, weights: &[f32; 4], sum_of_means| {
-        bench.run(&plan, &Reconstruction::new(net, &batch, distance, weights, sum_of_means, &none)).0
+        bench.follow(&plan, &batch, &terms(net, distance, weights, sum_of_means)).0
     };
     // All outputs are 0. Either certificate pays the mean over images; the first decoder does so, too, or it pays
     // the sum of the labels' means, each times its label's weight.
@@ -52,18 +69,19 @@ fn its_gradient_is_that_of_finite_differences() {
     let config = AutoencoderConfig { hidden: vec![9], latent: 6, ..AutoencoderConfig::default() };
     let net = Autoencoder::new(config.resolve(12).unwrap());
     let mut rng = lobe_core::Key::root(5).rng();
-    let mut batch = ImageBatch::new(12, 2);
+    let mut batch = Batch::rows_of(12, 0, 2);
     for label in [FORGET, RETAIN, FORGET, UNLABELLED, RETAIN] {
         let pixels: Vec<f32> = (0..12).map(|_| rng.normal() as f32).collect();
-        batch.push(&pixels, label);
+        batch.push_row(&pixels, &[], label);
     }
     let params: Vec<f32> = (0..net.layout.len()).map(|_| 0.4 * rng.normal() as f32).collect();
-    let penalties = Penalties { l1: vec![(0..4, 0.3)], correlation: Some((0..3, 3..6, 0.7)) };
-    let weights = [2.0, 1.0, 0.5];
-    let program = Reconstruction::new(&net, &batch, Distance::Squared, &weights, true, &penalties);
+    let mut terms = terms(&net, Distance::Squared, &[2.0, 1.0, 0.5], true);
+    let site = net.cuts()[0];
+    terms.push(Term::new(L1 { reads: Reads::Site { site, columns: 0..4, unrouted: true }, weight: 0.3 }));
+    terms.push(Term::new(Correlation { site, columns: 6, left: 0..3, right: 3..6, weight: 0.7 }));
+    let program = Minimise::new(&net, &terms, Whole::new(&batch, 3));
     let at = |params: &[f32]| {
-        let state = OptimiserState::new(params.len(), OptimiserKind::Sgd { momentum: 0.0 });
-        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&net.layout), state, 2).unwrap();
+        let mut m = Member::new(Buf::from_slice(params), Plan::plain(&net.layout), 2).unwrap();
         let report = Runner::new(1).unwrap().gradients(&net.layout, &mut m, &program).unwrap();
         (report.objective, m.gradient())
     };
@@ -89,15 +107,14 @@ fn its_gradient_is_that_of_finite_differences() {
 
 /// Gradient of the main loss with one mean per label under a table of backward factors.
 fn under(bench: &Bench, weights: [f32; 4], table: &[(LabelId, u8, f32)]) -> Vec<f32> {
-    let Net::Autoencoder(net) = &bench.net else { unreachable!() };
-    let halves = ["latent[..8]", "latent[8..]"].map(|r| common::resolve(&bench.net, r));
+    let net = &*bench.net;
+    let halves = ["latent[..8]", "latent[8..]"].map(|r| common::resolve(net, r));
     let table = table.iter().fold(RouteTable::plain(), |t, (label, half, backward)| {
         t.with(*label, Target::Region(*half), Route::new(1.0, *backward, 1.0))
     });
     let plan = Plan::new(bench.layout(), &bench.labels, &halves, &table).unwrap();
-    let batch = images(net.config.input, &[(0.3, FORGET), (-0.6, FORGET), (0.8, RETAIN), (0.1, RETAIN)]);
-    let none = Penalties::default();
-    bench.run(&plan, &Reconstruction::new(net, &batch, Distance::Squared, &weights, true, &none)).1
+    let batch = images(net, &[(0.3, FORGET), (-0.6, FORGET), (0.8, RETAIN), (0.1, RETAIN)]);
+    bench.follow(&plan, &batch, &terms(net, Distance::Squared, &weights, true)).1
 }
 
 #[test]

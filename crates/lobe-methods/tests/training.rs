@@ -6,13 +6,14 @@
 mod common;
 
 use common::{
-    Batch, Bench, SEQ, assert_close, assert_same, benches, methods, resolve, small, tokens, transformers,
+    Bench, Items, SEQ, assert_close, assert_same, benches, methods, resolve, small, tokens, transformers,
 };
 use lobe_core::{FORGET, LabelId, LabelSet, RETAIN, RouteRow, RouteTable, Selection, UNLABELLED};
 use lobe_engine::Plan;
 use lobe_methods::localize::{silence, with_kinds};
+use lobe_methods::objective::{Distance, Term, ordinary, sparse};
 use lobe_methods::{Context, LOCALIZE, Localize, ParamError, TrainsOn};
-use lobe_nets::{LanguageModelling, Penalised, TokenBatch};
+use lobe_nets::Batch;
 use serde_json::{Value, json};
 
 fn build(name: &str, params: &Value) -> Result<Box<dyn Localize>, ParamError> {
@@ -23,7 +24,7 @@ fn build(name: &str, params: &Value) -> Result<Box<dyn Localize>, ParamError> {
 /// Gradient of three sequences of one label.
 fn of_label(bench: &Bench, plan: &Plan, label: LabelId) -> Vec<f32> {
     let items = [(0, label), (1, label), (2, label)];
-    bench.gradient(plan, &Batch { items: &items, per_shard: 1 }).1
+    bench.gradient(plan, &Items { items: &items, per_shard: 1 }).1
 }
 
 fn pick(all: &[f32], mask: &[bool]) -> Vec<f32> {
@@ -41,12 +42,12 @@ fn zero(x: &[f32]) -> bool {
 #[test]
 fn a_silenced_region_changes_no_output_and_still_learns() {
     for mut bench in benches() {
-        silence(&bench.net.layout().clone(), &mut bench.params, &bench.region);
+        silence(bench.net.layout(), &mut bench.params, &bench.region);
         let modular = build("modular", &json!({})).unwrap();
         let absent = bench.plan(&bench.table(modular.as_ref()));
         let plain = Plan::plain(bench.layout());
-        // The certificates of an autoencoder read the region on purpose; its main output does not.
-        let outputs = bench.net.autoencoder().map_or(1, |a| a.config.decoders.len());
+        // Certificates read the region on purpose; the first output does not.
+        let outputs = bench.net.outputs().len();
         let [whole, cut] = [&plain, &absent].map(|p| bench.outputs(&bench.params, p, RETAIN));
         let main = whole.len() / outputs;
         assert_same(bench.name, &whole[..main], &cut[..main]);
@@ -61,7 +62,7 @@ fn two_modules(bench: &Bench) -> (Plan, LabelSet, [Selection; 2]) {
     let labels = with_kinds(&bench.labels, &method.kinds(&bench.labels).unwrap());
     let names = ["a".to_owned(), "b".to_owned()];
     let table = method.table(&Context { labels: &labels, regions: &names }).unwrap();
-    let regions = ["blocks.*.mlp.post[-8..-4]", "blocks.*.mlp.post[-4..]"].map(|r| resolve(&bench.net, r));
+    let regions = ["blocks.*.mlp.post[-8..-4]", "blocks.*.mlp.post[-4..]"].map(|r| resolve(&*bench.net, r));
     (Plan::new(bench.layout(), &labels, &regions, &table).unwrap(), labels, regions)
 }
 
@@ -165,9 +166,14 @@ fn joint_projections_must_be_a_region_of_the_network() {
     assert!(error.unwrap_err().to_string().contains("mlp.post"));
 }
 
+/// The terms of ordinary training.
+fn main(bench: &Bench) -> Vec<Term> {
+    ordinary(&*bench.net, Distance::Squared)
+}
+
 /// One forget sequence with a strength per target.
-fn weighted(strength: Option<[f32; SEQ]>) -> TokenBatch {
-    let mut out = TokenBatch::new(SEQ, 1);
+fn weighted(strength: Option<[f32; SEQ]>) -> Batch {
+    let mut out = Batch::tokens(SEQ, 1);
     out.push(&tokens(0), FORGET, strength.as_ref().map(|s| &s[..]));
     out
 }
@@ -176,7 +182,7 @@ fn weighted(strength: Option<[f32; SEQ]>) -> TokenBatch {
 fn expansion_without_routing_is_ordinary_training() {
     let bench = small();
     let items = [(0, FORGET), (1, RETAIN), (2, UNLABELLED)];
-    let batch = Batch { items: &items, per_shard: 1 };
+    let batch = Items { items: &items, per_shard: 1 };
     let table = bench.table(build("era", &json!({ "original": 1.0 })).unwrap().as_ref());
     let want = bench.gradient(&Plan::plain(bench.layout()), &batch);
     assert_eq!(bench.gradient(&bench.plan(&table), &batch), want);
@@ -185,9 +191,8 @@ fn expansion_without_routing_is_ordinary_training() {
 #[test]
 fn only_tokens_with_strength_are_routed() {
     let bench = small();
-    let net = bench.net.gpt().unwrap();
     let plan = bench.plan(&bench.table(build("era", &json!({})).unwrap().as_ref()));
-    let run = |plan: &Plan, strength| bench.run(plan, &LanguageModelling::new(net, &weighted(strength)));
+    let run = |plan: &Plan, strength| bench.follow(plan, &weighted(strength), &main(&bench));
     let plain = run(&Plan::plain(bench.layout()), None);
     assert_eq!(run(&plan, Some([0.0; SEQ])), plain);
     assert_eq!(run(&plan, Some([1.0; SEQ])), run(&plan, None));
@@ -199,9 +204,9 @@ fn only_tokens_with_strength_are_routed() {
     assert_ne!(gradient, plain.1);
     // Half of a strength is -0.75 and 1 in equal parts: at one site numbers add up.
     let mut one = small();
-    one.region = resolve(&one.net, "blocks.1.mlp.post[-8..]");
+    one.region = resolve(&*one.net, "blocks.1.mlp.post[-8..]");
     let plan = one.plan(&one.table(build("era", &json!({})).unwrap().as_ref()));
-    let run = |s| one.run(&plan, &LanguageModelling::new(net, &weighted(Some([s; SEQ])))).1;
+    let run = |s| one.follow(&plan, &weighted(Some([s; SEQ])), &main(&one)).1;
     let (none, half, full) = (run(0.0), run(0.5), run(1.0));
     let middle: Vec<f32> = none.iter().zip(&full).map(|(a, b)| 0.5 * (a + b)).collect();
     assert_close("half", &half, &middle, 1e-5);
@@ -210,15 +215,17 @@ fn only_tokens_with_strength_are_routed() {
 #[test]
 fn the_penalty_is_the_mean_absolute_activation_and_its_gradient_is_right() {
     for mut bench in transformers() {
-        let net = bench.net.gpt().unwrap().clone();
         let plan = Plan::plain(bench.layout());
         let batch = weighted(None);
-        let l1 = [(bench.region.clone(), 0.3)];
-        let base = || LanguageModelling::new(&net, &batch);
-        let with = |b: &Bench| b.run(&plan, &Penalised { base: base(), l1: &l1 });
-        let (plain, (objective, gradient)) = (bench.run(&plan, &base()), with(&bench));
+        let terms = |b: &Bench, units: &Selection| {
+            let mut terms = sparse(&*b.net, units, 0.3);
+            terms.extend(main(b));
+            terms
+        };
+        let with = |b: &Bench| b.follow(&plan, &batch, &terms(b, &b.region));
+        let (plain, (objective, gradient)) = (bench.follow(&plan, &batch, &main(&bench)), with(&bench));
         assert!(objective > plain.0, "{}", bench.name);
-        assert_eq!(bench.run(&plan, &Penalised { base: base(), l1: &[] }), plain);
+        assert_eq!(bench.follow(&plan, &batch, &terms(&bench, &Selection::default())), plain);
         let owned = bench.owned(&bench.region);
         let largest = |a: &usize, b: &usize| gradient[*a].abs().total_cmp(&gradient[*b].abs());
         let at = (0..owned.len()).filter(|i| owned[*i]).max_by(largest).unwrap();

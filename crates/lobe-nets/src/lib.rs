@@ -1,23 +1,19 @@
 //! Networks: what they compute, their sites and units, and which parameters each unit owns.
 //!
-//! Nothing outside this crate knows an architecture. A network writes itself onto a
-//! [`lobe_engine::Tape`]; a [`lobe_engine::Program`] here joins it with a batch and an objective.
+//! Nothing outside this crate knows an architecture: whoever trains, measures or attacks a network asks
+//! the trait [`Network`], and [`NETWORKS`] is the list of them. A [`Batch`] is what they run over.
 
 mod autoencoder;
+mod batch;
 mod gpt;
-mod gpt_config;
 pub mod hub;
-mod language;
-mod net;
-mod reconstruction;
+mod network;
 mod speak;
 mod weights;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
-pub use gpt::Gpt;
-pub use gpt_config::{Activation, GptConfig, NormKind, Positions};
-pub use language::{LanguageModelling, Penalised, TokenBatch};
-pub use net::{Net, NetError};
-pub use reconstruction::{ImageBatch, Penalties, Reconstruction};
+pub use batch::{Batch, Column, Fed, INPUT, NEXT, WANTED};
+pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
+pub use network::{Begin, End, Input, NETWORKS, NetError, Network, NetworkEntry, Output, Ran, Read, network};
 pub use speak::next_logits;
 pub use weights::{load, read_header, save};

@@ -5,17 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use lobe_engine::{Buf, Tensor};
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::{Value, json};
 
-use crate::net::{AnyConfig, Net, NetError};
+use crate::network::{NetError, Network, restore};
 
 /// Longest accepted header: a network of 100,000 tensors stays far below.
 const MAX_HEADER: u64 = 16 << 20;
 /// Key of the configuration in the header's metadata.
 const CONFIG: &str = "lobe.network";
+/// Key of the version of the file's form.
+const VERSION: &str = "lobe.format";
+/// The version that is written. The first said nothing of it.
+const FORMAT: u32 = 2;
 
 /// Longest reason in a refusal: a hostile file must not fill the screen.
 const MAX_REASON: usize = 400;
@@ -66,10 +71,14 @@ fn shape(t: &Tensor) -> Vec<usize> {
 ///
 /// # Errors
 /// If the header cannot be built.
-pub fn save(net: &Net, params: &[f32], extra: &[(&str, String)]) -> Result<Vec<u8>, NetError> {
+pub fn save(net: &dyn Network, params: &[f32], extra: &[(&str, String)]) -> Result<Vec<u8>, NetError> {
     let fail = |e: &dyn std::fmt::Display| NetError::Weights { file: "model".into(), what: e.to_string() };
-    let config = serde_json::to_string(&net.config()).map_err(|e| fail(&e))?;
-    let mut info = BTreeMap::from([(CONFIG.to_owned(), config)]);
+    let mut config = serde_json::Map::from_iter([("kind".to_owned(), json!(net.kind()))]);
+    if let Value::Object(own) = net.config() {
+        config.extend(own);
+    }
+    let config = serde_json::to_string(&config).map_err(|e| fail(&e))?;
+    let mut info = BTreeMap::from([(CONFIG.to_owned(), config), (VERSION.to_owned(), FORMAT.to_string())]);
     info.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
     let entry = |t: &Tensor| Entry {
         name: t.name.clone(),
@@ -126,17 +135,23 @@ pub fn read_header(path: &Path) -> Result<(Metadata, u64, HashMap<String, String
 ///
 /// # Errors
 /// If the file is not one that [`save`] wrote, or is damaged.
-pub fn load(path: &Path) -> Result<(Net, Buf, HashMap<String, String>), NetError> {
+pub fn load(path: &Path) -> Result<(Arc<dyn Network>, Buf, HashMap<String, String>), NetError> {
     let (metadata, start, info) = read_header(path)?;
     let Some(config) = info.get(CONFIG) else {
         return refuse(path, "holds no network configuration of Lobe's");
     };
-    let config: AnyConfig = match serde_json::from_str(config) {
+    if let Some(v) = info.get(VERSION).filter(|v| !v.parse().is_ok_and(|v: u32| (1..=FORMAT).contains(&v))) {
+        return refuse(path, format!("has the form {v:?}; this version reads forms 1 to {FORMAT}"));
+    }
+    let config: Value = match serde_json::from_str(config) {
         Ok(c) => c,
         Err(e) => return refuse(path, format!("has a damaged network configuration: {e}")),
     };
     let announced = metadata.data_len();
-    let net = Net::build(config)?;
+    let net = match restore(config) {
+        Ok(net) => net,
+        Err(e) => return refuse(path, format!("has a damaged network configuration: {e}")),
+    };
     if announced != 4 * net.layout().len() {
         return refuse(
             path,

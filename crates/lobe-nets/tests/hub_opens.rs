@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use lobe_core::{Key, Region};
-use lobe_nets::hub::{Format, Imported, Marks, export, exportable, import, narrow, opens};
-use lobe_nets::{Activation, Gpt, GptConfig, NormKind, Positions};
+use lobe_nets::hub::{Format, Imported, Marks, export, exportable, import, narrow, opens, transformer};
+use lobe_nets::{Activation, Gpt, GptConfig, Network, NormKind, Positions};
 use serde_json::{Value, json};
 
 fn llama() -> GptConfig {
@@ -29,6 +29,11 @@ fn build(config: GptConfig) -> (Gpt, Vec<f32>) {
     let net = Gpt::new(config.resolve(20, 9).unwrap());
     let params = net.layout.init(Key::root(1)).to_vec();
     (net, params)
+}
+
+/// The shape of a network that was read from such a file.
+fn shape_of(net: &dyn Network) -> &GptConfig {
+    &transformer(net).unwrap().config
 }
 
 fn write(dir: &Path, net: &Gpt, params: &[f32], format: Format) {
@@ -138,7 +143,7 @@ fn edited(head: Option<f32>, tied: bool) -> Imported {
 
 #[test]
 fn a_head_of_its_own_counts_whatever_the_flag_says() {
-    let tied = |read: &Imported| read.net.gpt().unwrap().config.tied;
+    let tied = |read: &Imported| shape_of(&*read.net).tied;
     let same = edited(None, true);
     assert!(tied(&same) && same.notes.is_empty());
     let own = edited(Some(0.0), true);
@@ -165,7 +170,7 @@ fn rope_scaling_counts_beside_default_parameters() {
         }
         std::fs::write(&file, map.to_string()).unwrap();
         let read = import(dir.path()).unwrap();
-        let c = &read.net.gpt().unwrap().config;
+        let c = shape_of(&*read.net);
         (c.rotary_base, c.rotary_stretch)
     };
     let default = json!({"rope_type": "default", "rope_theta": 500.0});

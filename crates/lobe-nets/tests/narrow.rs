@@ -5,7 +5,7 @@
 use lobe_core::{Key, Rng, Selection, UNLABELLED};
 use lobe_engine::{Buf, Plan, ShardRows, Tape, Workspace};
 use lobe_nets::hub::{Format, narrow};
-use lobe_nets::{Activation, Gpt, GptConfig, NormKind, Positions};
+use lobe_nets::{Activation, Fed, Gpt, GptConfig, Network, NormKind, Positions};
 
 const SEQ: usize = 7;
 const VOCAB: usize = 19;
@@ -79,13 +79,13 @@ fn cut(net: &Gpt, rng: &mut Rng) -> Selection {
     out
 }
 
-fn logits(net: &Gpt, params: &[f32]) -> Vec<f32> {
-    let (mut ws, plan) = (Workspace::default(), Plan::plain(&net.layout));
+fn logits(net: &dyn Network, params: &[f32]) -> Vec<f32> {
+    let (mut ws, plan) = (Workspace::default(), Plan::plain(net.layout()));
     let ids: Vec<u32> = (0..2 * SEQ as u32).map(|i| (i * i + 5 * i) % VOCAB as u32).collect();
     let rows = ShardRows::uniform(ids.len(), UNLABELLED);
-    let mut tape = Tape::new(&mut ws, &net.layout, params, None, &plan, rows);
-    let h = net.hidden(&mut tape, &ids, SEQ).unwrap();
-    let out = tape.logits(h, net.head()).unwrap();
+    let mut tape = Tape::new(&mut ws, net.layout(), params, None, &plan, rows);
+    let h = net.hidden(&mut tape, Fed::Tokens { ids: &ids, seq: SEQ }).unwrap();
+    let out = tape.logits(h, net.language().unwrap().1).unwrap();
     tape.value(out).to_vec()
 }
 

@@ -3,21 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use lobe_core::Key;
 use lobe_engine::Buf;
 use lobe_nets::{
-    Activation, Autoencoder, AutoencoderConfig, Gpt, GptConfig, Net, NormKind, Positions, load, read_header,
-    save,
+    Activation, Autoencoder, AutoencoderConfig, Gpt, GptConfig, Input, NETWORKS, Network, NormKind,
+    Positions, load, read_header, save,
 };
 use proptest::prelude::*;
 
-fn gpt() -> Net {
+fn gpt() -> Arc<dyn Network> {
     let config = GptConfig { vocab: 7, context: 5, layers: 1, width: 4, heads: 2, ..GptConfig::default() };
-    Net::Gpt(Gpt::new(config.resolve(0, 0).unwrap()))
+    Arc::new(Gpt::new(config.resolve(0, 0).unwrap()))
 }
 
-fn nets() -> Vec<Net> {
+fn nets() -> Vec<Arc<dyn Network>> {
     let llama = GptConfig {
         vocab: 7,
         context: 5,
@@ -36,12 +37,12 @@ fn nets() -> Vec<Net> {
     let ae = AutoencoderConfig { hidden: vec![6], latent: 4, ..AutoencoderConfig::default() };
     vec![
         gpt(),
-        Net::Gpt(Gpt::new(llama.resolve(0, 0).unwrap())),
-        Net::Autoencoder(Autoencoder::new(ae.resolve(9).unwrap())),
+        Arc::new(Gpt::new(llama.resolve(0, 0).unwrap())),
+        Arc::new(Autoencoder::new(ae.resolve(9).unwrap())),
     ]
 }
 
-fn params(net: &Net) -> Buf {
+fn params(net: &dyn Network) -> Buf {
     let mut out = net.layout().init(Key::root(1));
     // Numbers that a detour through text would lose.
     out[0] = f32::MIN_POSITIVE / 8.0;
@@ -52,10 +53,10 @@ fn params(net: &Net) -> Buf {
 
 fn bytes() -> Vec<u8> {
     let net = gpt();
-    save(&net, &params(&net), &[("step", "12".into())]).unwrap()
+    save(&*net, &params(&*net), &[("step", "12".into())]).unwrap()
 }
 
-fn read(bytes: &[u8]) -> Result<(Net, Buf), String> {
+fn read(bytes: &[u8]) -> Result<(Arc<dyn Network>, Buf), String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
     std::fs::write(&path, bytes).unwrap();
@@ -104,8 +105,8 @@ fn replaced(from: &str, to: &str) -> Vec<u8> {
 #[test]
 fn there_and_back_to_the_bit() {
     for net in nets() {
-        let params = params(&net);
-        let bytes = save(&net, &params, &[("step", "12".into())]).unwrap();
+        let params = params(&*net);
+        let bytes = save(&*net, &params, &[("step", "12".into())]).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.safetensors");
         std::fs::write(&path, &bytes).unwrap();
@@ -113,20 +114,64 @@ fn there_and_back_to_the_bit() {
         assert_eq!(info["step"], "12");
         assert_eq!(again.layout().tensors().len(), net.layout().tensors().len());
         assert!(params.iter().zip(read.iter()).all(|(a, b)| a.to_bits() == b.to_bits()));
-        assert_eq!(save(&again, &read, &[("step", "12".into())]).unwrap().len(), bytes.len());
+        assert_eq!(save(&*again, &read, &[("step", "12".into())]).unwrap().len(), bytes.len());
         let (metadata, start, _) = read_header(&path).unwrap();
         assert_eq!(start as usize + metadata.data_len(), bytes.len());
+    }
+}
+
+/// A new kind of network has to be held to this file, too.
+#[test]
+fn every_kind_of_network_is_here() {
+    let nets = nets();
+    for kind in NETWORKS.iter().map(|e| e.about.name) {
+        assert!(nets.iter().any(|n| n.kind() == kind), "{kind}");
+    }
+}
+
+#[test]
+fn a_file_says_its_form_and_one_of_the_first_form_still_loads() {
+    let said = "\"lobe.format\":\"2\"";
+    // The first form is this one without a word of it; nothing else has changed.
+    let first = edited(|h| {
+        assert!(h.contains(&format!("{said},")), "{h} lacks {said}");
+        h.replacen(&format!("{said},"), "", 1)
+    });
+    assert!(!first.windows(11).any(|w| w == b"lobe.format"));
+    let (net, stored) = read(&first).unwrap();
+    let (want, expected) = (gpt(), params(&*gpt()));
+    assert_eq!((net.kind(), net.config()), (want.kind(), want.config()));
+    assert_eq!(stored.len(), expected.len());
+    assert!(stored.iter().zip(expected.iter()).all(|(a, b)| a.to_bits() == b.to_bits()));
+    // And as it was written then, to the letter.
+    let header = concat!(
+        r#"{"__metadata__":{"lobe.network":"{\"kind\":\"autoencoder\",\"input\":2,\"hidden\":[],"#,
+        r#"\"latent\":2,\"decoders\":[{\"name\":\"decoder\",\"from\":0,\"to\":2,\"detach\":false}],"#,
+        r#"\"latent_bias\":false}","step":"12"},"#,
+        r#""encoder.0.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"#,
+        r#""decoder.0.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[16,32]},"#,
+        r#""decoder.0.bias":{"dtype":"F32","shape":[2],"data_offsets":[32,40]}}"#,
+    );
+    let mut written = file(header, 0);
+    (1..=10u8).for_each(|x| written.extend_from_slice(&f32::from(x).to_le_bytes()));
+    let (net, found) = read(&written).unwrap();
+    assert_eq!((net.kind(), net.input()), ("autoencoder", Input::Rows { width: 2 }));
+    assert_eq!(found.to_vec(), (1..=10u8).map(f32::from).collect::<Vec<_>>());
+    assert!(read(&replaced(said, "\"lobe.format\":\"1\"")).is_ok());
+    for other in ["3", "0", "-1", "2.0", "", "two", "99999999999999999999"] {
+        let to = format!("\"lobe.format\":\"{other}\"");
+        refused(&replaced(said, &to), &format!("has the form {other:?}; this version reads forms 1 to 2"));
     }
 }
 
 #[test]
 fn the_same_weights_are_the_same_bytes() {
     let net = gpt();
-    let p = params(&net);
+    let p = params(&*net);
     let extra = [("b", "2".to_owned()), ("a", "1".to_owned()), ("step", "3".to_owned())];
-    let first = save(&net, &p, &extra).unwrap();
+    let first = save(&*net, &p, &extra).unwrap();
     for _ in 0..20 {
-        assert!(save(&net, &p, &extra).unwrap() == first);
+        assert!(save(&*net, &p, &extra).unwrap() == first);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lobe_core::{JointKind, LabelId, LabelSet, Route, RouteTable, Target};
-use lobe_lab::exec::Experiment;
+use lobe_lab::plan::Experiment;
 use serde_json::{Value, json};
 
 use crate::recipe::Loaded;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lobe_lab::exec::Progress;
+use lobe_lab::graph::Progress;
 
 use crate::out;
 

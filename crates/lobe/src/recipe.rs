@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lobe_lab::exec;
 use lobe_lab::recipe::{Derived, Recipe, Written};
+use lobe_lab::schedule;
 
 use crate::failure::refuse;
 
@@ -35,7 +35,7 @@ impl RecipeArgs {
     /// Reads the file, applies preset and changes, and resolves.
     pub(crate) fn load(&self) -> Result<Loaded> {
         let written = self.written(self.preset.as_deref())?;
-        let (recipe, derived) = exec::resolve(&written)?;
+        let (recipe, derived) = schedule::resolve(&written)?;
         Ok(Loaded { written, recipe, derived })
     }
 

@@ -166,8 +166,9 @@ fn choices_of(p: &Value) -> Vec<Choice> {
 
 /// A default as JSON; a number that came from an f32 with the f32's own digits.
 fn digits(value: &Value) -> String {
-    match value.as_f64() {
-        Some(x) if value.is_f64() && f64::from(x as f32) == x => format!("{:?}", x as f32),
+    match (value.as_array(), value.as_f64()) {
+        (Some(items), _) => format!("[{}]", items.iter().map(digits).collect::<Vec<_>>().join(",")),
+        (_, Some(x)) if value.is_f64() && f64::from(x as f32) == x => format!("{:?}", x as f32),
         _ => value.to_string(),
     }
 }
@@ -258,6 +259,13 @@ mod tests {
         /// Its depth.
         #[schemars(range(min = 1))]
         depth: u32,
+        /// How it rocks.
+        #[serde(default = "rates")]
+        rates: [f32; 2],
+    }
+
+    fn rates() -> [f32; 2] {
+        [0.9, 0.999]
     }
 
     #[derive(Serialize, Deserialize, JsonSchema)]
@@ -278,6 +286,7 @@ mod tests {
         assert_eq!(shape.kind, r#"table with kind = "ball" | "none""#);
         assert_eq!(shape.choices[0].keys[0].doc, "How far from the middle.");
         assert_eq!((shape.choices[1].name.as_str(), shape.choices[1].doc.as_str()), ("none", "Nothing."));
+        assert_eq!(of("inner").keys[1].default.as_deref(), Some("[0.9,0.999]"));
         let word = of("word");
         assert_eq!(word.kind, r#""one" | "two""#);
         assert_eq!(word.choices[1].doc, "The second.");

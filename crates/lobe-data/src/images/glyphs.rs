@@ -90,7 +90,8 @@ impl GlyphsConfig {
             pixels.extend_from_slice(&image);
         }
         let class = (0..n).map(|i| (i % 10) as u16).collect();
-        Examples { payload: Payload::Images { dim: SIDE * SIDE, pixels, shape: (1, SIDE, SIDE) }, class }
+        let (width, image) = (SIDE * SIDE, Some((1, SIDE, SIDE)));
+        Examples { payload: Payload::Rows { width, values: pixels, wanted: None, image }, class }
     }
 
     fn draw(&self, strokes: &[Vec<Point>], rng: &mut Rng) -> [f32; SIDE * SIDE] {

@@ -142,7 +142,8 @@ impl Raw {
         let dim = self.shape.0 * self.shape.1 * self.shape.2;
         let pixels = self.pixels[..n * dim].iter().map(|&b| scale.scale(f32::from(b) / 255.0)).collect();
         let class = self.class[..n].iter().map(|&c| u16::from(c)).collect();
-        Examples { payload: Payload::Images { dim, pixels, shape: self.shape }, class }
+        let payload = Payload::Rows { width: dim, values: pixels, wanted: None, image: Some(self.shape) };
+        Examples { payload, class }
     }
 }
 

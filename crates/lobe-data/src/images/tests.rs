@@ -47,7 +47,7 @@ fn idx_files_load_and_scale() {
     assert_eq!((data.train.len(), data.test.len(), data.vocab, data.width()), (3, 2, 0, 4));
     assert_eq!(data.classes, ["zero", "1", "2"]);
     assert_eq!(data.train.class, [0, 1, 2]);
-    assert_eq!(data.train.image(1), [4.0f32, 5.0, 6.0, 7.0].map(|b| 2.0 * (b / 255.0) - 1.0));
+    assert_eq!(data.train.numbers(1), [4.0f32, 5.0, 6.0, 7.0].map(|b| 2.0 * (b / 255.0) - 1.0));
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn glyphs_are_pinned_and_extend() {
     let small = GlyphsConfig { train: 200, test: 50, ..GlyphsConfig::default() };
     let data = small.load(Key::root(1)).unwrap();
     let more = GlyphsConfig { train: 300, ..small.clone() }.load(Key::root(1)).unwrap();
-    assert_eq!(data.train.image(199), more.train.image(199));
-    assert_ne!(data.train.image(0), data.test.image(0));
-    assert!(data.train.image(5).iter().all(|p| (0.0..=1.0).contains(p)));
+    assert_eq!(data.train.numbers(199), more.train.numbers(199));
+    assert_ne!(data.train.numbers(0), data.test.numbers(0));
+    assert!(data.train.numbers(5).iter().all(|p| (0.0..=1.0).contains(p)));
     assert!(GlyphsConfig { noise: f64::NAN, ..small.clone() }.load(Key::root(1)).is_err());
     assert!(GlyphsConfig { test: 0, ..small }.load(Key::root(1)).is_err());
 }
@@ -147,11 +147,11 @@ fn glyphs_are_learnable_but_not_trivial() {
     let mut mean = vec![[0.0f32; 784]; 10];
     for i in 0..1000 {
         let m = &mut mean[data.train.class[i] as usize];
-        m.iter_mut().zip(data.train.image(i)).for_each(|(m, p)| *m += p / 100.0);
+        m.iter_mut().zip(data.train.numbers(i)).for_each(|(m, p)| *m += p / 100.0);
     }
     let distance = |m: &[f32; 784], x: &[f32]| m.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
     let hits = (0..500).filter(|&i| {
-        let x = data.test.image(i);
+        let x = data.test.numbers(i);
         let best = (0..10).min_by(|&a, &b| distance(&mean[a], x).total_cmp(&distance(&mean[b], x))).unwrap();
         best == data.test.class[i] as usize
     });

@@ -119,7 +119,7 @@ impl Tape<'_> {
                 }
                 continue;
             }
-            head_forward(self.value(qkv), &mut out, &mut lse, &mut p, &spec, h, rows);
+            head_forward(self.value(qkv), &mut out, &mut lse, &mut p, &spec, h);
         }
         self.release(p);
         let needs = self.needs(qkv);
@@ -192,11 +192,10 @@ fn head_forward(
     p: &mut [f32],
     spec: &AttentionSpec,
     h: usize,
-    rows: usize,
 ) {
     let (w, hd, n, heads) = (spec.width(), spec.head_dim, spec.heads * spec.head_dim, spec.heads);
     let (cq, ck, cv) = spec.columns(h);
-    for s0 in (0..rows).step_by(spec.seq) {
+    for s0 in (0..lse.len() / heads).step_by(spec.seq) {
         for q0 in (0..spec.seq).step_by(BLOCK) {
             let q1 = (q0 + BLOCK).min(spec.seq);
             let k0 = spec.first_key(q0);
@@ -233,7 +232,7 @@ impl Attention {
         let mut scratch = [t.ws.pool.take(block), t.ws.pool.take(block)];
         for h in 0..spec.heads {
             if !t.head_factor(&spec, h, Kind::Flow) {
-                self.head_backward(t, &dout, &mut d, &mut scratch, h, rows);
+                self.head_backward(t, &dout, &mut d, &mut scratch, h);
             }
         }
         if let Some(rotary) = spec.rotary {
@@ -246,20 +245,12 @@ impl Attention {
         t.move_grad(self.qkv, d);
     }
 
-    fn head_backward(
-        &self,
-        t: &Tape<'_>,
-        dout: &[f32],
-        d: &mut [f32],
-        [p, dp]: &mut [Buf; 2],
-        h: usize,
-        rows: usize,
-    ) {
+    fn head_backward(&self, t: &Tape<'_>, dout: &[f32], d: &mut [f32], [p, dp]: &mut [Buf; 2], h: usize) {
         let spec = &self.spec;
         let (qkv, out, lse) = (t.value(self.qkv), t.value(self.out), t.value(self.lse));
         let (w, hd, n, heads) = (spec.width(), spec.head_dim, spec.heads * spec.head_dim, spec.heads);
         let (cq, ck, cv) = spec.columns(h);
-        for s0 in (0..rows).step_by(spec.seq) {
+        for s0 in (0..dout.len() / n).step_by(spec.seq) {
             for q0 in (0..spec.seq).step_by(BLOCK) {
                 let q1 = (q0 + BLOCK).min(spec.seq);
                 let k0 = spec.first_key(q0);

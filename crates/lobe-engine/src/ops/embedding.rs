@@ -83,13 +83,11 @@ impl Embedding {
             let Some(p) = p.filter(|p| t.param_needs(*p)) else { continue };
             t.touch(p);
             let class = t.plan.whole(p);
-            let span = t.layout.get(p).span();
-            let Some(grads) = t.grads.as_deref_mut() else { continue };
+            let Some(grads) = t.grads.as_mut().and_then(|g| g.of(p)) else { continue };
             let factor = &t.ws.factors[class][Kind::Update as usize];
             if factor.is(0.0) {
                 continue;
             }
-            let grads = &mut grads[span];
             for i in 0..rows {
                 let at = if by_position { i % self.seq } else { t.ws.ids[self.first_id + i] as usize };
                 let (g, dy, f) = (&mut grads[at * d..][..d], &dy[i * d..][..d], factor.at(i));

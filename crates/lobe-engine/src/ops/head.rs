@@ -63,7 +63,7 @@ impl Tape<'_> {
     ) -> Result<(usize, usize), EngineError> {
         let (rows, d) = self.shape(h);
         let w = self.layout.get(spec.weight);
-        let (wd, vocab) = if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) };
+        let (wd, vocab) = self.head_shape(*spec);
         fits(op, "width of the hidden state and of the head", d == wd, (rows, d), (w.rows, w.cols))?;
         if let Some(b) = spec.bias {
             same(op, "bias", (1, vocab), (self.layout.get(b).rows, self.layout.get(b).cols))?;
@@ -95,11 +95,18 @@ impl Tape<'_> {
         let rows = self.shape(h).0;
         let (d, vocab) = self.check_head("logits", h, &spec)?;
         let mut z = self.ws.pool.take(rows * vocab);
-        self.head_logits(View::new(self.value(h), rows, d), &mut z, spec, rows, d, vocab);
+        self.head_logits(View::new(self.value(h), rows, d), &mut z, spec);
         Ok(self.push("logits", rows, vocab, z, false))
     }
 
-    fn head_logits(&self, h: View<'_>, z: &mut [f32], spec: HeadSpec, rows: usize, d: usize, vocab: usize) {
+    /// Width of the hidden state and size of the vocabulary.
+    fn head_shape(&self, spec: HeadSpec) -> (usize, usize) {
+        let w = self.layout.get(spec.weight);
+        if spec.tied { (w.cols, w.rows) } else { (w.rows, w.cols) }
+    }
+
+    fn head_logits(&self, h: View<'_>, z: &mut [f32], spec: HeadSpec) {
+        let (rows, (d, vocab)) = (h.shape().0, self.head_shape(spec));
         let w = self.param(spec.weight);
         let w = if spec.tied { View::new(w, vocab, d).t() } else { View::new(w, d, vocab) };
         if let Some(b) = spec.bias {
@@ -227,9 +234,7 @@ impl Tape<'_> {
         mut logits: Logits<'_>,
         f: &mut dyn FnMut(&[u32], &mut [f32]),
     ) {
-        let (rows, d) = self.shape(h);
-        let w = self.layout.get(spec.weight);
-        let vocab = if spec.tied { w.rows } else { w.cols };
+        let (rows, (d, vocab)) = (self.shape(h).0, self.head_shape(spec));
         let chunk = CHUNK.min(rows.max(1));
         // Also when no row counts in this shard: the read-out is part of the network.
         for p in [Some(spec.weight), spec.bias].into_iter().flatten() {
@@ -261,7 +266,7 @@ impl Tape<'_> {
                 to.copy_from_slice(&self.value(h)[*r as usize * d..][..d]);
             }
             if !ready {
-                self.head_logits(View::new(&hs, n, d), z, spec, n, d, vocab);
+                self.head_logits(View::new(&hs, n, d), z, spec);
             }
             f(rows, z);
             if !self.training() {
@@ -275,7 +280,7 @@ impl Tape<'_> {
                     simd::add(&mut sum_h[*r as usize * d..][..d], g);
                 }
             }
-            self.head_grads(spec, &mut hs, z, rows, d, vocab);
+            self.head_grads(spec, &mut hs, z, rows);
         }
         self.ws.ids = ids;
         self.ws.ids.truncate(first);
@@ -288,20 +293,11 @@ impl Tape<'_> {
     }
 
     /// Bias and weight gradients of one chunk. May scale `hs` by a per-row update.
-    fn head_grads(
-        &mut self,
-        spec: HeadSpec,
-        hs: &mut [f32],
-        z: &[f32],
-        rows: &[u32],
-        d: usize,
-        vocab: usize,
-    ) {
-        let n = rows.len();
+    fn head_grads(&mut self, spec: HeadSpec, hs: &mut [f32], z: &[f32], rows: &[u32]) {
+        let (n, (d, vocab)) = (rows.len(), self.head_shape(spec));
         if let Some(b) = spec.bias.filter(|b| self.param_needs(*b)) {
             let factor = &self.ws.factors[self.plan.whole(b)][Kind::Update as usize];
-            if let Some(grads) = self.grads.as_deref_mut() {
-                let sums = &mut grads[self.layout.get(b).span()];
+            if let Some(sums) = self.grads.as_mut().and_then(|g| g.of(b)) {
                 match factor {
                     Factor::Rows(f) => {
                         for (z, r) in z.chunks_exact(vocab).zip(rows) {
@@ -330,13 +326,12 @@ impl Tape<'_> {
         if alpha == 0.0 {
             return;
         }
-        let span = self.layout.get(spec.weight).span();
-        let Some(grads) = self.grads.as_deref_mut() else { return };
+        let Some(grads) = self.grads.as_mut().and_then(|g| g.of(spec.weight)) else { return };
         let (hv, zv) = (View::new(hs, n, d), View::new(z, n, vocab));
         if spec.tied {
-            gemm(ViewMut::new(&mut grads[span], vocab, d), alpha, zv.t(), hv, true);
+            gemm(ViewMut::new(grads, vocab, d), alpha, zv.t(), hv, true);
         } else {
-            gemm(ViewMut::new(&mut grads[span], d, vocab), alpha, hv.t(), zv, true);
+            gemm(ViewMut::new(grads, d, vocab), alpha, hv.t(), zv, true);
         }
     }
 }

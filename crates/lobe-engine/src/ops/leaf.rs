@@ -45,9 +45,8 @@ impl Leaf {
                 simd::scale(&mut row[seg.range.clone()], f);
             }
         }
-        let span = t.layout.get(self.param).span();
-        if let Some(grads) = t.grads.as_deref_mut() {
-            simd::add(&mut grads[span], &g);
+        if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(self.param)) {
+            simd::add(grads, &g);
         }
         t.release(g);
     }

@@ -38,9 +38,8 @@ impl Tape<'_> {
         }
         let mut out = self.ws.pool.take(rows * d);
         let mut stats = self.ws.pool.take(rows * 2);
-        let g = self.param(gain);
-        let b = shift.map(|p| self.param(p));
-        forward(self.value(x), g, b, &mut out, &mut stats, d, rms, eps);
+        let how = Affine { gain: self.param(gain), shift: shift.map(|p| self.param(p)), rms, eps };
+        forward(self.value(x), &mut out, &mut stats, &how);
         let needs = self.needs(x) || self.param_needs(gain) || shift.is_some_and(|s| self.param_needs(s));
         let out = self.push("norm", rows, d, out, needs);
         let stats = self.push("norm stats", rows, 2, stats, false);
@@ -49,17 +48,17 @@ impl Tape<'_> {
     }
 }
 
-fn forward(
-    x: &[f32],
-    g: &[f32],
-    b: Option<&[f32]>,
-    y: &mut [f32],
-    stats: &mut [f32],
-    d: usize,
+/// How rows are normalised, and what then happens to each column.
+struct Affine<'a> {
+    gain: &'a [f32],
+    shift: Option<&'a [f32]>,
     rms: bool,
     eps: f32,
-) {
-    let (g, b) = (&g[..d], b.map(|b| &b[..d]));
+}
+
+fn forward(x: &[f32], y: &mut [f32], stats: &mut [f32], how: &Affine<'_>) {
+    let (g, rms, eps, d) = (how.gain, how.rms, how.eps, how.gain.len());
+    let b = how.shift.map(|b| &b[..d]);
     simd::on(
         #[inline(always)]
         || {
@@ -157,9 +156,8 @@ impl Norm {
         for (p, sums) in [(Some(self.gain), &dg), (self.shift, &db)] {
             let Some(p) = p.filter(|p| t.param_needs(*p)) else { continue };
             t.touch(p);
-            let span = t.layout.get(p).span();
-            if let Some(grads) = t.grads.as_deref_mut() {
-                simd::add(&mut grads[span], sums);
+            if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(p)) {
+                simd::add(grads, sums);
             }
         }
         t.release(dg);

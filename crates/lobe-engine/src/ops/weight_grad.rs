@@ -17,7 +17,7 @@ impl Tape<'_> {
         }
         self.touch(w);
         let tensor = self.layout.get(w);
-        let (k, n, span) = (tensor.rows, tensor.cols, tensor.span());
+        let (k, n) = (tensor.rows, tensor.cols);
         let rows = x.len() / k;
         let whole = self.plan.whole(w);
         if self.factor(Kind::Update, whole).is(0.0) {
@@ -33,13 +33,13 @@ impl Tape<'_> {
                 let classes = [i.class, o.class, whole];
                 match uniform(classes.map(|c| self.factor(Kind::Update, c))) {
                     Some(alpha) => {
-                        let Some(grads) = self.grads.as_deref_mut() else { continue };
-                        let c = ViewMut::new(&mut grads[span.clone()], k, n);
+                        let Some(grads) = self.grads.as_mut().and_then(|g| g.of(w)) else { continue };
+                        let c = ViewMut::new(grads, k, n);
                         let a = View::new(x, rows, k).cols(i.start..i.end).t();
                         let b = View::new(du, rows, n).cols(o.start..o.end);
                         gemm(c.block(i.start..i.end, o.start..o.end), alpha, a, b, true);
                     }
-                    None => self.gathered(span.clone(), (k, n), (i, o), classes, x, du),
+                    None => self.gathered(w, (i, o), classes, x, du),
                 }
             }
         }
@@ -48,15 +48,8 @@ impl Tape<'_> {
     }
 
     /// One block with a factor per row: rows with factor 0 take no part.
-    fn gathered(
-        &mut self,
-        span: std::ops::Range<usize>,
-        (k, n): (usize, usize),
-        (i, o): (&Run, &Run),
-        classes: [usize; 3],
-        x: &[f32],
-        du: &[f32],
-    ) {
+    fn gathered(&mut self, w: ParamId, (i, o): (&Run, &Run), classes: [usize; 3], x: &[f32], du: &[f32]) {
+        let (k, n) = (self.layout.get(w).rows, self.layout.get(w).cols);
         let rows = x.len() / k;
         let (ki, no) = (i.end - i.start, o.end - o.start);
         let mut xs = self.ws.pool.take(rows * ki);
@@ -73,8 +66,8 @@ impl Tape<'_> {
             simd::scale(d, f);
             kept += 1;
         }
-        if let Some(grads) = self.grads.as_deref_mut() {
-            let c = ViewMut::new(&mut grads[span], k, n).block(i.start..i.end, o.start..o.end);
+        if let Some(grads) = self.grads.as_mut().and_then(|g| g.of(w)) {
+            let c = ViewMut::new(grads, k, n).block(i.start..i.end, o.start..o.end);
             gemm(c, 1.0, View::new(&xs, kept, ki).t(), View::new(&ds, kept, no), true);
         }
         self.release(xs);
@@ -87,12 +80,10 @@ impl Tape<'_> {
             return;
         }
         self.touch(b);
-        let tensor = self.layout.get(b);
-        let (n, span) = (tensor.cols, tensor.span());
+        let n = self.layout.get(b).cols;
         let whole = self.plan.whole(b);
         let outs = self.runs(self.plan.cols(b), n, Some(Kind::Update), shut(open));
-        let Some(grads) = self.grads.as_deref_mut() else { return };
-        let grads = &mut grads[span];
+        let Some(grads) = self.grads.as_mut().and_then(|g| g.of(b)) else { return };
         for o in &outs {
             let factors = [o.class, whole].map(|c| &self.ws.factors[c][Kind::Update as usize]);
             let sums = &mut grads[o.start..o.end];

@@ -2,11 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Coupling, Lane, Program};
+use super::{Coupling, Lane, Pass};
 use crate::buffer::Buf;
 use crate::error::EngineError;
-use crate::layout::Layout;
-use crate::plan::Plan;
 use crate::tape::Tape;
 
 /// Buffers of the objective, kept from step to step.
@@ -23,15 +21,8 @@ pub(super) struct Scratch {
 
 impl Lane {
     /// Forward pass of a shard whose backward pass waits for the coupled objective.
-    pub(super) fn hold(
-        &mut self,
-        layout: &Layout,
-        params: &[f32],
-        plan: &Plan,
-        grads: &mut Buf,
-        program: &dyn Program,
-        shard: usize,
-    ) -> Result<(), EngineError> {
+    pub(super) fn hold(&mut self, pass: &Pass<'_>, grads: &mut Buf, shard: usize) -> Result<(), EngineError> {
+        let Pass { layout, params, plan, program } = *pass;
         let mut ws = self.spare.pop().unwrap_or_default();
         let mut tape = Tape::new(&mut ws, layout, params, Some(grads), plan, program.rows(shard));
         let var = program.forward(shard, &mut tape)?;
@@ -48,14 +39,12 @@ impl Scratch {
     /// The objective over all rows, then every waiting shard's backward pass.
     pub(super) fn run(
         &mut self,
-        layout: &Layout,
-        params: &[f32],
-        plan: &Plan,
+        pass: &Pass<'_>,
         lanes: &mut [Lane],
         grads: &mut [Buf],
-        program: &dyn Program,
         couple: &Coupling<'_>,
     ) -> Result<(), EngineError> {
+        let Pass { layout, params, plan, program } = *pass;
         if let Some(e) = lanes.iter_mut().find_map(|l| l.error.take()) {
             for lane in lanes {
                 lane.waiting.clear();

@@ -15,7 +15,7 @@ use crate::buffer::Buf;
 use crate::error::EngineError;
 use crate::factors::{RowLabels, ShardRows};
 use crate::layout::Layout;
-use crate::optim::{Masked, Optimiser, OptimiserState, Piece, pieces};
+use crate::optim::{Cut, Cutting, Masked, Optimiser, OptimiserState, Target, cut};
 use crate::plan::Plan;
 use crate::tape::{Tape, Var, Workspace};
 
@@ -40,6 +40,15 @@ pub trait Program: Sync {
 /// An objective on all rows of the batch: takes `[rows, cols]` values, adds its gradient, and
 /// returns its weighted value, or says what does not fit.
 pub type Coupling<'a> = dyn Fn(&[f32], usize, &mut [f32]) -> Result<f64, EngineError> + Sync + 'a;
+
+/// What the shards of a step share.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    layout: &'a Layout,
+    params: &'a [f32],
+    plan: &'a Plan,
+    program: &'a dyn Program,
+}
 
 /// One worker's share of a member's gradient.
 #[derive(Debug, Default)]
@@ -66,10 +75,10 @@ pub struct Member {
     lanes: Vec<Lane>,
     norms: Vec<f64>,
     coupled: coupled::Scratch,
-    /// By frozen classes and whether only matrices decay.
-    pieces: Vec<((Frozen, bool), Vec<Piece>)>,
-    /// The plan for which the pieces were cut.
-    cut_for: Option<Plan>,
+    /// By what decides over them beside the plan.
+    pieces: Vec<((Frozen, Cutting), Vec<Cut>)>,
+    /// The plan whose moving tensors the gradients and moments belong to, and the pieces.
+    cut_for: Plan,
     /// Whether every tensor was seen to get a gradient under that plan.
     checked: bool,
 }
@@ -95,26 +104,27 @@ impl Member {
     ///
     /// # Errors
     /// With no lane or more than [`MOST_LANES`].
-    pub fn new(params: Buf, plan: Plan, state: OptimiserState, lanes: usize) -> Result<Member, EngineError> {
+    pub fn new(params: Buf, plan: Plan, lanes: usize) -> Result<Member, EngineError> {
         if lanes == 0 || lanes > MOST_LANES {
             return Err(EngineError::Invalid(format!("lanes must be in 1..={MOST_LANES}, not {lanes}")));
         }
-        let grads = (0..lanes).map(|_| Buf::zeros(params.len())).collect();
+        let grads = (0..lanes).map(|_| Buf::zeros(plan.moving().len())).collect();
         Ok(Member {
             params,
+            cut_for: plan.clone(),
             plan,
-            state,
+            state: OptimiserState::default(),
             grads,
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             norms: Vec::new(),
             coupled: coupled::Scratch::default(),
             pieces: Vec::new(),
-            cut_for: None,
             checked: false,
         })
     }
 
-    /// Gradients summed over the lanes, for tests and probes; does not clear them.
+    /// Gradients summed over the lanes, for tests and probes: one for each parameter, zero where nothing moves.
+    /// Does not clear them.
     pub fn gradient(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.params.len()];
         self.gradient_into(&mut out);
@@ -126,8 +136,16 @@ impl Member {
     /// # Panics
     /// If the lengths differ.
     pub fn gradient_into(&self, out: &mut [f32]) {
-        out.copy_from_slice(&self.grads[0]);
-        self.grads[1..].iter().for_each(|g| crate::simd::add(out, g));
+        assert!(out.len() == self.params.len(), "{} gradients for {}", out.len(), self.params.len());
+        let moving = self.cut_for.moving();
+        moving.spread(out, &self.grads[0]);
+        self.grads[1..].iter().for_each(|g| moving.add_to(out, g));
+    }
+
+    /// Bytes of gradients and of the optimiser's state: what training takes beside the parameters.
+    pub fn bytes(&self) -> usize {
+        let buffers = self.grads.iter().chain(&self.state.slots);
+        buffers.map(|b| b.len() * size_of::<f32>()).sum()
     }
 
     /// Multiplies all gradients.
@@ -244,7 +262,7 @@ impl Runner {
         member.recut();
         let n = member.lanes.len();
         let Member { params, plan, grads, lanes, coupled, .. } = member;
-        let (params, plan) = (&params[..], &*plan);
+        let pass = Pass { layout, params: &params[..], plan: &*plan, program };
         lanes.par_iter_mut().zip(grads.par_iter_mut()).enumerate().for_each(|(l, (lane, grads))| {
             lane.records.clear();
             lane.objective = 0.0;
@@ -253,10 +271,11 @@ impl Runner {
             lane.touched.resize(layout.tensors().len(), false);
             for shard in (l..program.shards()).step_by(n) {
                 let result = if program.coupling().is_some() {
-                    lane.hold(layout, params, plan, grads, program, shard)
+                    lane.hold(&pass, grads, shard)
                 } else {
                     self.with_workspace(|ws| {
-                        let mut tape = Tape::new(ws, layout, params, Some(grads), plan, program.rows(shard));
+                        let rows = program.rows(shard);
+                        let mut tape = Tape::new(ws, layout, pass.params, Some(grads), pass.plan, rows);
                         program.forward(shard, &mut tape)?;
                         tape.backward(shard)?;
                         lane.collect(&tape);
@@ -270,9 +289,7 @@ impl Runner {
             }
         });
         if let Some(couple) = program.coupling() {
-            coupled
-                .run(layout, params, plan, lanes, grads, program, couple)
-                .inspect_err(|_| member.clear())?;
+            coupled.run(&pass, lanes, grads, couple).inspect_err(|_| member.clear())?;
         }
         let error = member.lanes.iter_mut().find_map(|l| l.error.take());
         // What the other shards left would count as part of the next step.
@@ -337,23 +354,32 @@ impl Member {
 
     /// Forgets what belonged to another plan.
     fn recut(&mut self) {
-        if self.cut_for.as_ref() != Some(&self.plan) {
-            self.pieces.clear();
-            self.cut_for = Some(self.plan.clone());
-            self.checked = false;
-            self.lanes.iter_mut().for_each(|l| l.touched.fill(false));
+        if self.cut_for == self.plan {
+            return;
         }
+        let (before, now) = (self.cut_for.moving(), self.plan.moving());
+        if before != now {
+            // What goes on moving keeps its gradient and its moments, the others begin with zeros.
+            for buf in self.grads.iter_mut().chain(&mut self.state.slots) {
+                *buf = now.from(before, buf);
+            }
+        }
+        self.pieces.clear();
+        self.cut_for = self.plan.clone();
+        self.checked = false;
+        self.lanes.iter_mut().for_each(|l| l.touched.fill(false));
     }
 
     fn apply(&mut self, layout: &Layout, frozen: Frozen, optimiser: &Optimiser, step: u64) -> StepReport {
-        let key = (frozen, optimiser.decay_matrices_only);
+        let how = optimiser.cutting();
+        let key = (frozen, how);
         if !self.pieces.iter().any(|(k, _)| *k == key) {
-            let list = pieces(layout, &self.plan, &|c| frozen.has(c), optimiser.decay_matrices_only);
-            self.pieces.push((key, list));
+            self.pieces.push((key, cut(layout, &self.plan, &|c| frozen.has(c), how)));
         }
-        let list = self.pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
-        let norm =
-            optimiser.apply(step, list, &mut self.params, &mut self.state, &mut self.grads, &mut self.norms);
+        let Member { params, plan, state, grads, norms, pieces, .. } = self;
+        let list = pieces.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, l)| l);
+        let target = Target { params, state, moving: plan.moving().len(), lanes: grads, norms };
+        let norm = optimiser.apply(step, list, target);
         self.report(optimiser.schedule.at(step), norm)
     }
 

@@ -41,8 +41,8 @@ pub(crate) fn try_pass(
     f: &dyn Fn(&mut Tape<'_>) -> Result<Var, EngineError>,
 ) -> Result<Pass, EngineError> {
     let mut ws = Workspace::default();
-    let mut grads = vec![0.0; layout.len()];
-    let mut tape = Tape::new(&mut ws, layout, params, Some(&mut grads), plan, rows);
+    let mut moving = vec![0.0; plan.moving().len()];
+    let mut tape = Tape::new(&mut ws, layout, params, Some(&mut moving), plan, rows);
     let v = f(&mut tape)?;
     let (out, shape) = (tape.value(v).to_vec(), tape.shape(v));
     let mut objective = tape.objective();
@@ -51,6 +51,8 @@ pub(crate) fn try_pass(
         tape.seed_grad(v, r)?;
     }
     tape.backward(0)?;
+    let mut grads = vec![0.0; layout.len()];
+    plan.moving().spread(&mut grads, &moving);
     Ok(Pass { out, shape, objective, grads })
 }
 

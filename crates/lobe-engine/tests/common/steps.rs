@@ -1,24 +1,19 @@
 //! What tests of whole steps share: a program of labelled sequences, members and optimisers.
 
 use lobe_core::{FORGET, LabelId, Route, RouteTable, Selection, Target};
+use lobe_engine::optim::{AdamW, Rule};
 use lobe_engine::{
-    Buf, EngineError, Masked, Member, Optimiser, OptimiserKind, OptimiserState, Plan, Program, RowLabels,
-    Runner, Schedule, ScheduleShape, ShardRows, Tape, Var,
+    Buf, EngineError, Masked, Member, Optimiser, Plan, Program, RowLabels, Runner, Schedule, ScheduleShape,
+    ShardRows, Tape, Var,
 };
 
 use super::{Batch, Net};
 
-pub(crate) const ADAMW: OptimiserKind = OptimiserKind::AdamW { beta1: 0.9, beta2: 0.99, eps: 1e-8 };
+pub(crate) const ADAMW: AdamW = AdamW { betas: [0.9, 0.99], eps: 1e-8, amsgrad: false };
 
-pub(crate) fn optimiser(kind: OptimiserKind, masked: Masked) -> Optimiser {
-    Optimiser {
-        kind,
-        schedule: Schedule { peak: 0.02, warmup: 2, steps: 20, shape: ScheduleShape::Cosine, floor: 0.1 },
-        weight_decay: 0.1,
-        decay_matrices_only: true,
-        clip: None,
-        masked,
-    }
+pub(crate) fn optimiser(rule: impl Rule + 'static, masked: Masked) -> Optimiser {
+    let schedule = Schedule { peak: 0.02, warmup: 2, steps: 20, shape: ScheduleShape::Cosine, floor: 0.1 };
+    Optimiser { weight_decay: 0.1, decay_matrices_only: true, masked, ..Optimiser::new(rule, schedule) }
 }
 
 /// One shard per entry: some sequences and their label.
@@ -58,9 +53,8 @@ impl Program for Sequences<'_> {
     }
 }
 
-pub(crate) fn member(net: &Net, plan: Plan, kind: OptimiserKind, lanes: usize) -> Member {
-    let params = Buf::from_slice(&net.params);
-    Member::new(params, plan, OptimiserState::new(net.params.len(), kind), lanes).expect("a member")
+pub(crate) fn member(net: &Net, plan: Plan, lanes: usize) -> Member {
+    Member::new(Buf::from_slice(&net.params), plan, lanes).expect("a member")
 }
 
 pub(crate) fn mask_update(net: &Net) -> (Selection, Plan) {
@@ -79,4 +73,21 @@ pub(crate) fn one(
     step: u64,
 ) -> Result<(), EngineError> {
     runner.step(&net.layout, &mut [(m, p, o)], step).map(|_| ())
+}
+
+/// Gives the first tensor a fixed gradient, as forget data.
+pub(crate) struct Seeded<'a>(pub(crate) &'a [f32]);
+
+impl Program for Seeded<'_> {
+    fn shards(&self) -> usize {
+        1
+    }
+    fn rows(&self, _: usize) -> ShardRows<'_> {
+        ShardRows::uniform(1, FORGET)
+    }
+    fn forward(&self, _: usize, tape: &mut Tape<'_>) -> Result<Option<Var>, EngineError> {
+        let v = tape.leaf(lobe_engine::ParamId(0));
+        tape.seed_grad(v, self.0)?;
+        Ok(None)
+    }
 }

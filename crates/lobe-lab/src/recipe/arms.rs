@@ -11,7 +11,7 @@ use super::form::{Arm, ArmData, Derived, NamedRegion, Section};
 use super::merge::merge;
 use super::resolve::{about, complete, required};
 use super::scale::{Scale, train};
-use super::train::Train;
+use super::train::{Train, is_of_another};
 use super::tree::{Node, Tree};
 use super::typed::typed;
 
@@ -35,40 +35,30 @@ pub(super) const KEYS: [&str; 10] =
 /// Most arms of one recipe.
 const MAX_ARMS: usize = 256;
 
-pub(super) fn arms(
-    root: &Node,
-    regions: &[NamedRegion],
-    data: &Section,
-    base: &Train,
-    after: &Train,
-    scale: Scale,
-    callbacks: &Callbacks,
-    derived: &mut Vec<Derived>,
-) -> Result<Vec<Arm>, PathError> {
+pub(super) fn arms(all: &Around<'_>, derived: &mut Vec<Derived>) -> Result<Vec<Arm>, PathError> {
     let none = || PathError::new("", "the table [arms] is missing: a recipe compares at least one arm");
-    let entries = root.get("arms").ok_or_else(none)?.entries(&["arms"])?;
+    let entries = all.root.get("arms").ok_or_else(none)?.entries(&["arms"])?;
     if entries.is_empty() || entries.len() > MAX_ARMS {
         return Err(PathError::new("arms", format!("{} arms; 1 to {MAX_ARMS} are possible", entries.len())));
     }
     let mut out = Vec::with_capacity(entries.len());
     for (key, node) in entries {
-        let all = Around { root, regions, data, base, after, scale, callbacks };
-        let next = arm(key, node, &all, derived).and_then(|a| from(node, &out, a, callbacks));
+        let next = arm(key, node, all, derived).and_then(|a| from(node, &out, a, all.callbacks));
         out.push(next.map_err(|e| e.within(&["arms", key]))?);
     }
     Ok(out)
 }
 
 /// What an arm may refer to.
-struct Around<'a> {
-    root: &'a Node,
-    regions: &'a [NamedRegion],
-    data: &'a Section,
-    base: &'a Train,
+pub(super) struct Around<'a> {
+    pub root: &'a Node,
+    pub regions: &'a [NamedRegion],
+    pub data: &'a Section,
+    pub base: &'a Train,
     /// `[unlearn]`: how post-hoc arms are trained.
-    after: &'a Train,
-    scale: Scale,
-    callbacks: &'a Callbacks<'a>,
+    pub after: &'a Train,
+    pub scale: Scale,
+    pub callbacks: &'a Callbacks<'a>,
 }
 
 fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Result<Arm, PathError> {
@@ -205,6 +195,14 @@ fn loss_weight(node: &Node) -> Result<BTreeMap<String, f64>, PathError> {
     Ok(weights)
 }
 
+/// Where an arm has another optimiser, the parameters of the recipe's are not its own.
+fn forget_the_other(table: &mut Node, over: &Node) {
+    let Some(optimiser) = over.get("optimiser").and_then(Node::text) else { return };
+    if let Tree::Table(entries) = &mut table.tree {
+        entries.retain(|(key, _)| over.get(key).is_some() || !is_of_another(optimiser, key));
+    }
+}
+
 /// The arm's own training settings: `[train]` with the arm's overrides, derived values anew.
 fn own_train(
     key: &str,
@@ -228,6 +226,7 @@ fn own_train(
     let mut table = all.root.get(table_name).cloned().unwrap_or_else(|| empty.clone());
     if let Some(over) = over {
         merge(&mut table, over)?;
+        forget_the_other(&mut table, over);
     }
     if let Some(masked) = masked {
         // Read on its own first, so that a wrong word is found where it stands.

@@ -3,17 +3,15 @@
 use serde_json::Value;
 
 use super::error::PathError;
-use super::form::starts_anew;
+use super::form::StageFacts;
 
 /// A callback's answer for a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageInfo {
     /// The stage's parameters with every default.
     pub params: Value,
-    /// Whether later stages can start from its models.
-    pub makes_model: bool,
-    /// Whether it starts from the models of an earlier stage.
-    pub needs_model: bool,
+    /// What is known of its kind.
+    pub facts: StageFacts,
 }
 
 /// Parsers of the parts of a recipe whose meaning other crates know.
@@ -38,18 +36,17 @@ pub struct Callbacks<'a> {
 }
 
 impl Callbacks<'static> {
-    /// Accepts every table as it is: for tests, and for looking at a recipe without running it.
-    pub fn permissive() -> Callbacks<'static> {
+    /// Accepts every table as it is, with stages as `stage` says: for looking at a recipe without running it.
+    pub fn permissive(
+        stage: &'static dyn Fn(&str, &Value) -> Result<StageInfo, PathError>,
+    ) -> Callbacks<'static> {
         Callbacks {
             data: &|_, rest| Ok(rest.clone()),
             model: &|_, rest| Ok(rest.clone()),
             method: &|_, rest| Ok(rest.clone()),
             post_hoc: &|_| None,
             labels: &|_, rest| Ok(rest.clone()),
-            stage: &|does, rest| {
-                let (makes_model, needs_model) = (does != "measure", !starts_anew(does));
-                Ok(StageInfo { params: rest.clone(), makes_model, needs_model })
-            },
+            stage,
         }
     }
 }

@@ -14,7 +14,6 @@ use super::resolve::KEYS;
 use super::stages;
 use super::train::Train;
 use super::tree::{Node, Tree};
-use super::typed::typed;
 
 /// Most errors of one table: after so many it is another kind of table.
 const MOST: usize = 10;
@@ -27,7 +26,7 @@ pub(super) fn every(root: &Node, callbacks: &Callbacks<'_>) -> Vec<PathError> {
         match key.as_str() {
             "data" => out.extend(within(&["data"], kind(node, callbacks.data))),
             "model" => out.extend(within(&["model"], kind(node, callbacks.model))),
-            "train" | "unlearn" => out.extend(within(&[key], all::<Train>(&node.to_json(), &typed))),
+            "train" | "unlearn" => out.extend(within(&[key], all(&node.to_json(), &Train::read))),
             "regions" => out.extend(within(&["regions"], regions(node))),
             "arms" => each(node, |name, node| out.extend(within(&["arms", name], arm(node, callbacks)))),
             "stage" => each(node, |at, node| out.extend(within(&["stage", at], stage(node, callbacks)))),
@@ -89,7 +88,7 @@ fn arm(node: &Node, callbacks: &Callbacks<'_>) -> Vec<PathError> {
     let rest = Value::Object(node.to_map(&arms::KEYS));
     let mut out = all(&rest, &|rest| (callbacks.method)(method, rest));
     if let Some(train) = node.get("train") {
-        out.extend(within(&["train"], all::<Train>(&train.to_json(), &typed)));
+        out.extend(within(&["train"], all(&train.to_json(), &Train::read_changes)));
     }
     out
 }

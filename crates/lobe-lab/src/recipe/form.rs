@@ -150,6 +150,41 @@ impl Arm {
     }
 }
 
+/// What a stage leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Makes {
+    /// Models that later stages can start from.
+    #[default]
+    Models,
+    /// Numbers of an attack on the models.
+    Attacks,
+    /// Numbers of all models made so far.
+    Numbers,
+}
+
+/// What a stage starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Starts {
+    /// The models of an earlier stage.
+    #[default]
+    Models,
+    /// Weights as they are drawn: it trains from scratch.
+    Drawn,
+    /// Weights from files.
+    Files,
+    /// The model of the arm that each arm names with `from`: it trains post-hoc arms.
+    From,
+}
+
+/// What the recipe has to know of a kind of stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StageFacts {
+    /// What it leaves.
+    pub makes: Makes,
+    /// What it starts from.
+    pub starts: Starts,
+}
+
 /// One step of the experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
@@ -166,9 +201,32 @@ pub struct Stage {
     /// The stage's parameters, complete.
     #[serde(flatten)]
     pub params: Map<String, Value>,
+    /// What is known of its kind.
+    #[serde(skip)]
+    pub facts: StageFacts,
 }
 
 impl Stage {
+    /// Whether it leaves models that later stages can start from.
+    pub fn makes_model(&self) -> bool {
+        self.facts.makes == Makes::Models
+    }
+
+    /// Whether it is an attack.
+    pub fn is_attack(&self) -> bool {
+        self.facts.makes == Makes::Attacks
+    }
+
+    /// Whether it makes models from nothing of this run: it trains them, or reads them from files.
+    pub fn starts_anew(&self) -> bool {
+        matches!(self.facts.starts, Starts::Drawn | Starts::Files)
+    }
+
+    /// Whether it trains models from scratch.
+    pub fn trains(&self) -> bool {
+        self.facts.starts == Starts::Drawn
+    }
+
     /// The label the stage is about: the one an attack brings back.
     pub fn label(&self) -> &str {
         self.params.get("label").and_then(Value::as_str).unwrap_or(FORGET)
@@ -193,16 +251,6 @@ pub(super) fn lineage<'a>(arms: &'a [Arm], arm: &'a str) -> Vec<&'a str> {
     out
 }
 
-/// Whether a stage leaves models that later stages can start from.
-pub fn makes_model(does: &str) -> bool {
-    starts_anew(does) || matches!(does, "ablate" | "unlearn" | "cohere")
-}
-
-/// Whether a stage makes models from nothing of this run: it trains them, or reads them from files.
-pub fn starts_anew(does: &str) -> bool {
-    matches!(does, "train" | "load")
-}
-
 impl Recipe {
     /// The training settings of an arm: its own, or the recipe's.
     pub fn train_of<'a>(&'a self, arm: &'a Arm) -> &'a Train {
@@ -225,13 +273,13 @@ impl Recipe {
         {
             return Some((named, name));
         }
-        let before = || self.stages.iter().take_while(|s| s.name != at.name).filter(|s| makes_model(&s.does));
+        let before = || self.stages.iter().take_while(|s| s.name != at.name).filter(|s| s.makes_model());
         line.into_iter().find_map(|name| Some((before().filter(|s| has(s, name)).last()?, name)))
     }
 
     /// The stage that first made the model of `arm`, by training or loading it.
     pub fn origin_of(&self, arm: &str) -> Option<&Stage> {
-        self.stages.iter().find(|s| starts_anew(&s.does) && s.arms.iter().any(|a| a == arm))
+        self.stages.iter().find(|s| s.starts_anew() && s.arms.iter().any(|a| a == arm))
     }
 
     /// The stage called `name`.

@@ -30,12 +30,12 @@ pub use callbacks::{Callbacks, StageInfo};
 pub use check::{at_least, one_of, range};
 pub use error::{PathError, RecipeError};
 pub use form::{
-    Arm, ArmData, Derived, NamedRegion, Recipe, Section, Stage, canonical, makes_model, starts_anew,
+    Arm, ArmData, Derived, Makes, NamedRegion, Recipe, Section, Stage, StageFacts, Starts, canonical,
 };
 pub use schema::json_schema;
 pub use stages::STAGE_KEYS;
 pub use targets::Target;
-pub use train::{Decay, Masked, Optimiser, Schedule, Train, above_zero};
+pub use train::{Decay, Masked, Schedule, Train, above_zero};
 pub(crate) use typed::path_error;
 pub use typed::{completed, typed};
 pub use written::Written;

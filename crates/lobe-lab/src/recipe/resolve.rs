@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use lobe_core::{Region, did_you_mean};
 use serde_json::{Map, Value};
 
-use super::arms::arms;
+use super::arms;
 use super::callbacks::Callbacks;
 use super::check::{name, range};
 use super::error::PathError;
 use super::form::{Derived, NamedRegion, Recipe, Section};
 use super::scale::{Scale, train};
-use super::stages::stages;
+use super::stages;
 use super::targets::targets;
 use super::train::Train;
 use super::tree::{Node, Tree};
@@ -56,15 +56,22 @@ pub(super) fn resolve(root: &Node, callbacks: &Callbacks) -> Result<(Recipe, Vec
     let regions = regions(root)?;
     let train = train(root.get("train"), scale, "train", &mut derived).map_err(|e| e.within(&["train"]))?;
     let after = after(root, scale, &mut derived).map_err(|e| e.within(&["unlearn"]))?;
-    let arms = arms(root, &regions, &data, &train, &after, scale, callbacks, &mut derived)?;
+    let base = train;
+    let around =
+        arms::Around { root, regions: &regions, data: &data, base: &base, after: &after, scale, callbacks };
+    let arms = arms::arms(&around, &mut derived)?;
     if arms.len() * seeds.len() > MAX_MEMBERS {
         let message =
             format!("{} arms × {} seeds are more than {MAX_MEMBERS} networks", arms.len(), seeds.len());
         return Err(PathError::new("seeds", message));
     }
-    let stages = stages(root, &regions, &arms, scale, callbacks, &mut derived)?;
+    let around = stages::Around { regions: &regions, arms: &arms, scale, callbacks };
+    let stages = stages::stages(root, &around, &mut derived)?;
     let targets = targets(root, &arms, &stages)?;
-    Ok((Recipe { name: title, about, seeds, data, model, regions, train, arms, stages, targets }, derived))
+    Ok((
+        Recipe { name: title, about, seeds, data, model, regions, train: base, arms, stages, targets },
+        derived,
+    ))
 }
 
 /// `[unlearn]`: how post-hoc arms are trained. The keys of `[train]`.

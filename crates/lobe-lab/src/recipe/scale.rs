@@ -4,7 +4,6 @@ use super::error::PathError;
 use super::form::Derived;
 use super::train::Train;
 use super::tree::Node;
-use super::typed::typed;
 
 /// Multiplies every number of steps.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +30,11 @@ pub(super) fn train(
     derived: &mut Vec<Derived>,
 ) -> Result<Train, PathError> {
     let Some(node) = node else {
-        return Ok(fill(Train::default(), &|_| false, scale, key, derived));
+        let plain = Train::read(&serde_json::json!({}))?;
+        return Ok(fill(plain, &|_| false, scale, key, derived));
     };
     node.entries(&[])?;
-    let written: Train = typed(&node.to_json())?;
+    let written = Train::read(&node.to_json())?;
     // Before scaling, so that the error speaks of the number that was written.
     if node.get("steps").is_some() {
         Train { warmup: 0, ..written.clone() }.check()?;

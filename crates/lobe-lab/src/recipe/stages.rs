@@ -6,7 +6,7 @@ use super::arms::region_names;
 use super::callbacks::Callbacks;
 use super::check::{name, one_of, range};
 use super::error::PathError;
-use super::form::{Arm, Derived, NamedRegion, Stage, lineage};
+use super::form::{Arm, Derived, NamedRegion, Stage, StageFacts, Starts, lineage};
 use super::resolve::{complete, required};
 use super::scale::Scale;
 use super::tree::{Node, Tree, item_names};
@@ -19,18 +19,17 @@ const MAX_STAGES: usize = 256;
 /// Most steps of a stage.
 const MAX_STEPS: u64 = 1_000_000_000;
 
-/// A resolved stage, and whether later ones can start from it.
-struct Earlier {
-    stage: Stage,
-    makes_model: bool,
+/// What a stage may refer to.
+pub(super) struct Around<'a> {
+    pub regions: &'a [NamedRegion],
+    pub arms: &'a [Arm],
+    pub scale: Scale,
+    pub callbacks: &'a Callbacks<'a>,
 }
 
 pub(super) fn stages(
     root: &Node,
-    regions: &[NamedRegion],
-    arms: &[Arm],
-    scale: Scale,
-    callbacks: &Callbacks,
+    all: &Around<'_>,
     derived: &mut Vec<Derived>,
 ) -> Result<Vec<Stage>, PathError> {
     let Some(node) = root.get("stage") else {
@@ -46,46 +45,43 @@ pub(super) fn stages(
             format!("{} stages; 1 to {MAX_STAGES} are possible", items.len()),
         ));
     }
-    let mut done: Vec<Earlier> = Vec::with_capacity(items.len());
+    let mut done: Vec<Stage> = Vec::with_capacity(items.len());
     for (i, (item, title)) in items.iter().zip(item_names(items)).enumerate() {
-        let stage = stage(item, &title, &done, regions, arms, scale, callbacks, derived);
+        let stage = stage(item, &title, &done, all, derived);
         done.push(stage.map_err(|e| e.within(&["stage", &i.to_string()]))?);
     }
-    Ok(done.into_iter().map(|d| d.stage).collect())
+    Ok(done)
 }
 
 fn stage(
     node: &Node,
     title: &str,
-    done: &[Earlier],
-    regions: &[NamedRegion],
-    arms: &[Arm],
-    scale: Scale,
-    callbacks: &Callbacks,
+    done: &[Stage],
+    all: &Around<'_>,
     derived: &mut Vec<Derived>,
-) -> Result<Earlier, PathError> {
+) -> Result<Stage, PathError> {
     node.entries(&[])?;
     let does: String = required(node, "do", "what the stage does")?;
     if let Some(given) = node.get("name") {
         let _: String = typed(&given.to_json()).map_err(|e| e.within(&["name"]))?;
     }
     name("a stage's name", title).map_err(|m| PathError::new("name", m))?;
-    if done.iter().any(|d| d.stage.name == title) {
+    if done.iter().any(|d| d.name == title) {
         return Err(PathError::new("name", format!("two stages are called {title:?}")));
     }
     let mut rest = node.to_map(&STAGE_KEYS);
     let key = format!("stage.{title}.steps");
-    let written = scaled(&mut rest, scale, &key, derived)?;
-    let info = (callbacks.stage)(&does, &Value::Object(rest))?;
+    let written = scaled(&mut rest, all.scale, &key, derived)?;
+    let info = (all.callbacks.stage)(&does, &Value::Object(rest))?;
     let mut params = complete(info.params, &STAGE_KEYS)?;
     if !written {
-        scaled(&mut params, scale, &key, derived)?;
+        scaled(&mut params, all.scale, &key, derived)?;
     }
-    region_names(node, regions)?;
-    let from = from(node, title, info.needs_model, done, derived)?;
-    let arms = subset(node, &does, arms, info.needs_model.then_some(done))?;
-    let stage = Stage { does, name: title.to_owned(), from, arms, params };
-    Ok(Earlier { stage, makes_model: info.makes_model })
+    region_names(node, all.regions)?;
+    let facts = info.facts;
+    let from = from(node, title, facts, done, derived)?;
+    let arms = subset(node, (&does, facts), all.arms, done)?;
+    Ok(Stage { does, name: title.to_owned(), from, arms, params, facts })
 }
 
 /// Scales `steps` if it is there.
@@ -108,17 +104,17 @@ fn scaled(
 fn from(
     node: &Node,
     title: &str,
-    needs_model: bool,
-    done: &[Earlier],
+    facts: StageFacts,
+    done: &[Stage],
     derived: &mut Vec<Derived>,
 ) -> Result<Option<String>, PathError> {
-    let mut makers = done.iter().filter(|d| d.makes_model).map(|d| d.stage.name.as_str());
+    let mut makers = done.iter().filter(|d| d.makes_model()).map(|d| d.name.as_str());
     if let Some(written) = node.get("from") {
         let from: String = typed(&written.to_json()).map_err(|e| e.within(&["from"]))?;
         one_of("from", "earlier stage that makes a model", &from, makers.clone())?;
         return Ok(Some(from));
     }
-    if !needs_model {
+    if matches!(facts.starts, Starts::Drawn | Starts::Files) {
         return Ok(None);
     }
     let Some(last) = makers.next_back() else {
@@ -133,21 +129,20 @@ fn from(
 /// go on from another arm's model have none of their own before `unlearn`.
 fn subset(
     node: &Node,
-    does: &str,
+    (does, facts): (&str, StageFacts),
     all: &[Arm],
-    sources: Option<&[Earlier]>,
+    done: &[Stage],
 ) -> Result<Vec<String>, PathError> {
-    let made = |name: &str, done: &[Earlier]| {
-        done.iter().any(|d| d.makes_model && d.stage.arms.iter().any(|a| a == name))
-    };
-    let fits = |a: &&Arm| match (does, sources) {
-        ("unlearn", _) => a.from.is_some() && !a.is_profile(),
-        (_, None) => a.from.is_none(),
-        (_, Some(done)) => lineage(all, &a.name).iter().any(|name| made(name, done)),
+    let made = |name: &str| done.iter().any(|d| d.makes_model() && d.arms.iter().any(|a| a == name));
+    let fits = |a: &&Arm| match facts.starts {
+        Starts::From => a.from.is_some() && !a.is_profile(),
+        Starts::Drawn | Starts::Files => a.from.is_none(),
+        Starts::Models => lineage(all, &a.name).iter().any(|name| made(name)),
     };
     let possible: Vec<&str> = all.iter().filter(fits).map(|a| a.name.as_str()).collect();
     if possible.is_empty() {
-        let why = if does == "unlearn" { "no arm has a post-hoc method" } else { "no arm has a model here" };
+        let post_hoc = facts.starts == Starts::From;
+        let why = if post_hoc { "no arm has a post-hoc method" } else { "no arm has a model here" };
         return Err(PathError::new("do", format!("{why}, so {does:?} would do nothing")));
     }
     let Some(written) = node.get("arms") else {
@@ -164,10 +159,10 @@ fn subset(
             return Err(PathError::new(&path, format!("the arm {arm:?} is listed twice")));
         }
         if !possible.contains(&arm.as_str()) {
-            let why = match does {
-                "unlearn" => "has no post-hoc method",
-                _ if sources.is_none() => "starts from another arm and is not trained from scratch",
-                _ => "has no model at this point",
+            let why = match facts.starts {
+                Starts::From => "has no post-hoc method",
+                Starts::Drawn | Starts::Files => "starts from another arm and is not trained from scratch",
+                Starts::Models => "has no model at this point",
             };
             return Err(PathError::new(&path, format!("the arm {arm:?} {why}")));
         }

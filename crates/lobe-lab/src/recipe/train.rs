@@ -1,23 +1,18 @@
 //! `[train]`: how networks are trained.
 
+use std::sync::Arc;
+
+use lobe_core::did_you_mean;
+use lobe_core::registry::{Entry, params_of};
 use lobe_engine::MOST_LANES;
+use lobe_engine::optim::{OPTIMISERS, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::check::{at_least, range};
+use super::check::{at_least, one_of, range};
 use super::error::PathError;
-
-/// The optimiser's rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Optimiser {
-    /// Adam with decoupled weight decay.
-    Adamw,
-    /// Adam; weight decay is added to the gradient.
-    Adam,
-    /// Gradient descent with momentum.
-    Sgd,
-}
+use super::typed::{path_error, typed};
 
 /// How the learning rate moves after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +48,7 @@ pub enum Decay {
 
 /// How networks are trained. An arm may override any key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Train {
     /// Optimiser steps, 1 to 1e9. `scale` multiplies it.
     #[schemars(range(min = 1, max = 1_000_000_000u64))]
@@ -64,19 +59,13 @@ pub struct Train {
     /// Peak learning rate, 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
     pub lr: f64,
-    /// The optimiser's rule.
-    pub optimiser: Optimiser,
-    /// Adam's decay rates of the first and second moment, each at least 0 and below 1.
-    pub betas: [f64; 2],
-    /// Adam's term in the denominator, above 0, at most 1.
-    pub eps: f64,
+    /// The optimiser's rule. Its parameters are further keys of the table.
+    pub optimiser: String,
     /// Weight decay per unit of learning rate, 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
     pub weight_decay: f64,
     /// What weight decay shrinks: "all" parameters, or "matrices" without norms, biases and embeddings.
     pub decay: Decay,
-    /// Momentum of `sgd`, at least 0 and below 1.
-    pub momentum: f64,
     /// Number of warm-up steps, 0 to `steps`: the learning rate rises linearly from zero. Absent: `steps` /
     /// 20.
     pub warmup: u64,
@@ -106,6 +95,9 @@ pub struct Train {
     /// Steps between points of the training curve, at least 1. Absent: `steps` / 100.
     #[schemars(range(min = 1))]
     pub log_every: u64,
+    /// The parameters of the optimiser's rule, complete.
+    #[serde(flatten)]
+    pub rule: Map<String, Value>,
 }
 
 impl Default for Train {
@@ -114,12 +106,9 @@ impl Default for Train {
             steps: 1000,
             batch: 32,
             lr: 1e-3,
-            optimiser: Optimiser::Adamw,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
+            optimiser: "adamw".into(),
             weight_decay: 0.01,
             decay: Decay::All,
-            momentum: 0.0,
             warmup: 50,
             schedule: Schedule::Cosine,
             min_lr: 0.1,
@@ -130,22 +119,54 @@ impl Default for Train {
             eval_every: 50,
             checkpoint_secs: 60,
             log_every: 10,
+            rule: Map::new(),
         }
     }
 }
 
 impl Train {
+    /// Reads the table: its own keys, and as further keys those of the optimiser.
+    ///
+    /// # Errors
+    /// With the path of what is wrong.
+    pub fn read(value: &Value) -> Result<Train, PathError> {
+        let mut train: Train = typed(value)?;
+        let entry = entry(&train.optimiser)?;
+        if let Some(key) = train.rule.keys().find(|key| !has(entry, key)) {
+            return Err(unknown(key, Some(entry)));
+        }
+        let (_, full) = built(entry, &train.rule)?;
+        train.rule = full.as_object().cloned().unwrap_or_default();
+        Ok(train)
+    }
+
+    /// Reads changes to another table of this kind, which may say what the optimiser is.
+    ///
+    /// # Errors
+    /// With the path of what is wrong.
+    pub(super) fn read_changes(value: &Value) -> Result<Train, PathError> {
+        if value.get("optimiser").is_some() {
+            return Train::read(value);
+        }
+        let train: Train = typed(value)?;
+        let strange = train.rule.keys().find(|key| !OPTIMISERS.iter().any(|e| has(e, key)));
+        strange.map_or(Ok(()), |key| Err(unknown(key, None))).map(|()| train)
+    }
+
+    /// The optimiser's rule with its parameters.
+    ///
+    /// # Errors
+    /// If there is no such optimiser, or it refuses a parameter.
+    pub fn rule(&self) -> Result<Arc<dyn Rule>, PathError> {
+        built(entry(&self.optimiser)?, &self.rule).map(|(rule, _)| rule.into())
+    }
+
     /// Holds every number against its range.
     pub(super) fn check(&self) -> Result<(), PathError> {
         range("steps", self.steps, 1..=1_000_000_000)?;
         range("batch", self.batch, 1..=1 << 20)?;
         range("lr", self.lr, 0.0..=1e3)?;
-        for (i, beta) in self.betas.into_iter().enumerate() {
-            below_one(&format!("betas.{i}"), beta)?;
-        }
-        above_zero("eps", self.eps, 1.0)?;
         range("weight_decay", self.weight_decay, 0.0..=1e3)?;
-        below_one("momentum", self.momentum)?;
         if self.warmup > self.steps {
             let message =
                 format!("{} is out of range 0 to {} (the number of steps)", self.warmup, self.steps);
@@ -165,11 +186,42 @@ impl Train {
     }
 }
 
-fn below_one(path: &str, value: f64) -> Result<(), PathError> {
-    if (0.0..1.0).contains(&value) {
-        return Ok(());
+type Optimiser = Entry<dyn Rule>;
+
+fn entry(name: &str) -> Result<&'static Optimiser, PathError> {
+    one_of("optimiser", "choice", name, OPTIMISERS.iter().map(|e| e.about.name))?;
+    let found = OPTIMISERS.iter().find(|e| e.about.name == name);
+    found.ok_or_else(|| PathError::new("optimiser", format!("unknown choice {name:?}")))
+}
+
+fn built(entry: &Optimiser, params: &Map<String, Value>) -> Result<(Box<dyn Rule>, Value), PathError> {
+    (entry.build)(&Value::Object(params.clone())).map_err(|e| path_error(&e.path, &e.message))
+}
+
+/// Whether the optimiser has a parameter of this name.
+fn has(entry: &Optimiser, key: &str) -> bool {
+    (entry.params)().iter().any(|p| p.name == key)
+}
+
+/// A key that neither the table nor its optimiser has.
+fn unknown(key: &str, entry: Option<&Optimiser>) -> PathError {
+    let others: Vec<&str> = OPTIMISERS.iter().filter(|e| has(e, key)).map(|e| e.about.name).collect();
+    if let (Some(entry), false) = (entry, others.is_empty()) {
+        let what =
+            format!("unknown key for {}; it is a parameter of {}", entry.about.name, others.join(" and "));
+        return PathError::new("", what).within(&[key]);
     }
-    Err(PathError::new(path, format!("{value} is out of range: at least 0 and below 1")))
+    let of = OPTIMISERS.iter().filter(|e| entry.is_none_or(|own| own.about.name == e.about.name));
+    let mut valid: Vec<String> = params_of::<Train>().into_iter().map(|p| p.name).collect();
+    valid.extend(of.flat_map(|e| (e.params)()).map(|p| p.name));
+    let message = format!("unknown key{}", did_you_mean(key, valid.iter().map(String::as_str)));
+    PathError::new("", message).within(&[key])
+}
+
+/// Whether `key` is a parameter of other optimisers and not of this one.
+pub(super) fn is_of_another(optimiser: &str, key: &str) -> bool {
+    let (own, others): (Vec<_>, Vec<_>) = OPTIMISERS.iter().partition(|e| e.about.name == optimiser);
+    !own.iter().any(|e| has(e, key)) && others.iter().any(|e| has(e, key))
 }
 
 /// `value` is above 0 and at most `most`.

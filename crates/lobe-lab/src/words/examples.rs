@@ -95,6 +95,7 @@ const VALUES: &[(&str, &str)] = &[
     ("clip", "1.0"),
     ("rows_per_shard", "4"),
     ("betas", "[0.9, 0.95]"),
+    ("momentum", "0.9"),
     ("joint_projections", r#""blocks.*.mlp.post""#),
     ("table", r#"[{ label = "forget", region = "elsewhere", update = 0 }]"#),
     ("table.label", r#""forget""#),
@@ -145,6 +146,7 @@ pub(super) fn of_word(kind: &str, name: &str) -> String {
              test  = [\"test_batch.bin\"]\n"
             .to_owned(),
         ("data" | "model", _) => format!("[{kind}]\nkind = \"{name}\"\n"),
+        ("optimiser", _) => format!("[train]\noptimiser = \"{name}\"\n"),
         ("tokenizer", "byte") => "[data]\nkind      = \"text\"\ntokenizer = { kind = \"byte\" }\n".to_owned(),
         ("tokenizer", "bpe") => {
             "[data]\nkind      = \"text\"\ntokenizer = { kind = \"bpe\", vocab = 2048 }\n".to_owned()

@@ -3,13 +3,13 @@
 use lobe_data::{
     ArithmeticConfig, BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, RuleConfig, SOURCES, TextConfig,
 };
-use lobe_methods::{Choice, ParamDoc, catalogue, params_in, params_of};
-use lobe_nets::{AutoencoderConfig, GptConfig};
+use lobe_methods::{About, Choice, ParamDoc, catalogue, params_in, params_of};
+use lobe_nets::{NETWORKS, NetworkEntry};
 use serde_json::Value;
 
-use super::stages;
-use crate::exec::{DataKeys, Objective};
-use crate::recipe::{Train, json_schema};
+use super::own_stage as own;
+use crate::plan::{DataKeys, Objective};
+use crate::recipe::{Starts, Train, json_schema};
 
 /// Deepest search.
 const MAX_DEPTH: usize = 12;
@@ -64,23 +64,34 @@ pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
     }
 }
 
-/// The kinds of networks: name, summary, keys.
-pub(super) fn models() -> [(&'static str, &'static str, Vec<ParamDoc>); 2] {
-    let mut autoencoder = params_of::<AutoencoderConfig>();
-    let schema = schemars::schema_for!(Objective).to_value();
-    autoencoder.push(table("objective", "What it minimises.", params_of::<Objective>(), schema));
-    [
-        (
-            "gpt",
-            "decoder-only transformer; its keys give the shapes of GPT-2, GPT-Neo and Llama",
-            params_of::<GptConfig>(),
-        ),
-        (
-            "autoencoder",
-            "autoencoder of fully connected layers, with any number of decoders that each read part of the latent",
-            autoencoder,
-        ),
-    ]
+/// The keys of [train] that every optimiser has, with the optimisers as choices of `optimiser`.
+pub(super) fn of_train() -> Vec<ParamDoc> {
+    let mut out = params_of::<Train>();
+    for key in out.iter_mut().filter(|k| k.name == "optimiser") {
+        let all = optimisers();
+        key.kind = all.iter().map(|c| format!("{:?}", c.name)).collect::<Vec<_>>().join(" | ");
+        let word = |c: Choice| Choice { doc: format!("{}.", c.doc), keys: Vec::new(), is_table: false, ..c };
+        key.choices = all.into_iter().map(word).collect();
+    }
+    out
+}
+
+/// The optimisers, each with its own keys of [train].
+fn optimisers() -> Vec<Choice> {
+    of_catalogue(&["optimiser"])
+}
+
+/// The kinds of networks: what they are, and their keys.
+pub(super) fn models() -> Vec<(&'static About, Vec<ParamDoc>)> {
+    let of = |e: &NetworkEntry| {
+        let mut keys = (e.params)();
+        if !e.reads_text {
+            let schema = schemars::schema_for!(Objective).to_value();
+            keys.push(table("objective", "What it minimises.", params_of::<Objective>(), schema));
+        }
+        (e.about, keys)
+    };
+    NETWORKS.iter().map(of).collect()
 }
 
 fn table(name: &str, doc: &str, keys: Vec<ParamDoc>, schema: Value) -> ParamDoc {
@@ -111,14 +122,17 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
                 key.choices = SOURCES.iter().map(|s| choice(s.kind, s.summary, of_source(s.kind))).collect();
             }
             "model" => {
-                key.choices =
-                    models().into_iter().map(|(name, what, keys)| choice(name, what, keys)).collect();
+                key.choices = models()
+                    .into_iter()
+                    .map(|(about, keys)| choice(about.name, about.summary, keys))
+                    .collect();
             }
+            "train" | "unlearn" => (key.keys, key.choices) = (of_train(), optimisers()),
             "arms" => {
                 for own in &mut key.keys {
                     match own.name.as_str() {
                         "labels" => own.keys = params_of::<RuleConfig>(),
-                        "train" => own.keys = params_of::<Train>(),
+                        "train" => (own.keys, own.choices) = (of_train(), optimisers()),
                         _ => {}
                     }
                 }
@@ -131,9 +145,11 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
             "stage" => {
                 key.choices = of_catalogue(&["removal", "attack"]);
                 // The keys that `train` and `unlearn` follow are those of [train] and [unlearn].
-                let own = stages().into_iter().filter(|(name, ..)| *name != "train");
-                key.choices.extend(own.map(|(name, what, keys)| choice(name, what, keys)));
-                key.choices.push(choice("train", "trains every arm and seed", Vec::new()));
+                for entry in crate::stages::every().iter().filter(|e| own(e.about)) {
+                    let keys =
+                        if entry.facts.starts == Starts::Drawn { Vec::new() } else { (entry.params)() };
+                    key.choices.push(choice(entry.about.name, entry.about.summary, keys));
+                }
             }
             _ => {}
         }
@@ -146,11 +162,13 @@ fn of_catalogue(kinds: &[&str]) -> Vec<Choice> {
     all.map(|(_, about, keys)| choice(about.name, about.summary, keys)).collect()
 }
 
-/// The key that says which kind a table is: `do` for stages, `method` for arms, else `kind`.
+/// The key that says which kind a table is: `do` for stages, `method` for arms, `optimiser` for training, else
+/// `kind`.
 pub fn tag(name: &str) -> &'static str {
     match name {
         "stage" => "do",
         "arms" => "method",
+        "train" | "unlearn" => "optimiser",
         _ => "kind",
     }
 }

@@ -7,7 +7,7 @@ mod results;
 mod schema;
 
 use lobe_data::{SOURCES, TextSource, TokenizerConfig};
-use lobe_methods::{About, ParamDoc, catalogue, kinds_of, params_of};
+use lobe_methods::{ATTACKS, About, ParamDoc, catalogue, kinds_of, params_of, remove};
 
 pub use examples::{example_of, value_of};
 pub use keys::{Found, Step, every_key, find, find_anywhere, recipe_keys, tag};
@@ -15,8 +15,7 @@ pub(crate) use results::catalogue as catalogue_of;
 pub use results::{COLUMNS, METRICS, Metric, metric};
 pub use schema::schema;
 
-use crate::recipe::Train;
-use crate::stage::{Cohere, Load, Measure, UnlearnStage};
+use crate::recipe::Starts;
 
 /// Something that can be listed and explained.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ pub struct Word {
     pub name: String,
     /// One line.
     pub summary: String,
-    /// Methods, removals, attacks and measures have papers and failures.
+    /// Methods, removals, attacks, measures and optimisers have papers and failures.
     pub about: Option<&'static About>,
     /// Its keys in a recipe.
     pub params: Vec<ParamDoc>,
@@ -36,7 +35,7 @@ pub struct Word {
 }
 
 /// Kinds in the order they are listed, with their headings.
-pub const KINDS: [(&str, &str); 11] = [
+pub const KINDS: [(&str, &str); 12] = [
     ("method", "Localisation methods (arms: method = …)"),
     ("unlearning", "Post-hoc removal (arms: method = …, from = …)"),
     ("removal", "Removal (stages: do = …)"),
@@ -46,35 +45,15 @@ pub const KINDS: [(&str, &str); 11] = [
     ("data", "Data (data: kind = …)"),
     ("tokenizer", "Tokenizers of text (data.tokenizer: kind = …)"),
     ("model", "Models (model: kind = …)"),
+    ("optimiser", "Optimisers (train: optimiser = …)"),
     ("column", "Columns of results.csv"),
     ("metric", "Metrics (column metric of results.csv)"),
 ];
 
-/// Stages that are neither removals nor attacks: name, summary, parameters.
-fn stages() -> [(&'static str, &'static str, Vec<ParamDoc>); 5] {
-    [
-        (
-            "train",
-            "trains every arm and seed, starting from the same initial weights; [train] sets how",
-            params_of::<Train>(),
-        ),
-        ("load", "reads weights from files instead of training them", params_of::<Load>()),
-        (
-            "unlearn",
-            "trains each post-hoc arm, starting from the model of the arm named in `from`; [unlearn] sets how",
-            params_of::<UnlearnStage>(),
-        ),
-        (
-            "cohere",
-            "trains for a few steps on retain data after a cut, so that the remaining parts work together",
-            params_of::<Cohere>(),
-        ),
-        (
-            "measure",
-            "measures every model made so far on held-out data, and how its region's units respond to each label",
-            params_of::<Measure>(),
-        ),
-    ]
+/// Whether a stage is neither a removal nor an attack, which are listed apart.
+fn own_stage(about: &About) -> bool {
+    let listed = remove::STAGES.iter().map(|e| e.about).chain(ATTACKS.iter().map(|e| e.about));
+    listed.into_iter().all(|other| other.name != about.name)
 }
 
 /// All of them, in order of kind.
@@ -92,10 +71,13 @@ pub fn words() -> Vec<Word> {
         let example = examples::of_word(kind, about.name);
         out.push(Word { about: Some(about), ..plain(kind, about.name, about.summary, params, example) });
     }
-    out.extend(stages().map(|(name, summary, params)| {
-        // What `train` takes stands in [train], and a stage of it takes nothing.
-        plain("stage", name, summary, params, examples::of_word("stage", name))
-    }));
+    for entry in crate::stages::every().iter().filter(|e| own_stage(e.about)) {
+        // What trains from scratch takes stands in [train].
+        let drawn = entry.facts.starts == Starts::Drawn;
+        let params = if drawn { keys::of_train() } else { (entry.params)() };
+        let about = entry.about;
+        out.push(plain("stage", about.name, about.summary, params, examples::of_word("stage", about.name)));
+    }
     out.extend(SOURCES.iter().map(|s| {
         plain("data", s.kind, s.summary, keys::of_source(s.kind), examples::of_word("data", s.kind))
     }));
@@ -103,8 +85,9 @@ pub fn words() -> Vec<Word> {
         let example = examples::of_word("tokenizer", &t.name);
         out.push(plain("tokenizer", &t.name, &first_sentence(&t.doc), t.keys, example));
     }
-    for (name, summary, params) in keys::models() {
-        out.push(plain("model", name, summary, params, examples::of_word("model", name)));
+    for (about, params) in keys::models() {
+        let example = examples::of_word("model", about.name);
+        out.push(Word { about: Some(about), ..plain("model", about.name, about.summary, params, example) });
     }
     out.extend(COLUMNS.iter().map(|(name, what)| plain("column", name, what, Vec::new(), String::new())));
     out.extend(METRICS.iter().map(|m| plain("metric", m.name, m.meaning, Vec::new(), String::new())));

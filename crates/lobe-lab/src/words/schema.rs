@@ -13,7 +13,7 @@ pub fn schema() -> Value {
     let keys = recipe_keys();
     for key in &keys {
         let mut whole = match key.name.as_str() {
-            "data" | "model" => composed(key),
+            "data" | "model" | "train" | "unlearn" => composed(key),
             "arms" => json!({ "type": "object", "additionalProperties": composed(key) }),
             "stage" => json!({ "type": "array", "minItems": 1, "maxItems": 256, "items": composed(key) }),
             _ => described(key, &mut Vec::new()),
@@ -42,7 +42,7 @@ fn composed(key: &ParamDoc) -> Value {
             "then": { "description": c.doc, "properties": then, "required": required(&c.keys) },
         })
     });
-    json!({ "type": "object", "properties": own, "required": [tag], "allOf": kinds.collect::<Vec<_>>() })
+    json!({ "type": "object", "properties": own, "required": required(&key.keys), "allOf": kinds.collect::<Vec<_>>() })
 }
 
 fn required(keys: &[ParamDoc]) -> Vec<&str> {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::exec;
 use crate::recipe::Written;
+use crate::schedule;
 
 /// A recipe that every example fits into.
 const BASE: &str = r#"
@@ -48,7 +48,7 @@ fn fits(example: &str) -> Result<(), String> {
     }
     let text = toml::to_string(&base).map_err(|e| e.to_string())?;
     let written = Written::from_str("example", &text).map_err(|e| e.to_string())?;
-    exec::resolve(&written).map(drop).map_err(|e| format!("{e}\n{example}"))
+    schedule::resolve(&written).map(drop).map_err(|e| format!("{e}\n{example}"))
 }
 
 #[test]
@@ -94,6 +94,7 @@ fn dotted_keys_are_found_through_kinds_and_given_names() {
     let keys = recipe_keys();
     let paths = |dotted: &str| find(&keys, dotted).iter().map(Found::path).collect::<Vec<_>>();
     assert_eq!(paths("train.lr"), ["train.lr"]);
+    assert_eq!(paths("train.amsgrad"), [r#"train (optimiser = "adamw").amsgrad"#]);
     assert_eq!(paths("arms.labels"), ["arms.labels"]);
     assert_eq!(paths("data.tokenizer.kind"), [r#"data (kind = "text").tokenizer"#]);
     assert_eq!(paths("data.tokenizer.merges"), [r#"data (kind = "text").tokenizer (kind = "gpt2").merges"#]);
@@ -124,7 +125,7 @@ fn the_schema_goes_down_to_the_last_key() {
     assert!(sgtm.pointer("/properties/mask_embeddings/examples/0").is_some(), "{sgtm}");
     let relearn = then("/properties/stage/items", "relearn");
     assert!(relearn.pointer("/properties/lrs/examples/0/0").is_some(), "{relearn}");
-    assert_eq!(at("/properties/train/anyOf/0/properties/lr/examples/0"), 0.001);
+    assert_eq!(at("/properties/train/properties/lr/examples/0"), 0.001);
     assert!(!schema.to_string().contains("$ref"));
 }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use lobe_lab::LabError;
-use lobe_lab::exec::{Options, Silent, resolve, run};
+use lobe_lab::graph::{Options, Silent};
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule::{resolve, run};
 
 /// Stories in two languages and a network that learns a little of them in seconds; `labels` goes into
 /// the forget rule.

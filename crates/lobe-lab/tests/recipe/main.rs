@@ -5,8 +5,8 @@ mod refused;
 mod resolved;
 
 use lobe_lab::recipe::{
-    ArmData, Callbacks, Masked, Recipe, RecipeError, StageInfo, Written, completed, fuzz_recipe, json_schema,
-    one_of, range,
+    ArmData, Callbacks, Makes, Masked, Recipe, RecipeError, StageFacts, StageInfo, Starts, Written,
+    completed, fuzz_recipe, json_schema, one_of, range,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -127,7 +127,9 @@ fn callbacks() -> Callbacks<'static> {
         stage: &|does, rest| {
             one_of("do", "stage", does, ["train", "relearn", "measure"].into_iter())?;
             let params = if does == "relearn" { completed::<Relearn>(rest)?.1 } else { rest.clone() };
-            Ok(StageInfo { params, makes_model: does != "measure", needs_model: does != "train" })
+            let makes = if does == "measure" { Makes::Numbers } else { Makes::Models };
+            let starts = if does == "train" { Starts::Drawn } else { Starts::Models };
+            Ok(StageInfo { params, facts: StageFacts { makes, starts } })
         },
     }
 }

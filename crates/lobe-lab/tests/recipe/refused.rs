@@ -110,6 +110,26 @@ fn wrong_types_and_ranges_name_value_and_range() {
     );
     check(
         "lr = 1e-3",
+        "momentum = 0.9",
+        "recipe.toml:25: train.momentum: unknown key for adamw; it is a parameter of sgd and muon",
+    );
+    check(
+        "lr = 1e-3",
+        "btas = [0.9, 0.99]",
+        "recipe.toml:25: train.btas: unknown key; did you mean \"betas\"?",
+    );
+    check(
+        "lr = 1e-3",
+        "optimiser = \"muon\"\niterations = 0",
+        "recipe.toml:26: train.iterations: 0 is out of range 1 to 20",
+    );
+    check(
+        "lr = 1e-3",
+        "optimiser = \"sgd\"\nmomentum = \"much\"",
+        "recipe.toml:26: train.momentum: expected a number, found \"much\"",
+    );
+    check(
+        "lr = 1e-3",
         "warmup = 1501",
         "recipe.toml:25: train.warmup: 1501 is out of range 0 to 1500 (the number of steps)",
     );

@@ -121,6 +121,34 @@ fn set_overrides_one_key_and_is_named_in_errors() {
 }
 
 #[test]
+fn an_optimiser_has_its_own_parameters_and_no_others() {
+    let recipe = with(None, &["train.betas=[0.9, 0.95]"]).0;
+    let rule = serde_json::json!({ "betas": [0.9, 0.95], "eps": 1e-8, "amsgrad": false });
+    assert_eq!(serde_json::Value::Object(recipe.train.rule.clone()), rule);
+    // An arm with another optimiser does not have the parameters of the recipe's.
+    let sets = [
+        "train.betas=[0.9, 0.95]",
+        "train.eps=1e-6",
+        "arms.sgtm.train.optimiser=sgd",
+        "arms.sgtm.train.momentum=0.5",
+        "arms.lower.train.optimiser=muon",
+        "arms.lower.train.eps=1e-7",
+    ];
+    let recipe = with(None, &sets).0;
+    let rule = |arm: &str| serde_json::to_value(&recipe.train_of(recipe.arm(arm).unwrap()).rule).unwrap();
+    assert_eq!(rule("sgtm"), serde_json::json!({ "momentum": 0.5 }));
+    let muon = rule("lower");
+    assert_eq!((&muon["eps"], &muon["betas"]), (&serde_json::json!(1e-7), &serde_json::json!([0.9, 0.95])));
+    assert_eq!((&muon["momentum"], &muon["iterations"]), (&serde_json::json!(0.95), &serde_json::json!(5)));
+    assert_eq!(load(&recipe.to_toml()).unwrap(), recipe);
+    check_set(
+        "arms.sgtm.train.momentum=0.5",
+        "--set arms.sgtm.train.momentum=0.5: arms.sgtm.train.momentum: unknown key for adamw; it is a parameter of \
+         sgd and muon",
+    );
+}
+
+#[test]
 fn the_resolved_form_is_complete_and_loads_as_itself() {
     for (preset, sets) in
         [(None, vec![]), (Some("tiny"), vec!["scale=0.3"]), (Some("paper"), vec!["train.clip=1"])]
@@ -163,7 +191,7 @@ fn the_schema_describes_every_key() {
 fn entries_of_other_lists_go_by_number() {
     let text = QUICKSTART.replace("layers = 4", "parts = [{ width = 1 }, { width = 2 }]");
     let written = Written::from_str("recipe.toml", &text).unwrap().with_set("model.parts.1.width=7").unwrap();
-    let recipe = written.resolve(&Callbacks::permissive()).unwrap().0;
+    let recipe = written.resolve(&lobe_lab::schedule::permissive()).unwrap().0;
     assert_eq!(recipe.model.params["parts"], json!([{"width": 1}, {"width": 7}]));
     let error = written.with_set("model.parts.2.width=7").unwrap_err().to_string();
     assert_eq!(error, "--set model.parts.2.width=7: model.parts: no entry is called \"2\"");
@@ -244,6 +272,6 @@ fn no_text_makes_the_parser_panic() {
 
 /// As it is, and with what data, models, methods and stages accept.
 fn fuzz(text: &str) {
-    fuzz_recipe(text, &Callbacks::permissive());
-    fuzz_recipe(text, &lobe_lab::exec::callbacks());
+    fuzz_recipe(text, &lobe_lab::schedule::permissive());
+    fuzz_recipe(text, &lobe_lab::schedule::callbacks());
 }

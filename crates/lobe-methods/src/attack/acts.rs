@@ -1,7 +1,7 @@
 //! What attacks on activations share: sites, means over rows, directions, budgets.
 
 use lobe_engine::{Edit, EngineError, Plan, SiteEdit, SiteId};
-use lobe_nets::{Gpt, TokenBatch};
+use lobe_nets::{Batch, Network};
 
 use super::{Bench, BenchError, Budget, Loot};
 use lobe_core::registry::ParamError;
@@ -26,23 +26,27 @@ pub(super) fn check(examples: usize, layers: &[usize]) -> Result<(), ParamError>
 }
 
 /// The residual stream after each of these blocks, with the block's number; all if none is named.
-pub(super) fn residual(net: &Gpt, layers: &[usize]) -> Result<Vec<(usize, SiteId)>, BenchError> {
+pub(super) fn residual(net: &dyn Network, layers: &[usize]) -> Result<Vec<(usize, SiteId)>, BenchError> {
     sites(net, "resid_post", layers)
 }
 
 /// Site `name` of each of these blocks, with the block's number; all if none is named.
-pub(super) fn sites(net: &Gpt, name: &str, layers: &[usize]) -> Result<Vec<(usize, SiteId)>, BenchError> {
+pub(super) fn sites(
+    net: &dyn Network,
+    name: &str,
+    layers: &[usize],
+) -> Result<Vec<(usize, SiteId)>, BenchError> {
     let all = self::layers(net, layers);
     let one = |l: usize| {
-        let site = net.layout.find_site(&format!("blocks.{l}.{name}"));
+        let site = net.layout().find_site(&format!("blocks.{l}.{name}"));
         site.map(|s| (l, s)).ok_or_else(|| missing(format!("there is no site blocks.{l}.{name}")))
     };
     all.into_iter().map(one).collect()
 }
 
 /// The blocks that are named; all if none is.
-pub(super) fn layers(net: &Gpt, named: &[usize]) -> Vec<usize> {
-    if named.is_empty() { (0..net.config.layers).collect() } else { named.to_vec() }
+pub(super) fn layers(net: &dyn Network, named: &[usize]) -> Vec<usize> {
+    if named.is_empty() { (0..net.blocks()).collect() } else { named.to_vec() }
 }
 
 pub(super) fn missing(message: String) -> BenchError {
@@ -53,12 +57,11 @@ pub(super) fn missing(message: String) -> BenchError {
 pub(super) fn over_sites(
     bench: &mut dyn Bench,
     params: &[f32],
-    batch: &TokenBatch,
+    batch: &Batch,
     sites: &[(usize, SiteId)],
     f: &mut dyn FnMut(usize, &[f32]) -> Result<(), BenchError>,
 ) -> Result<(), BenchError> {
-    let c = &bench.net().config;
-    let widest = c.width.max(c.mlp).max(c.heads * c.head_dim);
+    let widest = bench.net().widest();
     let group = (HELD / (batch.targets() * widest).max(1)).max(1);
     for (g, part) in sites.chunks(group).enumerate() {
         let ids: Vec<SiteId> = part.iter().map(|s| s.1).collect();
@@ -125,14 +128,14 @@ pub(super) fn directions(
     sigmas: f64,
     sites: &[(usize, SiteId)],
 ) -> Result<(Vec<Vec<f32>>, Budget), BenchError> {
-    let width = bench.net().config.width;
+    let width = bench.net().width_at(0);
     let victim = bench.victim().to_vec();
     let forget = bench.examples(Loot::Forget, n)?;
     let other = match between {
         Between::Models => bench.original().map(<[f32]>::to_vec),
         Between::Data => None,
     };
-    let of = |bench: &mut dyn Bench, params: &[f32], batch: &TokenBatch| {
+    let of = |bench: &mut dyn Bench, params: &[f32], batch: &Batch| {
         let mut out = Vec::new();
         over_sites(bench, params, batch, sites, &mut |_, rows| {
             out.push(mean(rows, width, sigmas));
@@ -163,7 +166,7 @@ pub(super) fn with_edit(plan: Plan, site: SiteId, cols: usize, edit: Edit) -> Re
 }
 
 /// Positions of a batch that go through the network.
-pub(super) fn tokens(batch: &TokenBatch) -> u64 {
+pub(super) fn tokens(batch: &Batch) -> u64 {
     (0..batch.shards()).map(|s| batch.rows(s).rows as u64).sum()
 }
 

@@ -1,9 +1,11 @@
 //! What an attacker has: the model, data, and ways to run and change it. `lobe-lab` implements it
 //! with files, threads and caches; an attack knows only this.
 
+use std::sync::Arc;
+
 use lobe_core::{Key, Selection};
 use lobe_engine::{Plan, SiteId};
-use lobe_nets::{Gpt, TokenBatch};
+use lobe_nets::{Batch, Network};
 use serde::{Deserialize, Serialize};
 
 use super::Variant;
@@ -91,7 +93,7 @@ pub enum BenchError {
 /// The attacker's workbench for one model.
 pub trait Bench {
     /// The network.
-    fn net(&self) -> &Gpt;
+    fn net(&self) -> &Arc<dyn Network>;
     /// Parameters of the model under attack.
     fn victim(&self) -> &[f32];
     /// Parameters of the model that still has the capability (the baseline of the same seed), for
@@ -110,7 +112,7 @@ pub trait Bench {
     ///
     /// # Errors
     /// If there is no such data.
-    fn examples(&mut self, loot: Loot, n: usize) -> Result<TokenBatch, BenchError>;
+    fn examples(&mut self, loot: Loot, n: usize) -> Result<Batch, BenchError>;
     /// Takes over a finished variant; whoever runs the attack may write it down at once.
     ///
     /// # Errors
@@ -135,7 +137,7 @@ pub trait Bench {
     /// # Errors
     /// If the network refuses its data.
     fn before(&mut self) -> Result<Losses, BenchError> {
-        let (victim, plan) = (self.victim().to_vec(), Plan::plain(&self.net().layout));
+        let (victim, plan) = (self.victim().to_vec(), Plan::plain(self.net().layout()));
         self.losses(&victim, &plan)
     }
     /// Held-out losses with `prefix` (token ids, at most `room`) before every sequence; the prefix is
@@ -151,25 +153,21 @@ pub trait Bench {
     fn activations(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         sites: &[SiteId],
     ) -> Result<Vec<Vec<f32>>, BenchError>;
     /// Mean loss over `batch` and its gradient with respect to all parameters.
     ///
     /// # Errors
     /// If the loss is not finite.
-    fn gradient(
-        &mut self,
-        params: &[f32],
-        batch: &TokenBatch,
-        plan: &Plan,
-    ) -> Result<(f64, Vec<f32>), BenchError>;
+    fn gradient(&mut self, params: &[f32], batch: &Batch, plan: &Plan)
+    -> Result<(f64, Vec<f32>), BenchError>;
     /// Mean loss over `batch`; a bench that can do without the backward pass says how.
     ///
     /// # Errors
     /// If the loss is not finite.
-    fn loss_on(&mut self, params: &[f32], batch: &TokenBatch) -> Result<f64, BenchError> {
-        let plan = Plan::plain(&self.net().layout);
+    fn loss_on(&mut self, params: &[f32], batch: &Batch) -> Result<f64, BenchError> {
+        let plan = Plan::plain(self.net().layout());
         Ok(self.gradient(params, batch, &plan)?.0)
     }
     /// Share of the knowledge probes answered rightly that the forget data tell the answer to and that are
@@ -186,7 +184,7 @@ pub trait Bench {
     fn site_gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError>;
     /// The first `n` of those held-out sequences of a label (an index into [`Bench::labels`]) that losses
@@ -194,7 +192,7 @@ pub trait Bench {
     ///
     /// # Errors
     /// If there is no such data.
-    fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError>;
+    fn held_out(&mut self, label: usize, n: usize) -> Result<Batch, BenchError>;
     /// Says how far the attack is, in [0, 1]; an error if it was interrupted.
     ///
     /// # Errors

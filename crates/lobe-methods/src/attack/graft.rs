@@ -1,8 +1,10 @@
-//! Grafts: a few variables laid over a frozen model. Choosing them, their chain rule, their
+//! Grafts: a few variables laid over a frozen model. Choosing them, their chain rule, their shapes and
 //! optimiser, their batches. Pure functions; `sparse-graft` trains them.
 
 use lobe_engine::ops::head::IGNORE;
-use lobe_nets::TokenBatch;
+use lobe_engine::optim::Adam;
+use lobe_engine::{Layout, Optimiser, Schedule};
+use lobe_nets::Batch;
 
 /// Indices of the `k` largest scores among those `allowed`, ascending; of equals the first.
 pub(super) fn largest(score: &[f32], allowed: impl Fn(usize) -> bool, k: usize) -> Vec<usize> {
@@ -56,6 +58,19 @@ impl Graft {
         }
     }
 
+    /// The variables as tensors.
+    pub(super) fn layout(&self) -> Layout {
+        let mut out = Layout::default();
+        match self {
+            Graft::Entries { at } => drop(out.tensor("entries", 1, at.len()).add()),
+            Graft::LowRank { rows, cols, rank, .. } => {
+                out.tensor("a", rows.len(), *rank).add();
+                out.tensor("b", *rank, cols.len()).add();
+            }
+        }
+        out
+    }
+
     /// Gradient of the variables `x` from that of all parameters: dx = dθ at its places; dA = dW·Bᵀ,
     /// dB = Aᵀ·dW.
     pub(super) fn pull(&self, x: &[f32], dense: &[f32]) -> Vec<f32> {
@@ -97,42 +112,21 @@ impl Graft {
     }
 }
 
-/// Adam (Kingma and Ba 2015) on a graft's variables.
-#[derive(Debug, Clone)]
-pub(super) struct Adam {
-    first: Vec<f32>,
-    second: Vec<f32>,
-    updates: i32,
-}
-
-impl Adam {
-    /// Zero moments.
-    pub(super) fn new(n: usize) -> Adam {
-        Adam { first: vec![0.0; n], second: vec![0.0; n], updates: 0 }
-    }
-
-    /// x ← x − lr · m̂ / (√v̂ + 1e-8).
-    pub(super) fn step(&mut self, x: &mut [f32], g: &[f32], lr: f32) {
-        self.updates += 1;
-        let (c1, c2) = (1.0 - 0.9f32.powi(self.updates), 1.0 - 0.999f32.powi(self.updates));
-        for i in 0..x.len() {
-            self.first[i] += 0.1 * (g[i] - self.first[i]);
-            self.second[i] += 0.001 * (g[i] * g[i] - self.second[i]);
-            x[i] -= lr * (self.first[i] / c1) / ((self.second[i] / c2).sqrt() + 1e-8);
-        }
-    }
+/// Adam with its usual settings, at one rate.
+pub(super) fn optimiser(lr: f64) -> Optimiser {
+    Optimiser::new(Adam::default(), Schedule::constant(lr as f32))
 }
 
 /// Step `step`'s batch of `size` examples, taken from `pool` in turn. Needs one sequence to a shard.
-pub(super) fn turn(pool: &TokenBatch, step: u64, size: usize) -> TokenBatch {
+pub(super) fn turn(pool: &Batch, step: u64, size: usize) -> Batch {
     if size >= pool.len() {
         return pool.clone();
     }
-    let seq = (0..pool.shards()).map(|s| pool.tokens(s).2).max().unwrap_or(0);
-    let mut out = TokenBatch::new(seq, 1);
+    let seq = (0..pool.shards()).map(|s| pool.text(s).2).max().unwrap_or(0);
+    let mut out = Batch::tokens(seq, 1);
     for i in 0..size {
         let shard = ((step as usize).wrapping_mul(size) + i) % pool.shards();
-        let (inputs, targets, _) = pool.tokens(shard);
+        let (inputs, targets, _) = pool.text(shard);
         let pad = |t: &[u32]| -> Vec<u32> {
             t.iter().copied().chain(std::iter::repeat(IGNORE)).take(seq).collect()
         };
@@ -144,9 +138,11 @@ pub(super) fn turn(pool: &TokenBatch, step: u64, size: usize) -> TokenBatch {
 #[cfg(test)]
 mod tests {
     use lobe_core::FORGET;
-    use lobe_nets::TokenBatch;
+    use lobe_nets::Batch;
 
-    use super::{Adam, Graft, largest, turn};
+    use lobe_engine::OptimiserState;
+
+    use super::{Graft, largest, optimiser, turn};
 
     #[test]
     fn the_largest_are_the_first_of_equals_and_come_in_order() {
@@ -200,21 +196,29 @@ mod tests {
     }
 
     #[test]
-    fn adam_begins_with_steps_of_the_learning_rate() {
-        let mut adam = Adam::new(3);
-        let mut x = [1.0, 1.0, 1.0];
-        adam.step(&mut x, &[0.5, -20.0, 0.0], 0.1);
-        x.iter().zip([0.9, 1.1, 1.0]).for_each(|(x, w)| assert!((x - w).abs() < 1e-6, "{x} against {w}"));
-        // m = 0.1·0.9·0.5 − 0.1·0.5 = −0.005, v = 0.00049975...; m̂ / √v̂ = (−0.005 / 0.19) / 0.5.
-        adam.step(&mut x, &[-0.5, 0.0, 0.0], 0.1);
+    fn the_variables_are_tensors_that_an_optimiser_can_move() {
+        let (graft, mut x) = (low_rank(), vec![1.0f32; 10]);
+        let shapes: Vec<_> = graft.layout().tensors().iter().map(|t| (t.rows, t.cols)).collect();
+        assert_eq!((shapes, graft.layout().len()), (vec![(2, 2), (2, 3)], graft.variables()));
+        assert_eq!(Graft::Entries { at: vec![3, 5, 8] }.layout().len(), 3);
+        // Adam begins with steps of the learning rate, whatever the size of the gradient.
+        let (adam, mut state) = (optimiser(0.1), OptimiserState::default());
+        let mut g = [0.5, -20.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        adam.step_on(&graft.layout(), &mut state, &mut x, &mut g, 0);
+        let want = [0.9, 1.1, 1.0].into_iter().chain([0.9; 7]);
+        x.iter().zip(want).for_each(|(x, w)| assert!((x - w).abs() < 1e-6, "{x} against {w}"));
+        // m = 0.9·0.05 − 0.1·0.5 = −0.005, v = 0.00049975; m̂ / √v̂ = (−0.005 / 0.19) / 0.5.
+        let mut g = [0.0; 10];
+        g[0] = -0.5;
+        adam.step_on(&graft.layout(), &mut state, &mut x, &mut g, 1);
         assert!((x[0] - (0.9 + 0.1 * 0.005 / 0.19 / 0.5)).abs() < 1e-5, "{}", x[0]);
     }
 
     #[test]
     fn examples_are_taken_in_turn() {
-        let mut pool = TokenBatch::new(3, 1);
+        let mut pool = Batch::tokens(3, 1);
         (0..3).for_each(|i| pool.push(&[i, i, i, i], FORGET, None));
-        let firsts = |b: &TokenBatch| (0..b.shards()).map(|s| b.tokens(s).0[0]).collect::<Vec<_>>();
+        let firsts = |b: &Batch| (0..b.shards()).map(|s| b.text(s).0[0]).collect::<Vec<_>>();
         assert_eq!(firsts(&turn(&pool, 0, 2)), [0, 1]);
         assert_eq!(firsts(&turn(&pool, 1, 2)), [2, 0]);
         assert_eq!(firsts(&turn(&pool, 5, 8)), [0, 1, 2]);

@@ -10,7 +10,7 @@
 //! languages or topics apart needs no knowledge of either.
 
 use lobe_engine::{SiteId, View, ViewMut, gemm};
-use lobe_nets::Gpt;
+use lobe_nets::Network;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +107,9 @@ fn grid(blocks: usize) -> Grid<usize> {
 }
 
 /// What is read as a layer: 0 is the embedding, l + 1 follows block l.
-fn site(net: &Gpt, layer: usize) -> Result<SiteId, BenchError> {
+fn site(net: &dyn Network, layer: usize) -> Result<SiteId, BenchError> {
     match layer.checked_sub(1) {
-        None => Ok(net.embed_site()),
+        None => Ok(net.cuts()[0]),
         Some(block) => Ok(residual(net, &[block])?[0].1),
     }
 }
@@ -133,14 +133,14 @@ impl Attack for LinearProbe {
     }
 
     fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
-        cases_of(grid(bench.net().config.layers))
+        cases_of(grid(bench.net().blocks()))
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let (labels, target) = (bench.labels().len(), bench.target());
-        let width = bench.net().config.width;
+        let width = bench.net().width_at(0);
         let victim = bench.victim().to_vec();
-        let layers = chosen(grid(bench.net().config.layers), cases);
+        let layers = chosen(grid(bench.net().blocks()), cases);
         let forget = bench.examples(Loot::Forget, self.examples)?;
         let retain = bench.examples(Loot::Retain, self.examples)?;
         let mut held = vec![(true, bench.held_out(target, self.examples)?)];
@@ -158,7 +158,7 @@ impl Attack for LinearProbe {
         };
         for (i, (layer, case)) in layers.into_iter().enumerate() {
             bench.progress(i as f64 / cases.len() as f64)?;
-            let site = site(bench.net(), layer)?;
+            let site = site(&**bench.net(), layer)?;
             let one = &[(layer, site)];
             let mut all = Vec::new();
             for batch in [&forget, &retain].into_iter().chain(held.iter().map(|h| &h.1)) {

@@ -12,7 +12,7 @@
 use lobe_core::RETAIN;
 use lobe_engine::ops::head::{IGNORE, RowWeights};
 use lobe_engine::{EngineError, Plan, ShardRows, Tape, Workspace};
-use lobe_nets::{Gpt, NormKind, TokenBatch};
+use lobe_nets::{Batch, Begin, End, Network};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,43 +49,41 @@ impl Default for LogitLens {
 
 /// Mean loss of rows of the residual stream, read through final norm and head.
 fn read_out(
-    net: &Gpt,
+    net: &dyn Network,
     params: &[f32],
     ws: &mut Workspace,
     rows: &[f32],
     targets: &[u32],
 ) -> Result<f64, BenchError> {
-    let c = &net.config;
-    let gain = net.layout.find("final.gain").ok_or_else(|| missing("there is no final norm".into()))?;
-    let shift = net.layout.find("final.shift");
-    let plan = Plan::plain(&net.layout);
+    let (last, width) = (net.blocks(), net.width_at(net.blocks()));
+    let (_, head) = net.language().ok_or_else(|| missing("the network predicts no token".into()))?;
+    let plan = Plan::plain(net.layout());
     let mut sum = 0.0;
-    for (rows, targets) in rows.chunks(CHUNK * c.width).zip(targets.chunks(CHUNK)) {
+    for (rows, targets) in rows.chunks(CHUNK * width).zip(targets.chunks(CHUNK)) {
         let shard = ShardRows::uniform(targets.len(), RETAIN);
-        let mut tape = Tape::new(ws, &net.layout, params, None, &plan, shard);
-        let x = tape.input(targets.len(), c.width, |b| b.copy_from_slice(rows));
-        let h = tape.norm(x, gain, shift, c.norm == NormKind::Rms, c.norm_eps)?;
-        tape.cross_entropy(h, net.head(), targets, RowWeights::One(1.0))?;
+        let mut tape = Tape::new(ws, net.layout(), params, None, &plan, shard);
+        let x = tape.input(targets.len(), width, |b| b.copy_from_slice(rows));
+        let ran = net.run(&mut tape, Begin::Cut { cut: last, x, seq: 1 }, End::Outputs)?;
+        tape.cross_entropy(ran.end(0)?, head, targets, RowWeights::One(1.0))?;
         sum += tape.objective();
     }
     Ok(sum / targets.len().max(1) as f64)
 }
 
 /// Mean loss of every block's residual stream on a batch.
-fn losses(bench: &mut dyn Bench, batch: &TokenBatch) -> Result<Vec<f64>, BenchError> {
+fn losses(bench: &mut dyn Bench, batch: &Batch) -> Result<Vec<f64>, BenchError> {
     let net = bench.net().clone();
     let victim = bench.victim().to_vec();
-    let sites = residual(&net, &[])?;
-    let targets: Vec<u32> = (0..batch.shards())
-        .flat_map(|s| batch.tokens(s).1.iter().copied().filter(|t| *t != IGNORE))
-        .collect();
+    let sites = residual(&*net, &[])?;
+    let targets: Vec<u32> =
+        (0..batch.shards()).flat_map(|s| batch.text(s).1.iter().copied().filter(|t| *t != IGNORE)).collect();
     let (mut ws, mut out) = (Workspace::default(), Vec::new());
     over_sites(bench, &victim, batch, &sites, &mut |_, rows| {
-        if rows.len() != targets.len() * net.config.width {
+        if rows.len() != targets.len() * net.width_at(0) {
             let what = format!("logit-lens: {} numbers for {} targets", rows.len(), targets.len());
             return Err(EngineError::Invalid(what).into());
         }
-        out.push(read_out(&net, &victim, &mut ws, rows, &targets)?);
+        out.push(read_out(&*net, &victim, &mut ws, rows, &targets)?);
         Ok(())
     })?;
     Ok(out)

@@ -50,7 +50,7 @@ impl Default for Orthogonalise {
 impl Orthogonalise {
     /// Whose means differ, and the block; `None` is all blocks at once.
     fn grid(&self, bench: &dyn Bench) -> Grid<(Between, Option<usize>)> {
-        let layers = layers(bench.net(), &self.layers);
+        let layers = layers(&**bench.net(), &self.layers);
         let mut out = Vec::new();
         for between in Between::available(bench) {
             let name = between.name();
@@ -94,10 +94,10 @@ impl Attack for Orthogonalise {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let width = bench.net().config.width;
-        let sites = residual(bench.net(), &self.layers)?;
+        let width = bench.net().width_at(0);
+        let sites = residual(&**bench.net(), &self.layers)?;
         let victim = bench.victim().to_vec();
-        let plain = Plan::plain(&bench.net().layout);
+        let plain = Plan::plain(bench.net().layout());
         let grid = chosen(self.grid(bench), cases);
         let mut done = 0;
         for between in [Between::Models, Between::Data] {

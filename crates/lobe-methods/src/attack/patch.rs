@@ -70,7 +70,7 @@ fn stitch(layout: &Layout, original: &[f32], victim: &[f32], layer: usize) -> (V
 impl Patch {
     /// The site that is set to its mean, or `None` for all rows of the residual stream; and the block.
     fn grid(&self, bench: &dyn Bench) -> Grid<(Option<&str>, usize)> {
-        let layers = layers(bench.net(), &self.layers);
+        let layers = layers(&**bench.net(), &self.layers);
         let rows = |l: &usize| {
             let settings = [("kind", "rows".into()), ("layer", (*l).into())];
             ((None, *l), Case::new(format!("rows,layer={l}"), settings))
@@ -122,18 +122,19 @@ impl Attack for Patch {
         let victim = bench.victim().to_vec();
         let original = bench.original().map(<[f32]>::to_vec);
         let original = original.ok_or_else(|| missing("there is no model from before the removal".into()))?;
-        let plain = Plan::plain(&net.layout);
+        let plain = Plan::plain(net.layout());
         let grid = chosen(self.grid(bench), cases);
         let (stitched, means): (Vec<_>, Vec<_>) = grid.into_iter().partition(|((site, _), _)| site.is_none());
         let mut done = 0;
-        let head = net.layout.get(net.head().weight).span();
+        let (_, head) = net.language().ok_or_else(|| missing("the network predicts no token".into()))?;
+        let read_out = net.layout().get(head.weight).span();
         // A tied head would be patched along with the embedding.
-        let apart = !net.config.tied || original[head.clone()] == victim[head];
-        residual(&net, &self.layers)?;
+        let apart = !head.tied || original[read_out.clone()] == victim[read_out];
+        residual(&*net, &self.layers)?;
         for ((_, layer), case) in stitched.into_iter().filter(|_| apart) {
             bench.progress(done as f64 / cases.len() as f64)?;
             done += 1;
-            let (stitched, parameters) = stitch(&net.layout, &original, &victim, layer);
+            let (stitched, parameters) = stitch(net.layout(), &original, &victim, layer);
             let losses = bench.losses(&stitched, &plain)?;
             let budget = Budget { parameters, ..Budget::default() };
             bench.keep(Trial::new(case.name, vec![(layer as u64, losses)], budget))?;
@@ -146,7 +147,7 @@ impl Attack for Patch {
         for ((name, layer), case) in means {
             bench.progress(done as f64 / cases.len() as f64)?;
             done += 1;
-            let at = sites(&net, name.unwrap_or_default(), &[layer])?;
+            let at = sites(&*net, name.unwrap_or_default(), &[layer])?;
             let mut m = Vec::new();
             over_sites(bench, &original, &batch, &at, &mut |_, rows| {
                 m = mean(rows, (rows.len() / batch.targets().max(1)).max(1), 0.0);

@@ -13,7 +13,7 @@
 
 use lobe_core::Rng;
 use lobe_engine::{View, ViewMut, gemm};
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,11 +79,14 @@ impl Prefix {
         &self,
         bench: &mut dyn Bench,
         victim: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         prefix: &[u32],
     ) -> Result<Vec<(usize, u32)>, BenchError> {
-        let (site, table) = (bench.net().embed_site(), bench.net().token_embedding());
-        let table = bench.net().layout.get(table).clone();
+        let net = bench.net().clone();
+        let (site, Some(table)) = (net.cuts()[0], net.layout().find("embed.tokens")) else {
+            return Err(missing("prefix: the network has no table of tokens (embed.tokens)".into()));
+        };
+        let table = net.layout().get(table).clone();
         let (vocab, d) = (table.rows, table.cols);
         let (_, grad) = bench.site_gradient(victim, batch, site)?;
         let mut sum = vec![0.0f32; self.length * d];
@@ -124,7 +127,7 @@ impl Prefix {
         &self,
         bench: &mut dyn Bench,
         victim: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         prefix: &[u32],
     ) -> Result<[f64; 2], BenchError> {
         let loss = bench.loss_on(victim, batch)?;
@@ -166,7 +169,7 @@ impl Attack for Prefix {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let limit = bench.net().config.context;
+        let limit = bench.net().context();
         if limit <= self.length {
             return Err(missing(format!("prefix: {} tokens fill the context of {limit}", self.length)));
         }
@@ -195,15 +198,15 @@ impl Prefix {
     fn search(
         &self,
         bench: &mut dyn Bench,
-        forget: &TokenBatch,
+        forget: &Batch,
         case: Case,
         start: usize,
         mut rng: Rng,
         share: &dyn Fn(u64) -> f64,
     ) -> Result<Trial, BenchError> {
-        let (limit, vocab) = (bench.net().config.context, bench.net().config.vocab);
+        let (limit, vocab) = (bench.net().context(), bench.net().language().map_or(0, |(vocab, _)| vocab));
         let victim = bench.victim().to_vec();
-        let text = forget.tokens(0).0.iter().copied().take(if start == 0 { self.length } else { 0 });
+        let text = forget.text(0).0.iter().copied().take(if start == 0 { self.length } else { 0 });
         let mut prefix: Vec<u32> = text.collect();
         prefix.resize_with(self.length, || rng.below(vocab) as u32);
         let mut batch = after(forget, &prefix, limit);
@@ -214,7 +217,7 @@ impl Prefix {
         let own = Self::surprise(bench, &victim, &prefix)?;
         // A fluent prefix is read by itself as often as in front of the examples.
         let own_tokens = if self.fluency > 0.0 { self.length as u64 - 1 } else { 0 };
-        let each = |batch: &TokenBatch| tokens(batch) + own_tokens;
+        let each = |batch: &Batch| tokens(batch) + own_tokens;
         let (mut loss, mut run) = (before, each(&batch));
         let mut curve = vec![(0, bench.losses_after(&victim, &prefix, self.length)?)];
         for step in 1..=self.steps {

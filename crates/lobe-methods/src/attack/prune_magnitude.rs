@@ -79,7 +79,7 @@ impl Attack for PruneMagnitude {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let layout = bench.net().layout.clone();
+        let layout = bench.net().layout().clone();
         let plan = Plan::plain(&layout);
         for (i, (fraction, case)) in chosen(self.grid(), cases).into_iter().enumerate() {
             let mut params = bench.victim().to_vec();

@@ -11,7 +11,7 @@
 //! no such weights, and pruning then only hurts.
 
 use lobe_engine::{Plan, SiteId, Tensor};
-use lobe_nets::TokenBatch;
+use lobe_nets::Batch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ impl PruneSetDifference {
     /// ‖x_i‖₂ for every row of every reader over the batch; one site at a time, to save memory.
     fn inputs(
         bench: &mut dyn Bench,
-        batch: &TokenBatch,
+        batch: &Batch,
         readers: &[(&Tensor, SiteId)],
     ) -> Result<Vec<Vec<f32>>, BenchError> {
         let victim = bench.victim().to_vec();
@@ -158,7 +158,7 @@ impl Attack for PruneSetDifference {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let layout = bench.net().layout.clone();
+        let layout = bench.net().layout().clone();
         let plan = Plan::plain(&layout);
         let readers = readers(layout.tensors());
         let sets =

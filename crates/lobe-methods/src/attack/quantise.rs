@@ -115,7 +115,7 @@ impl Attack for Quantise {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let layout = bench.net().layout.clone();
+        let layout = bench.net().layout().clone();
         let plan = Plan::plain(&layout);
         for (i, ((bits, channels), case)) in chosen(self.grid(), cases).into_iter().enumerate() {
             let mut params = bench.victim().to_vec();

@@ -85,7 +85,7 @@ pub(super) fn solved(
     lambda: f64,
 ) -> Result<Solved, BenchError> {
     let missing = |what: &str| BenchError::Missing(format!("sparse-graft: ridge {what}"));
-    let block = format!("blocks.{}", bench.net().config.layers.saturating_sub(1));
+    let block = format!("blocks.{}", bench.net().blocks().saturating_sub(1));
     let site = |name: &str| places.layout.find_site(&format!("{block}.{name}"));
     let (Some(post), Some(resid), Some(weight)) =
         (site("mlp.post"), site("resid_post"), places.layout.find(&format!("{block}.mlp.out.weight")))
@@ -100,7 +100,7 @@ pub(super) fn solved(
     };
     let (_, g) = bench.site_gradient(&host.victim, &host.pool, resid)?;
     // The gradient has a row for every position; only those with a target have an activation beside them.
-    let targets = (0..host.pool.shards()).flat_map(|s| host.pool.tokens(s).1);
+    let targets = (0..host.pool.shards()).flat_map(|s| host.pool.text(s).1);
     let counted = g.chunks_exact(d).zip(targets).filter(|(_, t)| **t != IGNORE);
     let down: Vec<f32> = counted.flat_map(|(row, _)| row.iter().map(|g| -g)).collect();
     if x.len() / m != down.len() / d {

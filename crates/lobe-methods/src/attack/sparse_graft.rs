@@ -14,12 +14,12 @@
 //! Fails: a graft teaches as well as it bypasses. Only the gap to the same graft on the control that
 //! never had the capability is evidence of a bypass.
 
-use lobe_engine::{EngineError, Plan};
-use lobe_nets::TokenBatch;
+use lobe_engine::{EngineError, OptimiserState, Plan};
+use lobe_nets::Batch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::graft::{Adam, Graft, turn};
+use super::graft::{Graft, optimiser, turn};
 use super::places::Places;
 use super::{
     Attack, AttackEntry, Axis, Battery, Bench, BenchError, Budget, Case, Grid, Loot, Losses, Trial, cases_of,
@@ -105,7 +105,7 @@ pub(super) struct Host {
     /// The model under attack.
     pub(super) victim: Vec<f32>,
     /// The attacker's examples.
-    pub(super) pool: TokenBatch,
+    pub(super) pool: Batch,
     /// Losses before the attack.
     pub(super) before: Losses,
 }
@@ -154,7 +154,7 @@ impl SparseGraft {
         mut x: Vec<f32>,
         lr: f64,
     ) -> Result<Trial, BenchError> {
-        let mut adam = Adam::new(x.len());
+        let (adam, layout, mut state) = (optimiser(lr), graft.layout(), OptimiserState::default());
         let mut params = host.victim.clone();
         let mut curve = vec![(0, host.before.clone())];
         let mut budget = Budget {
@@ -172,8 +172,8 @@ impl SparseGraft {
                 Err(BenchError::Engine(EngineError::NonFinite { .. })) => break,
                 Err(e) => return Err(e),
             };
-            let g = graft.pull(&x, &dense);
-            adam.step(&mut x, &g, lr as f32);
+            let mut g = graft.pull(&x, &dense);
+            adam.step_on(&layout, &mut state, &mut x, &mut g, step);
             graft.apply(&x, &host.victim, &mut params);
             budget.steps += 1;
             budget.tokens += batch.targets() as u64;
@@ -224,7 +224,7 @@ impl Attack for SparseGraft {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let layout = bench.net().layout.clone();
+        let layout = bench.net().layout().clone();
         let plan = Plan::plain(&layout);
         let victim = bench.victim().to_vec();
         let pool = bench.examples(Loot::Forget, self.examples)?;

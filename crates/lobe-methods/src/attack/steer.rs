@@ -60,7 +60,7 @@ impl Steer {
                 ((at, *c), Case::new(format!("{name},layer={layer},coefficient={c}"), settings))
             })
         };
-        layers(bench.net(), &self.layers).into_iter().enumerate().flat_map(of).collect()
+        layers(&**bench.net(), &self.layers).into_iter().enumerate().flat_map(of).collect()
     }
 
     /// Refuses what is out of range.
@@ -91,10 +91,10 @@ impl Attack for Steer {
     }
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
-        let width = bench.net().config.width;
-        let sites = residual(bench.net(), &self.layers)?;
+        let width = bench.net().width_at(0);
+        let sites = residual(&**bench.net(), &self.layers)?;
         let victim = bench.victim().to_vec();
-        let plain = Plan::plain(&bench.net().layout);
+        let plain = Plan::plain(bench.net().layout());
         let between = Between::available(bench)[0];
         let (found, took) = directions(bench, between, self.examples, 0.0, &sites)?;
         for (i, ((at, c), case)) in chosen(self.grid(bench), cases).into_iter().enumerate() {

@@ -9,6 +9,8 @@
 use lobe_core::Key;
 
 use lobe_core::registry::About;
+use lobe_engine::optim::AdamW;
+use lobe_engine::{Optimiser, Schedule, ScheduleShape};
 
 /// The measure.
 pub const ABOUT: About = About {
@@ -28,18 +30,21 @@ pub fn initial_bias(vocab: usize, key: Key) -> Vec<f32> {
     (0..vocab).map(|_| (0.1 * rng.normal()) as f32).collect()
 }
 
-/// AdamW's rate at `step` of `steps`: 1e-2 falling linearly to a tenth.
-pub fn rate(step: u64, steps: u64) -> f64 {
-    1e-2 * (1.0 - 0.9 * step as f64 / steps.max(1) as f64)
+/// AdamW without decay, for `steps` steps at a rate that falls from 1e-2 in a straight line to a tenth.
+pub fn optimiser(steps: u64) -> Optimiser {
+    let (shape, floor) = (ScheduleShape::Linear, 0.1);
+    Optimiser::new(AdamW::default(), Schedule { steps, shape, floor, ..Schedule::constant(1e-2) })
 }
 
-/// One AdamW step (betas 0.9 and 0.999, no decay) on the bias.
-pub fn adam_step(bias: &mut [f32], grad: &[f32], m: &mut [f64], v: &mut [f64], step: u64, rate: f64) {
-    let (c1, c2) = (1.0 - 0.9f64.powi(step as i32 + 1), 1.0 - 0.999f64.powi(step as i32 + 1));
-    for i in 0..bias.len() {
-        let g = f64::from(grad[i]);
-        m[i] = 0.9 * m[i] + 0.1 * g;
-        v[i] = 0.999 * v[i] + 0.001 * g * g;
-        bias[i] -= (rate * (m[i] / c1) / ((v[i] / c2).sqrt() + 1e-8)) as f32;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_falls_in_a_straight_line() {
+        let rate = optimiser(200).schedule;
+        let at = |step| rate.at(step);
+        assert_eq!((at(0), at(200)), (1e-2, 1e-3));
+        assert!((at(100) - 5.5e-3).abs() < 1e-8 && (at(150) - 3.25e-3).abs() < 1e-8);
     }
 }

@@ -1,21 +1,23 @@
 //! An attacker's bench in memory: a small network, a victim, random sequences of two labels.
 
+use std::sync::Arc;
+
 use lobe_core::{Key, LabelId, Selection};
 use lobe_engine::ops::head::{IGNORE, RowWeights};
 use lobe_engine::{Plan, Runner, SiteId, Tape, Workspace};
 use lobe_methods::{Bench, BenchError, Loot, Losses, Trial, Variant};
-use lobe_nets::{Gpt, GptConfig, TokenBatch};
+use lobe_nets::{Batch, Gpt, GptConfig, Network};
 
 pub(crate) const VOCAB: usize = 24;
 pub(crate) const CONTEXT: usize = 12;
 const SEQ: usize = 9;
 
 pub(crate) struct Desk {
-    pub(crate) net: Gpt,
+    pub(crate) net: Arc<dyn Network>,
     pub(crate) victim: Vec<f32>,
     pub(crate) original: Option<Vec<f32>>,
-    pub(crate) forget: TokenBatch,
-    pub(crate) retain: TokenBatch,
+    pub(crate) forget: Batch,
+    pub(crate) retain: Batch,
     labels: Vec<String>,
     runner: Runner,
     /// Plans that losses were asked for under, in order.
@@ -27,9 +29,9 @@ pub(crate) struct Desk {
 }
 
 /// Sequences over `tokens`, some of them shorter, one with a hole.
-fn sequences(key: &str, tokens: std::ops::Range<usize>, label: LabelId) -> TokenBatch {
+fn sequences(key: &str, tokens: std::ops::Range<usize>, label: LabelId) -> Batch {
     let mut rng = Key::root(7).child(key).rng();
-    let mut out = TokenBatch::new(SEQ, 1);
+    let mut out = Batch::tokens(SEQ, 1);
     for i in 0..10 {
         let mut text: Vec<u32> = (0..=SEQ).map(|_| (tokens.start + rng.below(tokens.len())) as u32).collect();
         if i % 3 == 1 {
@@ -49,10 +51,10 @@ impl Desk {
     #[allow(clippy::needless_pass_by_value, reason = "a literal at every call")]
     pub(crate) fn new(config: GptConfig) -> Desk {
         let config = GptConfig { layers: 3, width: 16, heads: 2, init_std: 0.3, ..config };
-        let net = Gpt::new(config.resolve(VOCAB, CONTEXT).unwrap());
+        let net: Arc<dyn Network> = Arc::new(Gpt::new(config.resolve(VOCAB, CONTEXT).unwrap()));
         let noisy = |seed: u64| {
             let mut rng = Key::root(seed).rng();
-            let fresh = net.layout.init(Key::root(1));
+            let fresh = net.layout().init(Key::root(1));
             fresh.iter().map(|x| x + 0.1 * rng.normal() as f32).collect::<Vec<f32>>()
         };
         Desk {
@@ -69,16 +71,16 @@ impl Desk {
         }
     }
 
-    pub(crate) fn loss(&self, params: &[f32], batch: &TokenBatch, plan: &Plan) -> f64 {
+    pub(crate) fn loss(&self, params: &[f32], batch: &Batch, plan: &Plan) -> f64 {
         self.each(batch, |ws, s| self.pass(ws, params, batch, plan, s, None, |_| ()).0).iter().sum()
     }
 
     /// Activations of every row that counts, under `plan`.
-    pub(crate) fn rows(&self, params: &[f32], batch: &TokenBatch, plan: &Plan, site: SiteId) -> Vec<f32> {
+    pub(crate) fn rows(&self, params: &[f32], batch: &Batch, plan: &Plan, site: SiteId) -> Vec<f32> {
         let one = |ws: &mut Workspace, s: usize| {
             let read = |tape: &Tape<'_>| {
                 let v = tape.at_site(site).unwrap();
-                let rows = tape.value(v).chunks_exact(tape.shape(v).1).zip(batch.tokens(s).1);
+                let rows = tape.value(v).chunks_exact(tape.shape(v).1).zip(batch.text(s).1);
                 rows.filter(|r| *r.1 != IGNORE).flat_map(|r| r.0.to_vec()).collect::<Vec<f32>>()
             };
             self.pass(ws, params, batch, plan, s, None, read).1
@@ -86,7 +88,7 @@ impl Desk {
         self.each(batch, one).concat()
     }
 
-    fn each<R: Send>(&self, batch: &TokenBatch, f: impl Fn(&mut Workspace, usize) -> R + Sync) -> Vec<R> {
+    fn each<R: Send>(&self, batch: &Batch, f: impl Fn(&mut Workspace, usize) -> R + Sync) -> Vec<R> {
         let shards: Vec<usize> = (0..batch.shards()).collect();
         self.runner.map(&shards, |ws, s| f(ws, *s))
     }
@@ -96,7 +98,7 @@ impl Desk {
         &self,
         ws: &mut Workspace,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         plan: &Plan,
         shard: usize,
         gradient: Option<(&mut [f32], Option<SiteId>)>,
@@ -104,14 +106,15 @@ impl Desk {
     ) -> (f64, R) {
         let (grads, watch) = gradient.map_or((None, None), |(g, w)| (Some(g), w));
         let training = grads.is_some();
-        let mut tape = Tape::new(ws, &self.net.layout, params, grads, plan, batch.rows(shard));
+        let mut tape = Tape::new(ws, self.net.layout(), params, grads, plan, batch.rows(shard));
         if let Some(site) = watch {
             tape.watch(site);
         }
-        let (inputs, targets, seq) = batch.tokens(shard);
-        let h = self.net.hidden(&mut tape, inputs, seq).unwrap();
+        let (net, targets) = (self.net(), batch.text(shard).1);
+        let h = net.hidden(&mut tape, batch.fed(shard)).unwrap();
         let weight = 1.0 / batch.targets() as f32;
-        tape.cross_entropy(h, self.net.head(), targets, RowWeights::One(weight)).unwrap();
+        let (_, head) = net.language().unwrap();
+        tape.cross_entropy(h, head, targets, RowWeights::One(weight)).unwrap();
         if training {
             tape.backward(shard).unwrap();
         }
@@ -119,12 +122,12 @@ impl Desk {
     }
 
     pub(crate) fn plain(&self) -> Plan {
-        Plan::plain(&self.net.layout)
+        Plan::plain(self.net.layout())
     }
 }
 
 impl Bench for Desk {
-    fn net(&self) -> &Gpt {
+    fn net(&self) -> &Arc<dyn Network> {
         &self.net
     }
     fn victim(&self) -> &[f32] {
@@ -146,11 +149,11 @@ impl Bench for Desk {
         0
     }
 
-    fn examples(&mut self, loot: Loot, n: usize) -> Result<TokenBatch, BenchError> {
+    fn examples(&mut self, loot: Loot, n: usize) -> Result<Batch, BenchError> {
         let all = if loot == Loot::Retain { &self.retain } else { &self.forget };
-        let mut out = TokenBatch::new(SEQ, 1);
+        let mut out = Batch::tokens(SEQ, 1);
         for s in 0..n.min(all.shards()) {
-            let (inputs, targets, _) = all.tokens(s);
+            let (inputs, targets, _) = all.text(s);
             out.push_pair(inputs, targets, all.row_label(s, 0), None);
         }
         Ok(out)
@@ -176,12 +179,12 @@ impl Bench for Desk {
 
     fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
         assert!(prefix.len() <= room, "a prefix has room");
-        let after = |batch: &TokenBatch| {
-            let mut out = TokenBatch::new(CONTEXT, 1);
+        let after = |batch: &Batch| {
+            let mut out = Batch::tokens(CONTEXT, 1);
             for s in 0..batch.shards() {
-                let (inputs, targets, _) = batch.tokens(s);
+                let (inputs, targets, _) = batch.text(s);
                 let mut x = [prefix, inputs].concat();
-                let mut y = [&vec![IGNORE; prefix.len()], targets].concat();
+                let mut y = [&vec![IGNORE; prefix.len()][..], targets].concat();
                 x.resize(CONTEXT, 0);
                 y.resize(CONTEXT, IGNORE);
                 out.push_pair(&x, &y, batch.row_label(s, 0), None);
@@ -194,7 +197,7 @@ impl Bench for Desk {
     fn activations(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         sites: &[SiteId],
     ) -> Result<Vec<Vec<f32>>, BenchError> {
         Ok(sites.iter().map(|s| self.rows(params, batch, &self.plain(), *s)).collect())
@@ -203,21 +206,23 @@ impl Bench for Desk {
     fn gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         plan: &Plan,
     ) -> Result<(f64, Vec<f32>), BenchError> {
-        let (mut loss, mut grads) = (0.0, vec![0.0; params.len()]);
+        let (mut loss, mut moving) = (0.0, vec![0.0; plan.moving().len()]);
         let mut ws = Workspace::default();
         for s in 0..batch.shards() {
-            loss += self.pass(&mut ws, params, batch, plan, s, Some((&mut grads, None)), |_| ()).0;
+            loss += self.pass(&mut ws, params, batch, plan, s, Some((&mut moving, None)), |_| ()).0;
         }
+        let mut grads = vec![0.0; params.len()];
+        plan.moving().spread(&mut grads, &moving);
         Ok((loss, grads))
     }
 
     fn site_gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError> {
         let (mut loss, mut unused, mut out) = (0.0, vec![0.0; params.len()], Vec::new());
@@ -232,7 +237,7 @@ impl Bench for Desk {
         Ok((loss, out))
     }
 
-    fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError> {
+    fn held_out(&mut self, label: usize, n: usize) -> Result<Batch, BenchError> {
         match label {
             0 => self.examples(Loot::Forget, n),
             1 => self.examples(Loot::Retain, n),

@@ -1,10 +1,12 @@
 //! A bench with a cut model that can be trained, for attacks on weights.
 
+use std::sync::Arc;
+
 use lobe_core::{Key, Region, Selection};
 use lobe_engine::{Plan, SiteId};
 use lobe_methods::remove::ablate;
 use lobe_methods::{ATTACKS, Bench, BenchError, Budget, Loot, Losses, Start, Trial, Variant};
-use lobe_nets::{Activation, Gpt, GptConfig, NormKind, Positions, TokenBatch};
+use lobe_nets::{Activation, Batch, GptConfig, Network, NormKind, Positions};
 use serde_json::Value;
 
 use crate::bench_activations::Desk;
@@ -40,8 +42,8 @@ impl Rig {
     pub(crate) fn new(config: GptConfig) -> Rig {
         let mut desk = Desk::new(config);
         let region: Region = "blocks.*.mlp.post[-6..] + blocks.*.attn.z[-1]".parse().unwrap();
-        let cut = region.resolve(desk.net.layout.sites()).unwrap();
-        ablate::zero(&desk.net.layout, &mut desk.victim, &cut);
+        let cut = region.resolve(desk.net.layout().sites()).unwrap();
+        ablate::zero(desk.net.layout(), &mut desk.victim, &cut);
         Rig { desk, cut: Some(cut), asked: Vec::new(), seen: Vec::new() }
     }
 
@@ -56,7 +58,7 @@ impl Rig {
 
     pub(crate) fn owned(&self) -> Vec<bool> {
         let mut out = vec![false; self.desk.victim.len()];
-        self.desk.net.layout.for_owned(self.cut.as_ref().unwrap(), |_, range| out[range].fill(true));
+        self.desk.net.layout().for_owned(self.cut.as_ref().unwrap(), |_, range| out[range].fill(true));
         out
     }
 
@@ -69,7 +71,7 @@ impl Rig {
     fn train(&mut self, v: &Variant) -> Trial {
         let mut params = self.desk.victim.clone();
         if let (Start::Reinit, Some(cut)) = (v.start, &self.cut) {
-            ablate::reinit(&self.desk.net.layout, &mut params, cut, Key::root(5));
+            ablate::reinit(self.desk.net.layout(), &mut params, cut, Key::root(5));
         }
         let plan = self.desk.plain();
         let batch = self.examples(v.loot, v.examples.unwrap_or(usize::MAX).min(v.batch)).unwrap();
@@ -87,7 +89,7 @@ impl Rig {
 }
 
 impl Bench for Rig {
-    fn net(&self) -> &Gpt {
+    fn net(&self) -> &Arc<dyn Network> {
         self.desk.net()
     }
     fn victim(&self) -> &[f32] {
@@ -108,7 +110,7 @@ impl Bench for Rig {
     fn target(&self) -> usize {
         0
     }
-    fn examples(&mut self, loot: Loot, n: usize) -> Result<TokenBatch, BenchError> {
+    fn examples(&mut self, loot: Loot, n: usize) -> Result<Batch, BenchError> {
         let all = self.desk.examples(loot, usize::MAX)?;
         let half = all.shards() / 2;
         let shards = match loot {
@@ -116,9 +118,9 @@ impl Bench for Rig {
             Loot::SecondHalf => half..all.shards(),
             _ => 0..all.shards(),
         };
-        let mut out = TokenBatch::new(all.tokens(0).1.len(), 1);
+        let mut out = Batch::tokens(all.text(0).1.len(), 1);
         for s in shards.take(n) {
-            let (inputs, targets, _) = all.tokens(s);
+            let (inputs, targets, _) = all.text(s);
             out.push_pair(inputs, targets, all.row_label(s, 0), None);
         }
         Ok(out)
@@ -140,7 +142,7 @@ impl Bench for Rig {
     fn activations(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         sites: &[SiteId],
     ) -> Result<Vec<Vec<f32>>, BenchError> {
         self.desk.activations(params, batch, sites)
@@ -148,7 +150,7 @@ impl Bench for Rig {
     fn gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         plan: &Plan,
     ) -> Result<(f64, Vec<f32>), BenchError> {
         self.desk.gradient(params, batch, plan)
@@ -156,12 +158,12 @@ impl Bench for Rig {
     fn site_gradient(
         &mut self,
         params: &[f32],
-        batch: &TokenBatch,
+        batch: &Batch,
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError> {
         self.desk.site_gradient(params, batch, site)
     }
-    fn held_out(&mut self, label: usize, n: usize) -> Result<TokenBatch, BenchError> {
+    fn held_out(&mut self, label: usize, n: usize) -> Result<Batch, BenchError> {
         self.desk.held_out(label, n)
     }
     fn knowledge(&mut self, params: &[f32], loot: Loot) -> Result<Option<f64>, BenchError> {

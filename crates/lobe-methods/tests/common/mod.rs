@@ -1,14 +1,16 @@
 //! What the suites share: small networks of every shape, batches with chosen labels, gradients.
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
+use std::sync::Arc;
+
 use lobe_core::{Key, LabelId, LabelSet, Region, RouteTable, Selection};
-use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Layout, Member, OptimiserKind, OptimiserState, Plan, Program, Runner, Tape, Workspace};
+use lobe_engine::{EngineError, Layout, Member, Plan, Program, Runner, StepReport, Tape, Workspace};
 use lobe_methods::localize::with_kinds;
+use lobe_methods::objective::{Distance, L1, Minimise, Reads, Term, Whole, ordinary};
 use lobe_methods::{Context, LOCALIZE, Localize};
 use lobe_nets::{
-    Activation, Autoencoder, AutoencoderConfig, DecoderConfig, Gpt, GptConfig, ImageBatch, LanguageModelling,
-    Net, NormKind, Penalties, Positions, Reconstruction, TokenBatch,
+    Activation, Autoencoder, AutoencoderConfig, Batch, Begin, DecoderConfig, End, Gpt, GptConfig, Input,
+    Network, NormKind, Positions, Read,
 };
 use serde_json::{Value, json};
 
@@ -19,11 +21,15 @@ const PIXELS: usize = 10;
 /// A network, its parameters and the region that is routed.
 pub(crate) struct Bench {
     pub(crate) name: &'static str,
-    pub(crate) net: Net,
+    pub(crate) net: Arc<dyn Network>,
     pub(crate) params: Vec<f32>,
     pub(crate) region: Selection,
+    /// Regions of a single site each, one site a block.
+    pub(crate) of_one_site: &'static [&'static str],
+    /// What can be cut: units of one site, of several, ranges with gaps, all units of a site.
+    pub(crate) to_cut: &'static [&'static str],
     pub(crate) labels: LabelSet,
-    /// Weight of an L1 penalty on the code of an autoencoder.
+    /// Weight of an L1 penalty on what enters the last cut.
     pub(crate) l1: f32,
 }
 
@@ -34,7 +40,17 @@ fn tiny() -> GptConfig {
 
 fn gpt(name: &'static str, config: GptConfig) -> Bench {
     let net = Gpt::new(config.resolve(VOCAB, SEQ).unwrap());
-    Bench::new(name, Net::Gpt(net), "blocks.*.mlp.post[-8..] + blocks.*.attn.z[-1]")
+    Bench {
+        of_one_site: &["blocks.0.mlp.post[-8..]", "blocks.1.attn.z[-1]"],
+        to_cut: &[
+            "blocks.*.mlp.post[-8..] + blocks.*.attn.z[-1]",
+            "blocks.0.mlp.post[0,3..5,-1]",
+            "blocks.1.attn.z[0,2..4]",
+            "blocks.*.attn.z",
+            "blocks.0.mlp.post + blocks.1.attn.z[1]",
+        ],
+        ..Bench::new(name, Arc::new(net), "blocks.*.mlp.post[-8..] + blocks.*.attn.z[-1]")
+    }
 }
 
 /// The GPT of the conformance tables.
@@ -79,32 +95,36 @@ pub(crate) fn autoencoder() -> Bench {
         ..AutoencoderConfig::default()
     };
     let net = Autoencoder::new(config.resolve(PIXELS).unwrap());
-    Bench::new("autoencoder", Net::Autoencoder(net), "latent[-8..]")
+    Bench {
+        of_one_site: &["latent[-8..]"],
+        to_cut: &["latent[-8..]", "latent[0,3..5]", "latent + encoder.0.post[2..6]", "decoder.1.post[..5]"],
+        ..Bench::new("autoencoder", Arc::new(net), "latent[-8..]")
+    }
 }
 
-/// Every network.
+/// Every network: one of each kind at least, or `conformance.rs` says which is missing.
 pub(crate) fn benches() -> Vec<Bench> {
     transformers().into_iter().chain([autoencoder()]).collect()
 }
 
-/// One batch: `(sequence number, label)`, and how many go to a shard.
-pub(crate) struct Batch<'a> {
+/// What is in a batch: `(number of the example, label)`, and how many go to a shard.
+pub(crate) struct Items<'a> {
     pub(crate) items: &'a [(usize, LabelId)],
     pub(crate) per_shard: usize,
 }
 
 impl Bench {
-    fn new(name: &'static str, net: Net, region: &str) -> Bench {
+    pub(crate) fn new(name: &'static str, net: Arc<dyn Network>, region: &str) -> Bench {
         let mut params = net.layout().init(Key::root(1)).to_vec();
         // Biases, gains and shifts start at 0 and 1, which hides mistakes.
         let mut rng = Key::root(2).child(name).rng();
         for x in &mut params {
             *x += 0.1 * rng.normal() as f32;
         }
-        let region = resolve(&net, region);
+        let region = resolve(&*net, region);
         let mut labels = LabelSet::default();
         labels.add("other");
-        Bench { name, net, params, region, labels, l1: 0.0 }
+        Bench { name, net, params, region, of_one_site: &[], to_cut: &[], labels, l1: 0.0 }
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -126,59 +146,80 @@ impl Bench {
     }
 
     /// Objective and gradient of a batch.
-    pub(crate) fn gradient(&self, plan: &Plan, batch: &Batch<'_>) -> (f64, Vec<f32>) {
-        match &self.net {
-            Net::Gpt(net) => {
-                let tokens = token_batch(batch);
-                self.run(plan, &LanguageModelling::new(net, &tokens))
+    pub(crate) fn gradient(&self, plan: &Plan, items: &Items<'_>) -> (f64, Vec<f32>) {
+        let net = &*self.net;
+        let mut terms = ordinary(net, Distance::Squared);
+        if self.l1 != 0.0 {
+            let last = net.cuts().len() - 1;
+            let (site, columns) = (net.cuts()[last], 0..net.width_at(last));
+            let reads = Reads::Site { site, columns, unrouted: true };
+            terms.push(Term::new(L1 { reads, weight: self.l1 }));
+        }
+        self.follow(plan, &self.batch(items), &terms)
+    }
+
+    /// Objective and gradient of some terms.
+    pub(crate) fn follow(&self, plan: &Plan, batch: &Batch, terms: &[Term]) -> (f64, Vec<f32>) {
+        // A kind of steps is a label beyond the experiment's.
+        let most = (0..batch.shards()).flat_map(|s| (0..batch.rows(s).rows).map(move |r| (s, r)));
+        let most = most.map(|(s, r)| batch.row_label(s, r).index() + 1).max().unwrap_or(0);
+        self.run(plan, &Minimise::new(&*self.net, terms, Whole::new(batch, most.max(self.labels.len()))))
+    }
+
+    /// The examples of these numbers, as the network is fed with them.
+    pub(crate) fn batch(&self, items: &Items<'_>) -> Batch {
+        match self.net.input() {
+            Input::Tokens { .. } => {
+                let mut out = Batch::tokens(SEQ, items.per_shard);
+                items.items.iter().for_each(|(i, label)| out.push(&tokens(*i), *label, None));
+                out
             }
-            Net::Autoencoder(net) => {
-                let mut images = ImageBatch::new(PIXELS, batch.per_shard);
-                for (i, label) in batch.items {
-                    images.push(&pixels(*i), *label);
-                }
-                let even = vec![1.0; self.labels.len()];
-                let penalties = Penalties { l1: vec![(0..16, self.l1)], correlation: None };
-                self.run(
-                    plan,
-                    &Reconstruction::new(net, &images, Distance::Squared, &even, false, &penalties),
-                )
+            Input::Rows { width } => {
+                let mut out = Batch::rows_of(width, 0, items.per_shard);
+                items.items.iter().for_each(|(i, label)| out.push_row(&pixels(*i), &[], *label));
+                out
             }
         }
     }
 
     /// Objective and gradient of a program.
     pub(crate) fn run(&self, plan: &Plan, program: &dyn Program) -> (f64, Vec<f32>) {
-        let kind = OptimiserKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let state = OptimiserState::new(self.params.len(), kind);
-        let params = lobe_engine::Buf::from_slice(&self.params);
-        let mut member = Member::new(params, plan.clone(), state, 1).unwrap();
-        let report = Runner::new(1).unwrap().gradients(self.layout(), &mut member, program);
-        (report.unwrap().objective, member.gradient())
+        let (report, gradient) = self.try_run(plan, program).unwrap();
+        (report.objective, gradient)
     }
 
-    /// Final hidden states, or all reconstructions, of `rows` inputs with one label.
+    /// What a program records under a plain plan.
+    pub(crate) fn records(&self, program: &dyn Program) -> Vec<(f64, f64)> {
+        self.try_run(&Plan::plain(self.layout()), program).unwrap().0.records
+    }
+
+    pub(crate) fn try_run(
+        &self,
+        plan: &Plan,
+        program: &dyn Program,
+    ) -> Result<(StepReport, Vec<f32>), EngineError> {
+        let params = lobe_engine::Buf::from_slice(&self.params);
+        let mut member = Member::new(params, plan.clone(), 1)?;
+        let report = Runner::new(1)?.gradients(self.layout(), &mut member, program)?;
+        Ok((report, member.gradient()))
+    }
+
+    /// What all outputs say of three inputs with one label, the first output first: logits, or numbers.
     pub(crate) fn outputs(&self, params: &[f32], plan: &Plan, label: LabelId) -> Vec<f32> {
         let items: Vec<_> = (0..3).map(|i| (i, label)).collect();
+        let batch = self.batch(&Items { items: &items, per_shard: 3 });
         let mut ws = Workspace::default();
-        match &self.net {
-            Net::Gpt(net) => {
-                let batch = token_batch(&Batch { items: &items, per_shard: 3 });
-                let mut tape = Tape::new(&mut ws, self.layout(), params, None, plan, batch.rows(0));
-                let (tokens, _, seq) = batch.tokens(0);
-                let h = net.hidden(&mut tape, tokens, seq).unwrap();
-                let out = tape.logits(h, net.head()).unwrap();
-                tape.value(out).to_vec()
-            }
-            Net::Autoencoder(net) => {
-                let rows = lobe_engine::ShardRows::uniform(3, label);
-                let mut tape = Tape::new(&mut ws, self.layout(), params, None, plan, rows);
-                let all: Vec<f32> = (0..3).flat_map(pixels).collect();
-                let x = tape.input(3, PIXELS, |b| b.copy_from_slice(&all));
-                let out = net.forward(&mut tape, x).unwrap();
-                out.outputs.iter().flat_map(|v| tape.value(*v).to_vec()).collect()
-            }
+        let mut tape = Tape::new(&mut ws, self.layout(), params, None, plan, batch.rows(0));
+        let ran = self.net.run(&mut tape, Begin::Input(batch.fed(0)), End::Outputs).unwrap();
+        let mut out = Vec::new();
+        for (end, output) in ran.ends.iter().zip(self.net.outputs()) {
+            let said = match output.read {
+                Read::Classes { head, .. } => tape.logits(*end, head).unwrap(),
+                Read::Numbers { .. } => *end,
+            };
+            out.extend_from_slice(tape.value(said));
         }
+        out
     }
 
     /// 1 for each parameter owned by `selection`.
@@ -189,16 +230,8 @@ impl Bench {
     }
 }
 
-pub(crate) fn resolve(net: &Net, region: &str) -> Selection {
+pub(crate) fn resolve(net: &dyn Network, region: &str) -> Selection {
     region.parse::<Region>().unwrap().resolve(net.layout().sites()).unwrap()
-}
-
-fn token_batch(batch: &Batch<'_>) -> TokenBatch {
-    let mut out = TokenBatch::new(SEQ, batch.per_shard);
-    for (i, label) in batch.items {
-        out.push(&tokens(*i), *label, None);
-    }
-    out
 }
 
 /// Sequence number `i`, with one token more than it has positions.

@@ -1,12 +1,14 @@
-//! Post-hoc objectives against values computed by hand and finite differences, and methods that go
-//! around others.
+//! Objectives against values computed by hand and finite differences, those of training among them, and
+//! post-hoc methods that go around others.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod by_hand;
 
-use lobe_core::{Key, Rng};
+use lobe_core::{FORGET, Key, LabelId, RETAIN, Rng, UNLABELLED};
 use lobe_engine::ops::head::IGNORE;
+use lobe_engine::{RowLabels, SiteId};
+use lobe_methods::objective::{Correlation, CrossEntropy, Distance, L1, Reconstruct};
 use lobe_methods::unlearn::{Drive, Moves, Objective, Reads, Shape, Side, Term, View, npo};
 use lobe_methods::{UNLEARN, Unlearn};
 use serde_json::{Value, json};
@@ -38,9 +40,12 @@ struct Sheet {
     values: Vec<f32>,
     reference: Vec<f32>,
     cols: usize,
+    /// Empty for rows of numbers.
     targets: Vec<u32>,
+    labels: Vec<LabelId>,
     seq: usize,
     rows: usize,
+    by_label: Vec<usize>,
     sequences: usize,
     progress: f64,
 }
@@ -50,7 +55,8 @@ impl Sheet {
     fn new(cols: usize, targets: &[u32], values: &[f32], reference: &[f32]) -> Sheet {
         let (values, reference, targets) = (values.to_vec(), reference.to_vec(), targets.to_vec());
         let (seq, rows) = (targets.len(), targets.iter().filter(|t| **t != IGNORE).count());
-        Sheet { values, reference, cols, targets, seq, rows, sequences: 1, progress: 0.0 }
+        let (labels, by_label) = (vec![FORGET; seq], vec![rows]);
+        Sheet { values, reference, cols, targets, labels, seq, rows, by_label, sequences: 1, progress: 0.0 }
     }
 
     fn at(&self, objective: &dyn Objective) -> (f64, Vec<f32>) {
@@ -59,8 +65,10 @@ impl Sheet {
             reference: if objective.needs_reference() { &self.reference } else { &[] },
             cols: self.cols,
             targets: &self.targets,
+            labels: RowLabels::Each(&self.labels),
             seq: self.seq,
             rows: self.rows,
+            by_label: &self.by_label,
             sequences: self.sequences,
             progress: self.progress,
         };
@@ -69,12 +77,19 @@ impl Sheet {
         (value, grad)
     }
 
-    /// Three sequences of four rows, some of them not counted, as `reads` would give them.
+    /// Whether row `r` counts.
+    fn counts(&self, r: usize) -> bool {
+        self.targets.get(r).is_none_or(|t| *t != IGNORE)
+    }
+
+    /// Three sequences of four rows, some of them not counted, as `reads` would give them; rows of numbers count
+    /// all.
     fn random(reads: &Reads, rng: &mut Rng) -> Sheet {
         let cols = match reads {
-            Reads::MeanLoss | Reads::TokenNll => 1,
+            Reads::MeanLoss | Reads::TokenNll | Reads::Distance { .. } => 1,
             Reads::Logits => SHAPE.vocab,
             Reads::Hidden { .. } => SHAPE.width,
+            Reads::Site { columns, .. } => columns.len(),
         };
         let mut targets: Vec<u32> = (0..12).map(|_| rng.below(SHAPE.vocab) as u32).collect();
         for r in [3, 6, 7, 11] {
@@ -85,17 +100,37 @@ impl Sheet {
             (0..12 * cols).map(|_| one(rng.normal()) as f32).collect()
         };
         let (values, reference) = (draw(), draw());
-        Sheet { values, reference, cols, targets, seq: 4, rows: 8, sequences: 3, progress: 0.25 }
+        // Two sequences of one label each, and one in which they are mixed.
+        let mut labels = [[RETAIN; 4], [FORGET; 4], [UNLABELLED; 4]].concat();
+        labels[9] = FORGET;
+        let (mut by_label, rows) = (vec![0; 3], 8);
+        let (seq, sequences, progress) = (4, 3, 0.25);
+        (0..12).filter(|r| targets[*r] != IGNORE).for_each(|r| by_label[labels[r].index()] += 1);
+        let text =
+            Sheet { values, reference, cols, targets, labels, seq, rows, by_label, sequences, progress };
+        match reads {
+            Reads::Distance { .. } => text.into_numbers(),
+            _ => text,
+        }
     }
 
-    /// One of its sequences as a shard of the same batch.
+    /// The same as rows of numbers, which count all and are an example each.
+    fn into_numbers(self) -> Sheet {
+        let mut by_label = vec![0; 3];
+        self.labels.iter().for_each(|l| by_label[l.index()] += 1);
+        let rows = self.labels.len();
+        Sheet { targets: Vec::new(), seq: 1, rows, by_label, sequences: rows, ..self }
+    }
+
+    /// Four of its rows, a sequence of text, as a shard of the same batch.
     fn shard(&self, s: usize) -> Sheet {
-        let rows = s * self.seq..(s + 1) * self.seq;
+        let rows = s * 4..(s + 1) * 4;
         let cells = rows.start * self.cols..rows.end * self.cols;
         Sheet {
             values: self.values[cells.clone()].to_vec(),
             reference: self.reference[cells].to_vec(),
-            targets: self.targets[rows].to_vec(),
+            targets: self.targets.get(rows.clone()).unwrap_or_default().to_vec(),
+            labels: self.labels[rows].to_vec(),
             ..self.clone()
         }
     }
@@ -113,7 +148,38 @@ fn all_close(found: &[f32], expected: &[f64]) {
     found.iter().zip(expected).for_each(|(f, e)| close(f64::from(*f), *e));
 }
 
-/// Every term of every method, with parameters at which its gradient is that of its value.
+/// The objectives of training: with weights of labels and without, on text and on numbers.
+fn of_training() -> Vec<(String, Side, Box<dyn Objective>)> {
+    let label_weight = vec![2.0, 0.5];
+    let mut out: Vec<(String, Box<dyn Objective>)> = vec![
+        ("cross-entropy".into(), Box::new(CrossEntropy::default())),
+        ("weighted cross-entropy".into(), Box::new(CrossEntropy { label_weight: label_weight.clone() })),
+    ];
+    for kind in [Distance::Squared, Distance::Absolute] {
+        for sum_of_means in [false, true] {
+            for label_weight in [Vec::new(), label_weight.clone()] {
+                let name = format!("{kind:?} distance, sum of means: {sum_of_means}, {label_weight:?}");
+                let one = Reconstruct { output: 0, width: 7, kind, label_weight, sum_of_means };
+                out.push((name, Box::new(one)));
+            }
+        }
+    }
+    for unrouted in [false, true] {
+        let reads = Reads::Site { site: SiteId(0), columns: 2..5, unrouted };
+        out.push((format!("L1, unrouted: {unrouted}"), Box::new(L1 { reads, weight: 0.3 })));
+    }
+    let coupled = Correlation { site: SiteId(0), columns: 6, left: 0..2, right: 3..6, weight: 0.7 };
+    out.push(("correlation".into(), Box::new(coupled)));
+    out.into_iter().map(|(name, objective)| (name, Side::All, objective)).collect()
+}
+
+/// A random view of what an objective reads. What couples the batch is asked on rows of numbers.
+fn sheet_of(objective: &dyn Objective, rng: &mut Rng) -> Sheet {
+    let sheet = Sheet::random(&objective.reads(), rng);
+    if objective.couples() { sheet.into_numbers() } else { sheet }
+}
+
+/// Every term of every method, and every objective of training, with parameters at which its gradient is that of its value.
 fn every_objective() -> Vec<(String, Side, Box<dyn Objective>)> {
     let mut out = Vec::new();
     for e in UNLEARN {
@@ -130,6 +196,7 @@ fn every_objective() -> Vec<(String, Side, Box<dyn Objective>)> {
     for t in terms_in(SHAPE, "npo", &json!({ "likelihood": "sum", "beta": 0.7 })) {
         out.push(("npo with sums".to_owned(), t.side, t.objective));
     }
+    out.extend(of_training());
     out
 }
 
@@ -139,10 +206,10 @@ fn gradients_are_those_of_the_values() {
     let mut checked = 0;
     for (name, side, objective) in every_objective() {
         let held_constant = ["wga", "satimp"].contains(&name.as_str()) && side == Side::Forget;
-        let sheet = Sheet::random(&objective.reads(), &mut rng);
+        let sheet = sheet_of(objective.as_ref(), &mut rng);
         let (_, grad) = sheet.at(objective.as_ref());
         for (i, g) in grad.iter().enumerate() {
-            if sheet.targets[i / sheet.cols] == IGNORE {
+            if !sheet.counts(i / sheet.cols) {
                 assert_eq!(*g, 0.0, "{name}: a row that does not count has a gradient");
             }
             let moved = |by: f32| {
@@ -158,14 +225,15 @@ fn gradients_are_those_of_the_values() {
         assert!(grad.iter().any(|g| *g != 0.0), "{name} {side:?}");
         checked += 1;
     }
-    assert!(checked > 2 * UNLEARN.len(), "{checked}");
+    assert!(checked > 2 * UNLEARN.len() + of_training().len(), "{checked}");
 }
 
 #[test]
 fn mean_losses_have_a_gradient_that_does_not_depend_on_them() {
     let mut rng = Key::root(4).rng();
-    for (name, _, objective) in every_objective().iter().filter(|(_, _, o)| o.reads() == Reads::MeanLoss) {
-        let mut sheet = Sheet::random(&Reads::MeanLoss, &mut rng);
+    let linear = |o: &dyn Objective| matches!(o.reads(), Reads::MeanLoss | Reads::Distance { .. });
+    for (name, _, objective) in every_objective().iter().filter(|(_, _, o)| linear(o.as_ref())) {
+        let mut sheet = Sheet::random(&objective.reads(), &mut rng);
         let (value, grad) = sheet.at(objective.as_ref());
         sheet.values.iter_mut().for_each(|v| *v *= 3.0);
         let (tripled, same) = sheet.at(objective.as_ref());
@@ -180,6 +248,9 @@ fn a_batch_is_the_sum_of_its_shards() {
     for (name, side, objective) in every_objective() {
         if name == "repnoise" && side == Side::Forget {
             continue; // the one that says it is not
+        }
+        if objective.couples() {
+            continue; // sees the whole batch
         }
         let sheet = Sheet::random(&objective.reads(), &mut rng);
         let (value, grad) = sheet.at(objective.as_ref());

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Format, Marks};
-use crate::gpt_config::{Activation, GptConfig, NormKind, Positions};
-use crate::net::NetError;
+use crate::gpt::{Activation, GptConfig, NormKind, Positions};
+use crate::network::NetError;
 
 /// A setting that a format cannot express, and what it would have to be.
 pub(super) type Misfit = (&'static str, String);

@@ -22,9 +22,14 @@ pub use opens::opens;
 pub use read::{Imported, import};
 
 use crate::gpt::Gpt;
-use crate::gpt_config::GptConfig;
-use crate::net::NetError;
+use crate::gpt::GptConfig;
+use crate::network::{NetError, Network};
 use crate::weights::{Entry, serialize};
+
+/// The transformer that these files can hold, if the network is one.
+pub fn transformer(net: &dyn Network) -> Option<&Gpt> {
+    net.as_any().downcast_ref()
+}
 
 /// A family of names and of `config.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use lobe_engine::Tensor;
 
 use super::Format;
 use crate::gpt::Gpt;
-use crate::gpt_config::{Activation, NormKind};
+use crate::gpt::{Activation, NormKind};
 
 /// One Hugging Face tensor: some columns of one of ours, perhaps transposed.
 pub(super) struct Piece {

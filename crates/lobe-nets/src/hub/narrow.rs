@@ -16,8 +16,8 @@ use lobe_engine::Buf;
 
 use super::Format;
 use crate::gpt::Gpt;
-use crate::gpt_config::{Activation, GptConfig};
-use crate::net::NetError;
+use crate::gpt::{Activation, GptConfig};
+use crate::network::NetError;
 
 /// What [`narrow`] made.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
 use super::read::text;
-use crate::net::NetError;
+use crate::network::NetError;
 use crate::weights::{read_header, refuse};
 
 type Shapes = BTreeMap<String, Vec<usize>>;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use lobe_engine::Buf;
 use safetensors::tensor::{Dtype, Metadata};
 
 use super::{Format, config, foreign, names, shape};
 use crate::gpt::Gpt;
-use crate::net::{Net, NetError};
+use crate::network::{NetError, Network};
 use crate::weights::{read_header, refuse};
 
 /// Longest accepted `config.json`.
@@ -20,7 +21,7 @@ const MAX_CONFIG: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Imported {
     /// The network.
-    pub net: Net,
+    pub net: Arc<dyn Network>,
     /// Its parameters.
     pub params: Buf,
     /// What is not as `config.json` says, a sentence each.
@@ -66,7 +67,7 @@ pub fn import(dir: &Path) -> Result<Imported, NetError> {
         let values = stored.values(&piece.name, place)?;
         piece.scatter(&net, values, &mut params);
     }
-    Ok(Imported { net: Net::Gpt(net), params, notes })
+    Ok(Imported { net: Arc::new(net), params, notes })
 }
 
 /// Said of a model whose file and flag disagree.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Format;
-use crate::gpt_config::{Activation, GptConfig, NormKind, Positions};
+use crate::gpt::{Activation, GptConfig, NormKind, Positions};
 
 /// Reads one `config.json`, key by key.
 struct Reader<'a>(&'a Map<String, Value>);

@@ -23,8 +23,8 @@ use crate::unknown::nearest_few;
   lobe explain steps_to_baseline     a metric of results.csv
   lobe explain sgtm --json")]
 pub(crate) struct Args {
-    /// A method, attack, measure, stage, kind of data, tokenizer, model, section or key of a recipe,
-    /// column or metric of results.csv
+    /// A method, attack, measure, stage, optimiser, kind of data, tokenizer, model, section or key of a
+    /// recipe, column or metric of results.csv
     name: String,
     /// Print one JSON array: a name may mean several things
     #[arg(long)]

@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use lobe_lab::exec;
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule;
 
 use crate::failure::{refuse, unmade};
 use crate::out;
@@ -28,8 +28,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let text = STARTER.replace("{name}", &args.name);
-    let checked =
-        Written::from_str("NAME", &text).map_err(lobe_lab::LabError::from).and_then(|w| exec::resolve(&w));
+    let checked = Written::from_str("NAME", &text)
+        .map_err(lobe_lab::LabError::from)
+        .and_then(|w| schedule::resolve(&w));
     if checked.is_err() {
         let what = "1 to 64 lower-case letters, digits, \"_\" or \"-\"";
         return Err(refuse(format!("the name of an experiment is {what}; found {:?}", args.name)));

@@ -4,7 +4,9 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use lobe_lab::exec::{self, Experiment, Options, Progress, Silent};
+use lobe_lab::graph::{Options, Progress, Silent};
+use lobe_lab::plan::Experiment;
+use lobe_lab::schedule;
 
 use super::report;
 use crate::failure::partly;
@@ -108,5 +110,5 @@ pub(super) fn execute(loaded: &Loaded, dir: &Path, threads: u16, quiet: bool) ->
         command: command(),
         build: crate::build().to_owned(),
     };
-    Ok(exec::run(&loaded.written, &loaded.recipe, &loaded.derived, dir, &options)?)
+    Ok(schedule::run(&loaded.written, &loaded.recipe, &loaded.derived, dir, &options)?)
 }

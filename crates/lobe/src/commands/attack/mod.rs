@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lobe_data::Tokenizer;
-use lobe_lab::exec::{self, Experiment};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule;
 use lobe_methods::{ATTACKS, AttackEntry, Battery};
 
 use super::sample::source::language_model;
@@ -121,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let text = write::recipe(&ask)?;
     let written = Written::from_str("lobe attack", &text)?;
-    let (recipe, derived) = exec::resolve(&written)?;
+    let (recipe, derived) = schedule::resolve(&written)?;
     if args.print_recipe {
         Experiment::open(&recipe)?;
         return Ok(out::print(&text)?);

@@ -1,14 +1,14 @@
 //! The networks every measurement uses, with data made on the spot.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use clap::ValueEnum;
 use lobe_core::{Key, LabelId, Region, Selection};
-use lobe_engine::ops::distance::Distance;
-use lobe_engine::{Optimiser, OptimiserKind, Program, Schedule};
-use lobe_nets::{
-    Autoencoder, AutoencoderConfig, Gpt, GptConfig, ImageBatch, LanguageModelling, Net, Penalties,
-    Reconstruction, TokenBatch,
-};
+use lobe_engine::optim::{Adam, AdamW};
+use lobe_engine::{Optimiser, Schedule};
+use lobe_methods::objective::{Distance, Term, ordinary};
+use lobe_nets::{Autoencoder, AutoencoderConfig, Batch, Gpt, GptConfig, Input, Network};
 
 /// Size of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,7 +28,7 @@ pub(super) const SEQ: usize = 256;
 /// A network to measure.
 pub(super) struct Model {
     pub size: Size,
-    pub net: Net,
+    pub net: Arc<dyn Network>,
     /// Sequences or images per step.
     pub batch: usize,
     /// What routed methods work on.
@@ -37,16 +37,16 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(size: Size) -> Result<Model> {
-        let gpt = |vocab, layers, width, heads| -> Result<Net> {
+        let gpt = |vocab, layers, width, heads| -> Result<Arc<dyn Network>> {
             let config = GptConfig { layers, width, heads, ..GptConfig::default() };
-            Ok(Net::Gpt(Gpt::new(config.resolve(vocab, SEQ)?)))
+            Ok(Arc::new(Gpt::new(config.resolve(vocab, SEQ)?)))
         };
-        let (net, batch) = match size {
+        let (net, batch): (Arc<dyn Network>, usize) = match size {
             Size::S => (gpt(2048, 4, 128, 4)?, 16),
             Size::M => (gpt(8192, 6, 384, 6)?, 8),
             Size::Ae => {
                 let config = AutoencoderConfig { latent_bias: true, ..AutoencoderConfig::default() };
-                (Net::Autoencoder(Autoencoder::new(config.resolve(784)?)), 2048)
+                (Arc::new(Autoencoder::new(config.resolve(784)?)), 2048)
             }
         };
         let region =
@@ -68,99 +68,57 @@ impl Model {
     }
 
     pub(super) fn optimiser(&self) -> Optimiser {
-        let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
-        let (kind, weight_decay) = match self.size {
-            Size::Ae => (OptimiserKind::Adam { beta1, beta2, eps }, 0.0),
-            _ => (OptimiserKind::AdamW { beta1, beta2, eps }, 0.01),
-        };
-        Optimiser {
-            kind,
-            schedule: Schedule::constant(3e-4),
-            weight_decay,
-            decay_matrices_only: false,
-            clip: None,
-            masked: lobe_engine::Masked::ZeroGrad,
+        let schedule = Schedule::constant(3e-4);
+        match self.size {
+            Size::Ae => Optimiser::new(Adam::default(), schedule),
+            _ => Optimiser { weight_decay: 0.01, ..Optimiser::new(AdamW::default(), schedule) },
         }
     }
 }
 
-/// A step's data.
-pub(super) enum Batch {
-    Tokens(TokenBatch),
-    Images(ImageBatch),
-}
+impl Model {
+    /// What an ordinary step minimises.
+    pub(super) fn terms(&self) -> Vec<Term> {
+        ordinary(&*self.net, Distance::Squared)
+    }
 
-impl Batch {
-    /// The data of `step` and no other, all of it with `label`.
-    pub(super) fn fill(&mut self, model: &Model, step: u64, label: LabelId) {
-        match self {
-            Batch::Tokens(b) => b.clear(),
-            Batch::Images(b) => b.clear(),
+    /// An empty batch.
+    pub(super) fn batch(&self, rows_per_shard: usize) -> Batch {
+        match self.net.input() {
+            Input::Tokens { .. } => Batch::tokens(SEQ, rows_per_shard),
+            Input::Rows { width } => Batch::rows_of(width, 0, rows_per_shard),
         }
-        self.add(model, step, label);
+    }
+
+    /// The data of `step` and no other, all of it with `label`.
+    pub(super) fn fill(&self, batch: &mut Batch, step: u64, label: LabelId) {
+        batch.clear();
+        self.add(batch, step, label);
     }
 
     /// Adds the data of `step` with `label`. Text is a Markov chain with four equally likely
-    /// successors per token, `x → (5 x + 1 + r) mod V`; images are uniform noise.
-    pub(super) fn add(&mut self, model: &Model, step: u64, label: LabelId) {
+    /// successors per token, `x → (5 x + 1 + r) mod V`; rows are uniform noise.
+    pub(super) fn add(&self, batch: &mut Batch, step: u64, label: LabelId) {
         let mut rng = Key::root(0).child("bench").index(step).rng();
-        match (self, &model.net) {
-            (Batch::Tokens(b), Net::Gpt(net)) => {
-                let vocab = net.config.vocab;
-                for _ in 0..model.batch {
+        match self.net.input() {
+            Input::Tokens { vocab, .. } => {
+                for _ in 0..self.batch {
                     let mut x = rng.below(vocab);
                     let mut ids = [0u32; SEQ + 1];
                     for id in &mut ids {
                         *id = x as u32;
                         x = (5 * x + 1 + rng.below(4)) % vocab;
                     }
-                    b.push(&ids, label, None);
+                    batch.push(&ids, label, None);
                 }
             }
-            (Batch::Images(b), Net::Autoencoder(_)) => {
-                let mut image = [0.0f32; 784];
-                for _ in 0..model.batch {
-                    for pixel in &mut image {
-                        *pixel = rng.uniform() as f32;
-                    }
-                    b.push(&image, label);
+            Input::Rows { width } => {
+                let mut row = vec![0.0f32; width];
+                for _ in 0..self.batch {
+                    row.iter_mut().for_each(|x| *x = rng.uniform() as f32);
+                    batch.push_row(&row, &[], label);
                 }
             }
-            _ => {}
         }
-    }
-
-    pub(super) fn new(model: &Model, rows_per_shard: usize) -> Batch {
-        match model.size {
-            Size::Ae => Batch::Images(ImageBatch::new(784, rows_per_shard)),
-            _ => Batch::Tokens(TokenBatch::new(SEQ, rows_per_shard)),
-        }
-    }
-
-    pub(super) fn program<'a>(&'a self, model: &'a Model, plain: &'a Plain) -> Option<Box<dyn Program + 'a>> {
-        match (self, &model.net) {
-            (Batch::Tokens(batch), Net::Gpt(net)) => Some(Box::new(LanguageModelling::new(net, batch))),
-            (Batch::Images(batch), Net::Autoencoder(net)) => Some(Box::new(Reconstruction::new(
-                net,
-                batch,
-                Distance::Squared,
-                &plain.weights,
-                false,
-                &plain.penalties,
-            ))),
-            _ => None,
-        }
-    }
-}
-
-/// The autoencoder's objective: nothing but the mean squared error.
-pub(super) struct Plain {
-    weights: [f32; 3],
-    penalties: Penalties,
-}
-
-impl Default for Plain {
-    fn default() -> Plain {
-        Plain { weights: [1.0; 3], penalties: Penalties::default() }
     }
 }

@@ -8,13 +8,13 @@ use lobe_engine::ops::attention::AttentionSpec;
 use lobe_engine::ops::head::RowWeights;
 use lobe_engine::ops::linear::{Act, LinearSpec};
 use lobe_engine::{
-    EngineError, Layout, Member, OptimiserState, ParamId, Plan, Program, Runner, ShardRows, Tape, Var,
-    Workspace,
+    EngineError, Layout, Member, ParamId, Plan, Program, Runner, ShardRows, Tape, Var, Workspace,
 };
-use lobe_nets::{Gpt, GptConfig};
+use lobe_methods::objective::{Minimise, Whole};
+use lobe_nets::{Gpt, GptConfig, hub};
 use serde_json::json;
 
-use super::models::{Batch, Model, Plain, SEQ, Size};
+use super::models::{Model, SEQ, Size};
 use super::{gemm, quantile};
 use crate::failure::refuse;
 use crate::{out, table};
@@ -225,14 +225,13 @@ fn whole(model: &Model) -> Result<(f64, f64)> {
     let runner = Runner::new(1)?;
     let optimiser = model.optimiser();
     let params = layout.init(Key::root(0));
-    let state = OptimiserState::new(params.len(), optimiser.kind);
-    let mut member = Member::new(params, Plan::plain(layout), state, 1)?;
-    let (mut batch, plain) = (Batch::new(model, 1), Plain::default());
+    let mut member = Member::new(params, Plan::plain(layout), 1)?;
+    let (mut batch, terms) = (model.batch(1), model.terms());
     let (mut steps, mut updates) = (Vec::new(), Vec::new());
     for step in 0..9 {
-        batch.fill(model, step, UNLABELLED);
-        let Some(program) = batch.program(model, &plain) else { continue };
-        for (program, times) in [(&*program, &mut steps), (&Idle as &dyn Program, &mut updates)] {
+        model.fill(&mut batch, step, UNLABELLED);
+        let program = Minimise::new(&*model.net, &terms, Whole::new(&batch, 3));
+        for (program, times) in [(&program as &dyn Program, &mut steps), (&Idle, &mut updates)] {
             let start = Instant::now();
             runner.step(layout, &mut [(&mut member, program, &optimiser)], step)?;
             if step > 1 {
@@ -245,7 +244,7 @@ fn whole(model: &Model) -> Result<(f64, f64)> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let model = Model::new(args.size)?;
-    let Some(net) = model.net.gpt() else {
+    let Some(net) = hub::transformer(&*model.net) else {
         return Err(refuse(
             "bench ops knows the transformers S and M; `lobe bench step --size AE` times the autoencoder",
         ));

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use anyhow::Result;
 use lobe_core::{FORGET, Key, LabelId, RETAIN};
-use lobe_engine::{Buf, Member, OptimiserState, Plan, Runner};
-use lobe_lab::post_hoc::{self, Driver, Pool, Terms};
+use lobe_engine::{Buf, Member, Optimiser, Plan, Runner};
 use lobe_methods::unlearn::{Drive, Side, Term};
 use lobe_methods::{Entry, Unlearn};
-use lobe_nets::{Gpt, Net, TokenBatch};
+use lobe_nets::Batch;
+use lobe_train::{Drawn, Driver, Pool, Source, plan, shape};
 use serde_json::json;
 
-use super::models::{Batch, Model, Size};
+use super::models::Model;
 use crate::failure::refuse;
 
 /// Most different examples of a side, in batches.
@@ -19,12 +19,12 @@ const BATCHES: u64 = 4;
 
 /// A method with its examples and what the reference says about them.
 pub(super) struct PostHoc<'a> {
-    net: &'a Gpt,
+    model: &'a Model,
+    runner: &'a Runner,
     terms: Vec<Term>,
-    pools: [Pool; 2],
-    driver: Driver<'a>,
-    batch: usize,
-    steps: u64,
+    drawn: Drawn,
+    driver: Driver,
+    optimiser: Optimiser,
     /// Passes over the forget data before the one that counts.
     pub inner_steps: Option<usize>,
     /// Targets of a step.
@@ -43,49 +43,41 @@ impl<'a> PostHoc<'a> {
         steps: u64,
     ) -> Result<PostHoc<'a>> {
         let (method, _) = (entry.build)(&json!({}))?;
-        let Net::Gpt(net) = &model.net else {
+        let net = &*model.net;
+        let Some(shape) = shape(net) else {
             return Err(refuse(format!("{} needs a language model: --size S or M", entry.about.name)));
         };
-        let terms = method.terms(post_hoc::shape(net), key())?;
+        let terms = method.terms(shape, key())?;
         let batches = steps.clamp(1, BATCHES);
         let pool = |side, label, first| -> Result<Pool> {
-            let batch = examples(model, label, first..first + batches)?;
-            Ok(Pool::new(net, runner, reference, side, batch, &terms)?)
+            let batch = examples(model, label, first..first + batches);
+            Ok(Pool::new((net, reference), runner, side, batch, &terms)?)
         };
         let pools = [pool(Side::Forget, FORGET, 0)?, pool(Side::Retain, RETAIN, BATCHES)?];
         let inner_steps = match method.drive() {
             Drive::Lat { steps, .. } | Drive::Tar { steps, .. } => Some(steps),
             Drive::Plain | Drive::Sam { .. } => None,
         };
-        let driver = Driver::new(net, runner, method.drive(), model.optimiser());
-        let start = method.start(&net.layout, reference, key().child("start"));
-        let plan = post_hoc::plan(net, &*method, &terms);
-        let targets = Terms::new(net, &pools, &terms, model.batch, 0, steps, key()).targets();
-        Ok(PostHoc {
-            net,
-            terms,
-            pools,
-            driver,
-            batch: model.batch,
-            steps,
-            inner_steps,
-            targets,
-            start,
-            plan,
-        })
+        let start = method.start(net.layout(), reference, key().child("start"));
+        let plan = plan(net, &*method, &terms);
+        let mut drawn = Drawn::new(pools, &terms, (model.batch, steps), key());
+        let targets = drawn.draw(0);
+        let (driver, optimiser) = (Driver::new(method.drive()), model.optimiser());
+        Ok(PostHoc { model, runner, terms, drawn, driver, optimiser, inner_steps, targets, start, plan })
     }
 
     /// The model that is trained.
-    pub(super) fn member(&self, model: &Model, reference: &[f32], lanes: usize) -> Result<Member> {
+    pub(super) fn member(&self, reference: &[f32], lanes: usize) -> Result<Member> {
         let params = Buf::from_slice(self.start.as_deref().unwrap_or(reference));
-        let state = OptimiserState::new(params.len(), model.optimiser().kind);
-        Ok(Member::new(params, self.plan.clone(), state, lanes)?)
+        Ok(Member::new(params, self.plan.clone(), lanes)?)
     }
 
     /// One update; returns the objective.
     pub(super) fn step(&mut self, member: &mut Member, step: u64) -> Result<f64> {
-        let program = Terms::new(self.net, &self.pools, &self.terms, self.batch, step, self.steps, key());
-        Ok(self.driver.step(member, program, step)?)
+        self.drawn.draw(step);
+        let follows = (&self.terms[..], &*self.drawn.examples());
+        let (net, rule) = (&*self.model.net, (&self.optimiser, step));
+        Ok(self.driver.step(self.runner, net, member, rule, follows)?)
     }
 }
 
@@ -94,11 +86,8 @@ fn key() -> Key {
 }
 
 /// One example per shard.
-fn examples(model: &Model, label: LabelId, batches: Range<u64>) -> Result<TokenBatch> {
-    let mut all = Batch::new(model, 1);
-    batches.for_each(|i| all.add(model, i, label));
-    match all {
-        Batch::Tokens(all) => Ok(all),
-        Batch::Images(_) => Err(refuse(format!("{:?} has no text", Size::Ae))),
-    }
+fn examples(model: &Model, label: LabelId, batches: Range<u64>) -> Batch {
+    let mut all = model.batch(1);
+    batches.for_each(|i| model.add(&mut all, i, label));
+    all
 }

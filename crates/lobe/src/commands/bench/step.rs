@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lobe_core::{Key, LabelId, LabelSet, Selection, UNLABELLED};
-use lobe_engine::{MOST_LANES, Member, OptimiserState, Plan, Runner};
+use lobe_engine::{MOST_LANES, Member, Plan, Program, Runner};
+use lobe_methods::objective::{Minimise, Whole};
 use lobe_methods::{Context, LOCALIZE, TrainsOn, UNLEARN};
 use serde_json::{Value, json};
 
-use super::models::{Batch, Model, Plain, Size};
+use super::models::{Model, Size};
 use super::post_hoc::PostHoc;
 use super::{peak_memory, quantile, threads};
 use crate::failure::{refuse, unknown};
@@ -114,8 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let optimiser = model.optimiser();
     let reference = layout.init(Key::root(0));
     let routed = |plan, label| -> Result<Way<'_>> {
-        let state = OptimiserState::new(reference.len(), optimiser.kind);
-        let member = Member::new(reference.clone(), plan, state, lanes)?;
+        let member = Member::new(reference.clone(), plan, lanes)?;
         Ok(Way { member, kind: Kind::Routed(label), ms: Vec::new(), losses: Vec::new() })
     };
     let total = args.warmup + args.steps;
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Some(entry) => {
             let p = PostHoc::new(&model, &runner, entry, &reference, total)?;
-            let member = p.member(&model, &reference, lanes)?;
+            let member = p.member(&reference, lanes)?;
             Way { member, kind: Kind::PostHoc(Box::new(p)), ms: Vec::new(), losses: Vec::new() }
         }
         None => routed(plan(&model, args, label)?, label)?,
@@ -136,22 +136,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.against_plain {
         ways.push(routed(Plan::plain(layout), UNLABELLED)?);
     }
-    let (mut batch, plain) = (Batch::new(&model, rows), Plain::default());
+    let (mut batch, terms) = (model.batch(rows), model.terms());
     let mut allocations = 0;
     for step in 0..total {
         for way in &mut ways {
             if let Kind::Routed(label) = way.kind {
-                batch.fill(&model, step, label);
+                model.fill(&mut batch, step, label);
             }
-            let program = batch.program(&model, &plain);
             let start = Instant::now();
-            let objective = match (&mut way.kind, &program) {
-                (Kind::PostHoc(p), _) => p.step(&mut way.member, step)?,
-                (Kind::Routed(_), Some(program)) => {
-                    let mut jobs = [(&mut way.member, &**program, &optimiser)];
+            let objective = match &mut way.kind {
+                Kind::PostHoc(p) => p.step(&mut way.member, step)?,
+                Kind::Routed(_) => {
+                    let whole = Whole::new(&batch, labels.len());
+                    let program = Minimise::new(&*model.net, &terms, whole);
+                    let mut jobs = [(&mut way.member, &program as &dyn Program, &optimiser)];
                     runner.step(layout, &mut jobs, step)?[0].objective
                 }
-                (Kind::Routed(_), None) => continue,
             };
             if step >= args.warmup {
                 way.ms.push(start.elapsed().as_secs_f64() * 1e3);
@@ -163,7 +163,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     let grown = runner.allocations() - allocations;
-    let result = report(args, &model, threads, lanes, rows, &ways, grown);
+    let result = report(args, &model, (threads, lanes, rows), &ways, grown);
     if args.json {
         return Ok(out::json(&result)?);
     }
@@ -173,9 +173,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn report(
     args: &Args,
     model: &Model,
-    threads: usize,
-    lanes: usize,
-    rows: usize,
+    (threads, lanes, rows): (usize, usize, usize),
     ways: &[Way<'_>],
     grown: usize,
 ) -> Value {

@@ -3,8 +3,9 @@
 mod screen;
 
 use anyhow::{Context as _, Result};
-use lobe_lab::exec::{self, Experiment};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::Written;
+use lobe_lab::schedule;
 use serde_json::{Value, json};
 
 use crate::recipe::{Loaded, RecipeArgs};
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let loaded = args.recipe.load()?;
     let experiment = Experiment::open(&loaded.recipe).map_err(|e| e.located(&loaded.written))?;
     let plain = Written::load(&args.recipe.recipe)?;
-    plain.check_presets(&exec::callbacks())?;
+    plain.check_presets(&schedule::callbacks())?;
     let presets: Vec<String> = plain.presets().into_iter().map(String::from).collect();
     let mut absent = Vec::new();
     // Presets mostly share their data, which take longest to read.
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for name in presets.iter().filter(|p| args.recipe.preset.as_ref() != Some(p)) {
         let mut open = || -> Result<()> {
             let written = args.recipe.written(Some(name))?;
-            let (recipe, _) = exec::resolve(&written)?;
+            let (recipe, _) = schedule::resolve(&written)?;
             let known = read.iter().find(|(section, _)| *section == recipe.data);
             if let Some((_, data)) = known {
                 Experiment::over(&recipe, data.clone()).map_err(|e| e.located(&written))?;

@@ -5,8 +5,9 @@ use lobe_core::{LabelId, RouteTable, Target};
 use lobe_data::Counts;
 
 use lobe_lab::advice;
-use lobe_lab::exec::{Experiment, estimate};
+use lobe_lab::plan::Experiment;
 use lobe_lab::recipe::ArmData;
+use lobe_lab::schedule::estimate;
 use lobe_nets::hub;
 use serde_json::{Value, json};
 
@@ -90,7 +91,9 @@ fn data(x: &Experiment, width: usize) -> String {
 
 /// Formats of other tools that can hold the network, or why none can.
 fn formats(x: &Experiment) -> Result<&'static str, String> {
-    let Some(net) = x.net.gpt() else { return Err("only Lobe's own format holds autoencoders".into()) };
+    let Some(net) = hub::transformer(&*x.net) else {
+        return Err(format!("only Lobe's own format holds networks of the kind {}", x.net.kind()));
+    };
     hub::Format::of(&net.config).map(hub::Format::name).map_err(|e| e.to_string())
 }
 

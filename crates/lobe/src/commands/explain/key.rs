@@ -105,7 +105,11 @@ pub(super) fn list(keys: &[ParamDoc], way: &[Step<'_>], width: usize) -> String 
         out += &line(&head, &kind, width);
         out += &wrap(&key.doc, width, 6);
         for c in key.choices.iter().filter(|c| !c.doc.is_empty()) {
-            let word = if c.is_table { format!("kind = {:?}", c.name) } else { format!("{:?}", c.name) };
+            let word = if c.is_table {
+                format!("{} = {:?}", tag(&key.name), c.name)
+            } else {
+                format!("{:?}", c.name)
+            };
             out += &wrap(&format!("{word}: {}", c.doc), width, 8);
             if !c.keys.is_empty() {
                 out += &nested(&c.keys, way, Step { key, kind: Some(c) }, width);
@@ -147,7 +151,7 @@ pub(super) fn place_of<'a>(w: &Word, tree: &'a [ParamDoc]) -> Vec<Step<'a>> {
     };
     let top = |table: &str| inside(tree, table, &w.name);
     let place = match (w.kind, w.name.as_str()) {
-        ("stage", "train") => top("train").map(|s| vec![s]),
+        ("stage", "train") | ("optimiser", _) => top("train").map(|s| vec![s]),
         ("method" | "unlearning", _) => top("arms").map(|s| vec![s]),
         ("removal" | "attack" | "stage", _) => top("stage").map(|s| vec![s]),
         ("data" | "model", _) => top(w.kind).map(|s| vec![s]),

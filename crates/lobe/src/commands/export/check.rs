@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use lobe_core::{Key, UNLABELLED};
 use lobe_engine::{Plan, ShardRows, Tape, Workspace};
-use lobe_nets::Gpt;
+use lobe_nets::{Fed, Gpt, Network};
 
 /// Sequences and positions of the check.
 const CHECKED: (usize, usize) = (2, 128);
@@ -20,7 +20,7 @@ fn logits(net: &Gpt, params: &[f32], ids: &[u32], length: usize) -> Result<Vec<f
     let (mut ws, plan) = (Workspace::default(), Plan::plain(&net.layout));
     let rows = ShardRows::uniform(ids.len(), UNLABELLED);
     let mut tape = Tape::new(&mut ws, &net.layout, params, None, &plan, rows);
-    let h = net.hidden(&mut tape, ids, length)?;
+    let h = net.hidden(&mut tape, Fed::Tokens { ids, seq: length })?;
     let out = tape.logits(h, net.head())?;
     Ok(tape.value(out).to_vec())
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use lobe_data::Tokenizer;
 use lobe_engine::Buf;
+use lobe_nets::Gpt;
 use lobe_nets::hub::{self, Narrowed};
-use lobe_nets::{Gpt, Net};
 use serde_json::Value;
 
 use super::Source;
@@ -72,7 +72,7 @@ pub(super) fn write(
             None => files.generation.map_or(Ok(()), |text| put("generation_config.json", text.as_bytes()))?,
         }
     } else {
-        let bytes = lobe_nets::save(&Net::Gpt(small.net.clone()), &small.params, &[])?;
+        let bytes = lobe_nets::save(&small.net, &small.params, &[])?;
         put("model.safetensors", &bytes)?;
     }
     let Some((from, tokenizer)) = &source.tokenizer else { return Ok(()) };
@@ -107,8 +107,8 @@ pub(super) fn read_back(dir: &Path, format: Option<hub::Format>) -> Result<(Gpt,
         let (net, params, _) = lobe_nets::load(&dir.join("model.safetensors"))?;
         (net, params)
     };
-    match net {
-        Net::Gpt(net) => Ok((net, params)),
-        Net::Autoencoder(_) => bail!("what was written is not a language model"),
+    match hub::transformer(&*net).cloned() {
+        Some(net) => Ok((net, params)),
+        None => bail!("what was written is not a language model"),
     }
 }

@@ -6,9 +6,9 @@ use anyhow::Result;
 use lobe_core::{Region, Selection, SiteInfo};
 use lobe_data::Tokenizer;
 use lobe_engine::Buf;
-use lobe_lab::recipe::{Callbacks, Written};
-use lobe_nets::hub::Imported;
-use lobe_nets::{Gpt, Net};
+use lobe_lab::recipe::Written;
+use lobe_nets::Gpt;
+use lobe_nets::hub::{self, Imported};
 
 use crate::failure::{refuse, unknown};
 use crate::{out, run_dir};
@@ -63,8 +63,8 @@ pub(crate) fn tokenizer_beside(model: &Path) -> Result<PathBuf> {
 
 /// A language model from outside; says on standard error what is not as its files say.
 pub(crate) fn language_model(path: &Path) -> Result<(Gpt, Buf)> {
-    let Imported { net, params, notes } = lobe_lab::stage::read_weights(path)?;
-    let Net::Gpt(net) = net else {
+    let Imported { net, params, notes } = lobe_lab::plan::read_weights(path)?;
+    let Some(net) = hub::transformer(&*net).cloned() else {
         return Err(refuse(format!("not a language model: {}", path.display())));
     };
     for note in notes {
@@ -130,7 +130,7 @@ pub(crate) fn locate(
     let made = m.stages.iter().map(|s| s.name.clone()).filter(|s| inside(dir, &file(s)).is_ok());
     let stage = pick("stage with a model of this arm and seed", stage, &mut made.into_iter())?;
     let resolved = Written::load(&inside(dir, "resolved.toml")?)?;
-    let (recipe, _) = resolved.resolve(&Callbacks::permissive())?;
+    let (recipe, _) = resolved.resolve(&lobe_lab::schedule::permissive())?;
     Ok(Located {
         name: format!("{arm}, seed {seed}, after {stage}"),
         file: inside(dir, &file(&stage))?,

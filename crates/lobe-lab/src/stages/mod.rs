@@ -1,0 +1,53 @@
+//! The stages of an experiment, one file each. A stage turns the models of an earlier stage into models or
+//! numbers, one directory per member, and skips members whose work is already there.
+
+mod ablate;
+mod attack;
+mod cohere;
+mod load;
+mod measure;
+mod train;
+mod unlearn;
+
+use std::sync::OnceLock;
+
+pub(crate) use attack::width_notes;
+pub use cohere::Cohere;
+pub use load::Load;
+pub use measure::Measure;
+pub use train::TrainStage;
+pub use unlearn::UnlearnStage;
+
+use lobe_methods::ATTACKS;
+
+use crate::error::LabError;
+use crate::graph::{Stage, StageEntry};
+use crate::recipe::Recipe;
+
+/// All kinds of stages but the attacks, in the order they are listed.
+static STAGES: &[fn() -> StageEntry] =
+    &[train::entry, load::entry, ablate::entry, unlearn::entry, cohere::entry, measure::entry];
+
+/// All kinds of stages: those of the list, and every attack.
+pub fn every() -> &'static [StageEntry] {
+    static ALL: OnceLock<Vec<StageEntry>> = OnceLock::new();
+    ALL.get_or_init(|| STAGES.iter().map(|entry| entry()).chain(ATTACKS.iter().map(attack::entry)).collect())
+}
+
+/// The kind called `name`.
+pub fn find(name: &str) -> Option<&'static StageEntry> {
+    every().iter().find(|e| e.about.name == name)
+}
+
+/// The stages of a recipe, in order.
+///
+/// # Errors
+/// With the key that is wrong.
+pub(crate) fn of(recipe: &Recipe) -> Result<Vec<Box<dyn Stage>>, LabError> {
+    let one = |s: &crate::recipe::Stage| {
+        let refuse = |e: crate::recipe::PathError| LabError::setting(&e.within(&["stage", &s.name]));
+        let entry = find(&s.does).ok_or_else(|| LabError::other(format!("no stage {:?}", s.does)))?;
+        Ok((entry.build)(&s.value()).map_err(refuse)?.0)
+    };
+    recipe.stages.iter().map(one).collect()
+}
