@@ -41,6 +41,7 @@ pub(crate) fn run(root: &Path) -> Result<Report> {
         errors.extend(dead_paths(page, &exists));
     }
     errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(unsafe_outside));
+    errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(writers));
     errors.extend(files.iter().flat_map(machine_paths));
     errors.extend(files.iter().flat_map(spelling::american));
     Ok(Report { errors, warnings, summary })
@@ -241,6 +242,20 @@ fn unsafe_outside(file: &TextFile) -> Vec<String> {
         }
     }
     out
+}
+
+/// Crates that may open a run for writing.
+const WRITERS: [&str; 2] = ["crates/lobe-lab/", "crates/lobe-runs/"];
+
+/// `RunDir` in any other crate: everybody else only reads runs.
+fn writers(file: &TextFile) -> Vec<String> {
+    if !file.path.starts_with("crates/") || WRITERS.iter().any(|w| file.path.starts_with(w)) {
+        return Vec::new();
+    }
+    let names =
+        |line: &str| code_of(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "RunDir");
+    let found = file.text.lines().enumerate().filter(|(_, line)| names(line));
+    found.map(|(i, _)| format!("{}:{}: only lobe-lab writes runs (RunDir)", file.path, i + 1)).collect()
 }
 
 /// A line without its comment and without what stands in quotes. Text that spans lines is not

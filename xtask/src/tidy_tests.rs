@@ -112,6 +112,14 @@ fn unsafe_is_for_the_engine() {
 }
 
 #[test]
+fn only_the_lab_opens_runs_for_writing() {
+    let line = "let run = RunDir::create_or_open(path)?;";
+    assert!(writers(&file("crates/lobe-lab/src/exec/mod.rs", line)).is_empty());
+    assert_eq!(writers(&file("crates/lobe-report/src/load.rs", line)).len(), 1);
+    assert!(writers(&file("crates/lobe-report/src/load.rs", "// RunDir would write")).is_empty());
+}
+
+#[test]
 fn paths_of_one_machine_are_refused() {
     let home = ["/ho", "me/somebody/x"].concat();
     assert_eq!(machine_paths(&file("README.md", &format!("a\nrun `{home}`"))).len(), 1);

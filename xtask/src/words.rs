@@ -2,9 +2,10 @@
 //! words of results.
 
 use lobe_lab::words::{
-    COLUMNS, Found, Step, Word, every_key, example_of, metric, recipe_keys, value_of, words,
+    COLUMNS, Found, METRICS, Metric, Step, Word, every_key, example_of, recipe_keys, value_of, words,
 };
 use lobe_methods::ParamDoc;
+use lobe_runs::Better;
 
 use crate::r#gen::{NOTE, cell, section, sentence};
 
@@ -151,12 +152,20 @@ fn results() -> String {
         columns += &format!("| `{name}` | {} |\n", cell(what));
     }
     section(&mut out, "Columns", &columns);
-    let mut metrics = "| metric | unit | meaning |\n|---|---|---|\n".to_owned();
-    for w in words().iter().filter(|w| w.kind == "metric") {
-        let unit = metric(&w.name).map_or("", |m| m.1);
-        metrics += &format!("| `{}` | {unit} | {} |\n", w.name, cell(&w.summary));
+    let mut metrics = "| metric | unit | better | along | meaning |\n|---|---|---|---|---|\n".to_owned();
+    for m in METRICS.iter().map(Metric::info) {
+        let parts = m.parts.map_or_else(String::new, |p| format!(", `@{}`", p.to_uppercase()));
+        let better = match m.better {
+            Better::Lower => "lower",
+            Better::Higher => "higher",
+            Better::Neither => "–",
+        };
+        let along = m.axis.unwrap_or_else(|| "–".to_owned());
+        let about = cell(&m.about);
+        metrics += &format!("| `{}`{parts} | {} | {better} | {along} | {about} |\n", m.name, m.unit);
     }
-    metrics += "| `ATTACK_loss` | nat | loss under an attack, by the attack's name: `relearn_loss`, `quantise_loss`, … |\n";
+    metrics += "| `ATTACK_loss`, `@VARIANT` | nat | – | the attack's axis | an attack, by its name (`relearn_loss`, `quantise_loss`, …): at each point of its axis the lowest loss of all variants |\n";
+    metrics += "| `METRIC`, `@VARIANT` | | – | – | any other number that an attack measures, of the winning variant or of one |\n";
     section(&mut out, "Metrics", &metrics);
     out
 }

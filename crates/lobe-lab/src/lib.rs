@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Written ──► Recipe ──► Experiment ──► stages (train, ablate, attacks, measure) ──► run directory
-//! recipe/     resolved   plan/          stages/, over graph/, by schedule/            store/
+//! recipe/     resolved   plan/          stages/, over graph/, by schedule/          lobe-runs
 //! ```
 
 mod advice;
@@ -12,8 +12,9 @@ pub mod plan;
 pub mod recipe;
 pub mod schedule;
 pub mod stages;
-pub mod store;
 pub mod words;
+
+pub(crate) use lobe_runs as store;
 
 pub use advice::{Advice, Concern, advice, smallest_difference};
 pub use error::LabError;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use lobe_runs::{
+    Activity, Arm, Catalogue, Makes, Manifest, MemberChart, Prefix, Role, Starts, TimingRow, part,
+};
 
 use crate::judge::{self, Judgement};
-use crate::manifest::{Arm, Manifest, text, texts};
 use crate::matrix::Matrix;
 use crate::samples::Sample;
 use crate::stats::{self, Summary};
@@ -43,6 +44,23 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Adds a number, or a bound where the unit says so (`> steps`: it took more than this); returns how many
+    /// seeds of the arm have one.
+    pub(crate) fn add(&mut self, arm: String, seed: u64, point: Point, unit: &str) -> usize {
+        let bound = unit.strip_prefix("> ");
+        if self.unit.is_empty() {
+            bound.unwrap_or(unit).clone_into(&mut self.unit);
+        }
+        if bound.is_some() {
+            let bounds = self.bounds.entry(arm).or_default();
+            bounds.insert(seed, point.value);
+            return bounds.len();
+        }
+        let seeds = self.by_arm.entry(arm).or_default();
+        seeds.entry(seed).or_default().push(point);
+        seeds.len()
+    }
+
     /// The last number of each seed.
     pub fn finals(&self, arm: &str) -> Vec<(u64, f64)> {
         let seeds = self.by_arm.get(arm).into_iter().flatten();
@@ -74,75 +92,26 @@ impl Measured {
     }
 }
 
+/// What sets a variant of an attack apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variant {
+    /// What it starts from; may be empty.
+    pub start: String,
+    /// What else, as `key=value;key=value`.
+    pub settings: String,
+}
+
+impl Variant {
+    /// The settings one by one.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.split(';').filter_map(|s| s.split_once('='))
+    }
+}
+
 /// Mean and interval over seeds.
 pub(crate) fn summary(finals: &[(u64, f64)]) -> Option<Summary> {
     let values: Vec<f64> = finals.iter().map(|(_, v)| *v).collect();
     stats::summarize(&values)
-}
-
-/// A row of `timings.csv`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Timing {
-    /// Stage.
-    pub stage: String,
-    /// Arm.
-    pub arm: String,
-    /// Seed.
-    pub seed: u64,
-    /// Wall time.
-    pub seconds: f64,
-    /// Throughput, where the stage has one.
-    pub rate: Option<f64>,
-    /// Unit of the throughput.
-    pub unit: String,
-}
-
-/// A prefix that an attack found.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Prefix {
-    /// The attack's stage.
-    #[serde(deserialize_with = "text")]
-    pub stage: String,
-    /// Arm.
-    #[serde(deserialize_with = "text")]
-    pub arm: String,
-    /// Seed.
-    pub seed: u64,
-    /// The variant that found it.
-    #[serde(deserialize_with = "text")]
-    pub variant: String,
-    /// The prefix as text, without characters that could disguise what it says.
-    #[serde(deserialize_with = "text")]
-    pub text: String,
-    /// Whether the text, encoded, gives the tokens that were found: otherwise it cannot be typed.
-    #[serde(default)]
-    pub survives: bool,
-}
-
-/// Mean activity of the units of one site of one region.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Activity {
-    /// Arm.
-    #[serde(deserialize_with = "text")]
-    pub arm: String,
-    /// Seed.
-    pub seed: u64,
-    /// Region name.
-    #[serde(deserialize_with = "text")]
-    pub region: String,
-    /// Stage that made the model.
-    #[serde(deserialize_with = "text")]
-    pub stage: String,
-    /// Site name.
-    #[serde(deserialize_with = "text")]
-    pub site: String,
-    /// Unit indices at the site.
-    pub units: Vec<u64>,
-    /// Labels, one per row of `mean_abs`.
-    #[serde(deserialize_with = "texts")]
-    pub labels: Vec<String>,
-    /// Mean absolute activation, `[label][unit]`; null where it was not measured.
-    pub mean_abs: Vec<Vec<Option<f64>>>,
 }
 
 /// A run directory, read and checked.
@@ -150,12 +119,18 @@ pub struct Activity {
 pub struct RunData {
     /// What the run is. Arms, stages and labels that only `results.csv` names are appended.
     pub manifest: Manifest,
+    /// What the metrics mean; empty in older runs.
+    pub catalogue: Catalogue,
     /// Everything measured.
     pub results: BTreeMap<Quantity, Measured>,
+    /// The numbers of single variants of attacks.
+    pub variants: BTreeMap<Quantity, BTreeMap<Variant, Measured>>,
     /// Wall times.
-    pub timings: Vec<Timing>,
+    pub timings: Vec<TimingRow>,
     /// Unit activity.
     pub activity: Vec<Activity>,
+    /// What stages left to be seen.
+    pub charts: Vec<MemberChart>,
     /// Prefixes that attacks found.
     pub prefixes: Vec<Prefix>,
     /// What models say, of the first seed of each arm.
@@ -169,9 +144,6 @@ pub struct RunData {
     judgement: OnceLock<Judgement>,
 }
 
-/// Stages whose own losses are no attack's.
-const NO_ATTACKS: [&str; 6] = ["train", "load", "ablate", "unlearn", "cohere", "measure"];
-
 /// What is asked again and again, worked out at the first question.
 #[derive(Debug, Clone, Default)]
 struct Index {
@@ -182,15 +154,9 @@ struct Index {
 
 impl Index {
     fn of(run: &RunData) -> Index {
-        let named = run.manifest.stages.iter().filter(|s| s.does == "relearn").map(|s| s.name.clone());
-        let attack = |q: &&Quantity| {
-            let does = run.does(&q.stage);
-            let base = q.metric.split('@').next().unwrap_or_default();
-            matches!(base, "relearn_loss" | "attack_best" | "recovery")
-                || (base.strip_suffix("_loss") == Some(does) && !NO_ATTACKS.contains(&does))
-        };
-        let measured = run.results.keys().filter(attack);
-        let attacks: BTreeSet<String> = named.chain(measured.map(|q| q.stage.clone())).collect();
+        let attack = |s: &&lobe_runs::Stage| s.makes == Some(Makes::Attack);
+        let attacks: BTreeSet<String> =
+            run.manifest.stages.iter().filter(attack).map(|s| s.name.clone()).collect();
         let mut models: BTreeMap<String, BTreeMap<String, (String, String)>> = BTreeMap::new();
         for stage in run.stages().filter(|s| !attacks.contains(*s)) {
             for (q, measured) in run.results.iter().filter(|(q, _)| q.stage == stage) {
@@ -258,7 +224,7 @@ impl RunData {
         self.stages().filter(|s| self.is_attack(s)).collect()
     }
 
-    fn is_attack(&self, stage: &str) -> bool {
+    pub(crate) fn is_attack(&self, stage: &str) -> bool {
         self.index().attacks.contains(stage)
     }
 
@@ -278,13 +244,32 @@ impl RunData {
 
     /// What a stage does; empty if the manifest does not say.
     pub fn does(&self, stage: &str) -> &str {
-        self.manifest.stages.iter().find(|s| s.name == stage).map_or("", |s| s.does.as_str())
+        self.manifest.stage(stage).map_or("", |s| s.does.as_str())
+    }
+
+    /// What a stage leaves behind; `None` if the manifest does not say.
+    pub(crate) fn makes(&self, stage: &str) -> Option<Makes> {
+        self.manifest.stage(stage)?.makes
+    }
+
+    /// What a stage starts from.
+    pub(crate) fn starts(&self, stage: &str) -> Starts {
+        self.manifest.stage(stage).map_or_else(Starts::default, |s| s.starts)
     }
 
     /// Metric of an attack's loss over its steps.
-    pub(crate) fn attack_metric(&self, stage: &str) -> String {
-        let own = format!("{}_loss", self.does(stage));
-        if self.of(stage, &own).next().is_some() { own } else { "relearn_loss".to_owned() }
+    pub(crate) fn attack_metric(&self, stage: &str) -> &str {
+        self.manifest.stage(stage).and_then(|s| s.curve.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether a metric is a curve whose last number is no outcome.
+    pub(crate) fn is_curve(&self, metric: &str) -> bool {
+        self.catalogue.get(metric).is_some_and(|m| m.role == Role::Curve)
+    }
+
+    /// Whether a quantity of an attack is that of one of its variants.
+    pub(crate) fn is_variant(&self, q: &Quantity) -> bool {
+        part(&q.metric).1.is_some() && self.is_attack(&q.stage)
     }
 
     /// A metric of a stage, label by label.
@@ -297,20 +282,11 @@ impl RunData {
         self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric == metric)
     }
 
-    /// The quantities of a stage whose metric begins with `prefix`.
-    pub(crate) fn beginning_with<'a, 'b>(
-        &'a self,
-        stage: &'b str,
-        prefix: &'b str,
-    ) -> impl Iterator<Item = (&'a Quantity, &'a Measured)> + use<'a, 'b> {
-        let from = Quantity { stage: stage.to_owned(), metric: prefix.to_owned(), label: String::new() };
-        self.results.range(from..).take_while(move |(q, _)| q.stage == stage && q.metric.starts_with(prefix))
-    }
-
-    /// The label whose capability an attack tries to bring back: `forget`, or the first it measured
-    /// `metric` for.
+    /// The label whose capability an attack tries to bring back: what the manifest says, else `forget` or the
+    /// first it measured `metric` for.
     pub(crate) fn target(&self, stage: &str, metric: &str) -> Option<&str> {
-        let place = |l: &str| (l != "forget", self.manifest.labels.iter().position(|k| k == l));
+        let own = self.manifest.stage(stage).and_then(|s| s.label.as_deref()).unwrap_or("forget");
+        let place = |l: &str| (l != own, self.manifest.labels.iter().position(|k| k == l));
         self.of(stage, metric).map(|(q, _)| q.label.as_str()).min_by_key(|l| place(l))
     }
 
@@ -325,7 +301,9 @@ impl RunData {
         let label = |q: &Quantity| self.manifest.labels.iter().position(|l| *l == q.label);
         let mut all: Vec<_> = self.results.iter().collect();
         // `sort_by_cached_key` because a run may hold thousands of quantities.
-        all.sort_by_cached_key(|(q, _)| (stage(q), metric_rank(&q.metric), q.metric.clone(), label(q)));
+        all.sort_by_cached_key(|(q, _)| {
+            (stage(q), self.catalogue.place(&q.metric), q.metric.clone(), label(q))
+        });
         all
     }
 
@@ -342,7 +320,7 @@ impl RunData {
     pub(crate) fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
         let (first, _) = self.before_after(arm, metric)?;
         let from = self.known(self.arm(arm)?.from.as_deref()).filter(|f| *f != arm);
-        let own = matches!(self.does(first), "train" | "load");
+        let own = self.starts(first) != Starts::Models;
         let Some(from) = from.filter(|_| !self.is_reference(arm) && !own) else {
             return Some((arm, first));
         };
@@ -403,37 +381,4 @@ impl RunData {
         };
         after.filter_map(share).collect()
     }
-}
-
-/// Reading order of the metrics every run has; others follow by name.
-fn metric_rank(metric: &str) -> usize {
-    const ORDER: [&str; 26] = [
-        "loss",
-        "calibrated_loss",
-        "accuracy",
-        "probe_accuracy",
-        "probe_chance",
-        "cloze_accuracy",
-        "gap_closed",
-        "recovery",
-        "attack_best",
-        "attack_retain",
-        "relearn_loss",
-        "steps_to_baseline",
-        "steps_budget",
-        "steps_target",
-        "leakage",
-        "control_agreement",
-        "control_kl",
-        "gradient_region",
-        "gradient_rest",
-        "region_units",
-        "region_params",
-        "params",
-        "targets",
-        "forget_targets",
-        "undiscovered_targets",
-        "train_loss",
-    ];
-    ORDER.iter().position(|m| *m == metric).unwrap_or(ORDER.len())
 }

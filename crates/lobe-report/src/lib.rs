@@ -12,16 +12,13 @@
 //! # Ok::<(), lobe_report::ReportError>(())
 //! ```
 
-mod csv;
 mod data;
-mod error;
 pub mod figure_files;
 mod figures;
 mod format;
 pub mod html;
 pub mod judge;
 mod load;
-mod manifest;
 mod markdown;
 mod matrix;
 mod palette;
@@ -32,14 +29,13 @@ mod starts;
 pub mod stats;
 mod svg;
 mod tables;
-mod targets;
+pub mod targets;
 pub mod terminal;
 mod theme;
 
-pub use data::{Activity, Measured, Point, Prefix, Quantity, RunData, Timing};
-pub use error::ReportError;
-pub use manifest::{
-    Arm, Axis, ClassFacts, DataFacts, Derived, Failed, Manifest, ModelFacts, Reference, Stage, readable,
+pub use data::{Measured, Point, Quantity, RunData, Variant};
+pub use lobe_runs::{
+    Activity, Arm, Axis, ClassFacts, DataFacts, Derived, FailedMember, Manifest, ModelFacts, Prefix,
+    ReadError as ReportError, Reference, RunState, Stage, Target, TimingRow, readable,
 };
 pub use samples::Sample;
-pub use targets::{Target, Targets};

@@ -25,8 +25,9 @@ pub(crate) const CROWD: usize = 10;
 /// Most robust and least robust arms that stand out in a crowd.
 const EACH_END: usize = 3;
 
-/// Eight hues in three shades.
-const SHADES: [[&str; 8]; 3] = [
+const HUES: usize = 8;
+/// The hues in three shades.
+const SHADES: [[&str; HUES]; 3] = [
     ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
     ["l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8"],
     ["d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8"],
@@ -35,48 +36,14 @@ const MARKERS: [Marker; 6] =
     [Marker::Square, Marker::Triangle, Marker::Down, Marker::Plus, Marker::Star, Marker::Cross];
 const DASHES: [&str; 5] = ["", "7 3", "2 2.5", "9 3 2 3", "4 2"];
 
-/// Hue and marker of every method by name, so that a method looks the same in every report. What is often drawn
-/// together is far apart; no two have both alike.
-const METHODS: &[(&str, usize, usize)] = &[
-    ("sgtm", 1, 0),
-    ("gradient-routing", 2, 1),
-    ("filter", 3, 2),
-    ("parameter-masking", 4, 3),
-    ("activation-masking", 5, 4),
-    ("experts", 6, 5),
-    ("era", 7, 0),
-    ("modular", 8, 1),
-    ("routes", 4, 2),
-    ("none", 6, 4),
-    ("gradient-ascent", 7, 2),
-    ("grad-diff", 8, 3),
-    ("npo", 5, 1),
-    ("simnpo", 5, 5),
-    ("wga", 7, 4),
-    ("satimp", 8, 5),
-    ("maxent", 6, 1),
-    ("undial", 6, 2),
-    ("undo", 3, 4),
-    ("rmu", 4, 0),
-    ("adaptive-rmu", 4, 5),
-    ("circuit-breakers", 2, 3),
-    ("repnoise", 2, 4),
-    ("sam", 1, 4),
-    ("lat", 1, 3),
-    ("tar", 3, 3),
-    ("constrained-tuning", 8, 0),
-    ("deep-augmentation", 6, 0),
-];
-
-/// Hue (1 to 8) and marker of a method. One that is not listed gets those that its name hashes to, in every
-/// report the same.
-fn of_method(name: &str) -> (usize, usize) {
-    if let Some((_, hue, marker)) = METHODS.iter().find(|m| m.0 == name) {
-        return (*hue, *marker);
-    }
+/// Hue (1 to 8) and marker of an arm's method: from its place in the lists of methods, so that a method looks the
+/// same in every report and the first 48 look different; without a place, from what its name hashes to.
+fn of_method(arm: &crate::Arm) -> (usize, usize) {
     // FNV-1a: a few bytes need nothing better.
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    (1 + (hash >> 8) as usize % 8, (hash >> 16) as usize % MARKERS.len())
+    let hash =
+        || arm.method.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    let place = arm.place.unwrap_or_else(hash) as usize;
+    (1 + place % HUES, (place % HUES + place / HUES) % MARKERS.len())
 }
 
 /// One look per arm, in the run's order. The references have looks of their own.
@@ -95,7 +62,7 @@ pub(crate) fn looks(run: &RunData) -> Vec<Look> {
         if name == run.fresh() {
             return own("grey", Marker::Star, "2 3");
         }
-        let (hue, marker) = of_method(&arm.method);
+        let (hue, marker) = of_method(arm);
         if stand_out.as_ref().is_some_and(|names| !names.contains(&arm.name)) {
             return Look { class: "rest", marker: MARKERS[marker], dash: "", rest: true };
         }
@@ -124,8 +91,8 @@ fn stand_out(run: &RunData) -> Option<Vec<String>> {
     } else {
         // Without a recovery, the loss that the first attack ended with.
         let stage = run.attack_stages().first().copied();
-        let metric = stage.map_or_else(String::new, |s| run.attack_metric(s));
-        let target = stage.and_then(|s| run.measured(s, &metric, run.target(s, &metric)?));
+        let metric = stage.map_or("", |s| run.attack_metric(s));
+        let target = stage.and_then(|s| run.measured(s, metric, run.target(s, metric)?));
         let end = |a: &crate::Arm| Some((target?.summary(&a.name)?.mean, a.name.clone()));
         let mut ends: Vec<(f64, String)> = run.arms().iter().filter_map(end).collect();
         ends.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -173,14 +140,15 @@ mod tests {
     #[test]
     fn arms_of_one_method_share_the_hue_and_nothing_else() {
         let found = looks(&run(&[("a", "sgtm"), ("b", "sgtm"), ("c", "sgtm")]));
-        assert_eq!(found.iter().map(|l| l.class).collect::<Vec<_>>(), ["k1", "l1", "d1"]);
+        assert_eq!(found.iter().map(|l| l.class).collect::<Vec<_>>(), ["k5", "l5", "d5"]);
         assert!(found[0].marker != found[1].marker && found[1].marker != found[2].marker);
     }
 
     #[test]
-    fn no_two_listed_methods_look_alike() {
-        let pairs: BTreeSet<_> = METHODS.iter().map(|m| (m.1, m.2)).collect();
-        assert_eq!(pairs.len(), METHODS.len());
-        assert!(METHODS.iter().all(|m| (1..=8).contains(&m.1) && m.2 < MARKERS.len()));
+    fn methods_of_different_places_look_different() {
+        let of = |place| of_method(&Arm { place: Some(place), ..Arm::default() });
+        let pairs: BTreeSet<_> = (0..48).map(of).collect();
+        assert_eq!(pairs.len(), 48);
+        assert!(pairs.iter().all(|m| (1..=HUES).contains(&m.0) && m.1 < MARKERS.len()));
     }
 }

@@ -1,5 +1,7 @@
 //! Tables about every arm under every attack: who resists, and what it costs.
 
+use lobe_runs::{Makes, Starts};
+
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, number, share_interval};
@@ -132,9 +134,11 @@ fn wall(run: &RunData, stage: &str, arm: &str) -> Option<Summary> {
 /// Wall time of what was done to an arm after its training, and of the training itself.
 fn removal(run: &RunData, arm: &str) -> Cell {
     let attacks = run.attack_stages();
-    let made = |s: &&str| !attacks.contains(s) && !matches!(run.does(s), "measure" | "load");
+    let made = |s: &&str| {
+        !attacks.contains(s) && run.makes(s) != Some(Makes::Numbers) && run.starts(s) != Starts::Files
+    };
     let seconds = |train: bool| {
-        let stages = run.stages().filter(made).filter(|s| (run.does(s) == "train") == train);
+        let stages = run.stages().filter(made).filter(|s| (run.starts(s) == Starts::Drawn) == train);
         stages.filter_map(|s| Some(wall(run, s, arm)?.mean)).reduce(|a, b| a + b)
     };
     let train = seconds(true).map(|s| format!("training {} s", number(s)));

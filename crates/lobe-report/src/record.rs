@@ -3,13 +3,15 @@
 //! The text depends on the run and nothing else: no times, no machine, no absolute path. A number
 //! that was not measured is a dash.
 
+use lobe_runs::Role;
+
 use crate::RunData;
 use crate::data::summary;
 use crate::format::{MISSING, difference, interval, number};
 use crate::judge::steps::{Steps, forgotten};
 use crate::markdown::{inline, portable, section};
 use crate::stats::{self, Summary};
-use crate::targets::Targets;
+use crate::targets;
 
 /// First line of every record that [`render`] wrote.
 pub const MARK: &str = "<!-- Written by `lobe record`; do not edit. -->";
@@ -54,14 +56,9 @@ impl Spread {
     }
 }
 
-/// Metrics that are no outcome, or have a table of their own.
-fn apart(metric: &str) -> bool {
-    matches!(metric, "train_loss" | "gap_closed" | "region_units" | "region_params")
-}
-
 /// The record of a run.
-pub fn render(run: &RunData, spread: Spread, targets: Option<&Targets>) -> String {
-    let r = Record { run, spread, targets };
+pub fn render(run: &RunData, spread: Spread) -> String {
+    let r = Record { run, spread };
     let mut out = String::new();
     r.head(&mut out);
     r.arms(&mut out);
@@ -70,14 +67,13 @@ pub fn render(run: &RunData, spread: Spread, targets: Option<&Targets>) -> Strin
         r.attack(&mut out, stage);
     }
     r.metrics(&mut out);
-    r.sources(&mut out);
+    r.targets(&mut out);
     out
 }
 
 struct Record<'a> {
     run: &'a RunData,
     spread: Spread,
-    targets: Option<&'a Targets>,
 }
 
 impl Record<'_> {
@@ -94,8 +90,8 @@ impl Record<'_> {
             if seeds.is_empty() { MISSING.to_owned() } else { seeds.join(", ") },
             self.spread.words(),
         );
-        if !matches!(m.state.as_str(), "done" | "") {
-            *out += &format!("\n**The run is not finished (state: {}).**\n", inline(&m.state));
+        if let Some(state) = m.state.unfinished() {
+            *out += &format!("\n**The run is not finished (state: {state}).**\n");
         }
         for (i, note) in m.notes.iter().chain(&self.run.warnings).enumerate() {
             *out += &format!("{}* {}\n", if i == 0 { "\n" } else { "" }, inline(note));
@@ -179,9 +175,9 @@ impl Record<'_> {
 
     /// What else an attack measured; curves, variants of its sweep and steps aside.
     fn of_attack(&self, stage: &str) -> Vec<&str> {
-        let mut out: Vec<&str> = Vec::new();
+        let (mut out, run_curve): (Vec<&str>, _) = (Vec::new(), self.run.attack_metric(stage));
         for (q, _) in self.run.ordered().into_iter().filter(|(q, _)| q.stage == stage) {
-            let curve = q.metric.ends_with("_loss") || q.metric.contains('@');
+            let curve = q.metric == run_curve || self.run.is_variant(q);
             if !curve && !q.metric.starts_with("steps_") && !out.contains(&&*q.metric) {
                 out.push(&q.metric);
             }
@@ -193,13 +189,11 @@ impl Record<'_> {
         let attacks = self.run.attack_stages();
         let mut metrics: Vec<&str> = Vec::new();
         for (q, _) in self.run.ordered() {
-            if !attacks.contains(&q.stage.as_str()) && !apart(&q.metric) && !metrics.contains(&&*q.metric) {
+            if !attacks.contains(&q.stage.as_str())
+                && !self.apart(&q.metric)
+                && !metrics.contains(&&*q.metric)
+            {
                 metrics.push(&q.metric);
-            }
-        }
-        for t in self.targets.iter().flat_map(|t| &t.0) {
-            if !metrics.contains(&&*t.metric) {
-                metrics.push(&t.metric);
             }
         }
         for metric in metrics {
@@ -207,12 +201,17 @@ impl Record<'_> {
         }
     }
 
+    /// Whether a metric is no outcome, or has a table of its own.
+    fn apart(&self, metric: &str) -> bool {
+        let role = self.run.catalogue.get(metric).map(|m| m.role);
+        metric == "gap_closed" || matches!(role, Some(Role::Curve | Role::Setting))
+    }
+
     fn metric(&self, out: &mut String, metric: &str) {
         let run = self.run;
         let is_cut = |arm: &str| run.changed(arm, metric);
         let any_cut = run.arms().iter().any(|a| is_cut(&a.name));
         let other = run.control().or(run.baseline());
-        let targets: Vec<_> = self.targets.iter().flat_map(|t| &t.0).filter(|t| t.metric == metric).collect();
         let mut header = vec!["label".to_owned(), "arm".to_owned()];
         header.extend(
             if any_cut { vec!["before the cut", "after the cut"] } else { vec!["value"] }
@@ -220,47 +219,24 @@ impl Record<'_> {
                 .map(String::from),
         );
         header.extend(other.map(|o| format!("minus {o}, paired")));
-        if !targets.is_empty() {
-            header.extend(["target", "distance to it"].map(String::from));
-        }
-        // Arms and labels of targets that the run does not have are shown, with the number missing.
-        let (mut arms, mut labels): (Vec<&str>, Vec<&str>) = (
-            run.arms().iter().map(|a| &*a.name).collect(),
-            run.manifest.labels.iter().map(|l| &**l).collect(),
-        );
-        for t in &targets {
-            if !arms.contains(&&*t.arm) {
-                arms.push(&t.arm);
-            }
-            if !labels.contains(&&*t.label) {
-                labels.push(&t.label);
-            }
-        }
+        let (arms, labels) = (run.arms(), &run.manifest.labels);
         let mut rows = Vec::new();
         for label in labels {
-            for arm in &arms {
+            for arm in arms.iter().map(|a| a.name.as_str()) {
                 let (before, after) = (run.before(arm, metric, label), run.after(arm, metric, label));
-                let target = targets.iter().find(|t| t.arm == *arm && t.label == label);
-                if before.is_empty() && after.is_empty() && target.is_none() {
+                if before.is_empty() && after.is_empty() {
                     continue;
                 }
-                let mut row = vec![label.to_owned(), (*arm).to_owned(), self.cell(&before)];
+                let mut row = vec![label.clone(), arm.to_owned(), self.cell(&before)];
                 if any_cut {
                     row.push(if is_cut(arm) { self.cell(&after) } else { "not cut".to_owned() });
                 }
                 if let Some(other) = other {
                     let from = run.after(other, metric, label);
-                    let d = if *arm == other { None } else { self.spread.difference(&after, &from) };
+                    let d = if arm == other { None } else { self.spread.difference(&after, &from) };
                     row.push(d.map_or(MISSING.to_owned(), |d| {
                         counted(difference(&d), d.n, run.manifest.seeds.len())
                     }));
-                }
-                if !targets.is_empty() {
-                    let value = target.and_then(|t| t.value);
-                    row.push(value.map_or(MISSING.to_owned(), number));
-                    let mean = summary(&after).map(|s| s.mean);
-                    let distance = mean.zip(value).map(|(m, v)| m - v);
-                    row.push(distance.map_or(MISSING.to_owned(), signed));
                 }
                 rows.push(row);
             }
@@ -278,20 +254,14 @@ impl Record<'_> {
         s.map_or(MISSING.to_owned(), |s| counted(interval(&s), s.n, self.run.manifest.seeds.len()))
     }
 
-    fn sources(&self, out: &mut String) {
-        let mut sources: Vec<&str> = Vec::new();
-        for t in self.targets.iter().flat_map(|t| &t.0) {
-            if !t.source.is_empty() && !sources.contains(&&*t.source) {
-                sources.push(&t.source);
-            }
-        }
-        if sources.is_empty() {
+    fn targets(&self, out: &mut String) {
+        let table = targets::table(self.run);
+        if table.rows.is_empty() {
             return;
         }
-        *out += "\nTargets are from:\n\n";
-        for s in sources {
-            *out += &format!("* {}\n", inline(s));
-        }
+        let row = |r: &Vec<crate::tables::Cell>| r.iter().map(|c| c.main.clone()).collect();
+        let rows: Vec<Vec<String>> = table.rows.iter().map(row).collect();
+        section(out, "Targets", &table.header, &rows);
     }
 }
 
@@ -304,10 +274,6 @@ fn each(values: &[(u64, f64)], seeds: &[u64]) -> String {
 /// The number of seeds, where some lack it.
 fn counted(text: String, n: usize, seeds: usize) -> String {
     if n == seeds { text } else { format!("{text} (n = {n})") }
-}
-
-fn signed(v: f64) -> String {
-    if v > 0.0 { format!("+{}", number(v)) } else { number(v) }
 }
 
 #[cfg(test)]

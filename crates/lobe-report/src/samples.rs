@@ -1,9 +1,7 @@
 //! What models say: continuations of the same beginnings, before and after the cut.
 
-use serde::Deserialize;
+use lobe_runs::{Makes, SampleFile, SampledModel, Stage, from_json, lines};
 
-use crate::load::json;
-use crate::manifest::{Stage, clean, lines};
 use crate::svg::plain_name;
 use crate::{ReportError, RunData};
 
@@ -29,37 +27,17 @@ pub struct Sample {
     pub text: String,
 }
 
-/// `samples.json` of one member.
-#[derive(Deserialize)]
-struct File {
-    models: Vec<Model>,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    stage: String,
-    texts: Vec<Text>,
-}
-
-#[derive(Deserialize)]
-struct Text {
-    label: String,
-    prompt: String,
-    #[serde(rename = "text")]
-    more: String,
-}
-
 /// What the first seed of each arm says, from the folders of the stages that measure. A file that is no such
 /// thing is left out and named: nothing else depends on it.
 pub(crate) fn load(run: &mut RunData, read: &dyn Fn(&str) -> Result<Option<String>, ReportError>) {
     let Some(seed) = run.manifest.seeds.first().copied() else { return };
-    let measure = |s: &&Stage| s.does == "measure" && plain_name(&s.name);
+    let measure = |s: &&Stage| s.makes == Some(Makes::Numbers) && plain_name(&s.name);
     let stages: Vec<String> = run.manifest.stages.iter().filter(measure).map(|s| s.name.clone()).collect();
     let arms: Vec<String> = run.arms().iter().map(|a| a.name.clone()).filter(|a| plain_name(a)).collect();
     for (stage, arm) in stages.iter().flat_map(|s| arms.iter().map(move |a| (s, a))) {
         let file = format!("stages/{stage}/{arm}.{seed}/samples.json");
         let found = read(&file).and_then(|text| {
-            text.map_or_else(|| Ok(Vec::new()), |t| Ok(of_file(arm, seed, json(&file, 0, &t)?)))
+            text.map_or_else(|| Ok(Vec::new()), |t| Ok(of_file(arm, seed, from_json(&file, 0, &t)?)))
         });
         match found {
             Ok(list) => run.samples.extend(list),
@@ -73,16 +51,16 @@ pub(crate) fn load(run: &mut RunData, read: &dyn Fn(&str) -> Result<Option<Strin
 }
 
 /// The texts of one member's file.
-fn of_file(arm: &str, seed: u64, file: File) -> Vec<Sample> {
-    let of_model = |m: Model| {
-        let stage = clean(&m.stage);
+fn of_file(arm: &str, seed: u64, file: SampleFile) -> Vec<Sample> {
+    let of_model = |m: SampledModel| {
+        let stage = m.stage;
         m.texts.into_iter().map(move |t| Sample {
             arm: arm.to_owned(),
             seed,
             stage: stage.clone(),
-            label: clean(&t.label),
+            label: t.label.clone(),
             prompt: lines(&t.prompt, LONGEST),
-            text: lines(&t.more, LONGEST),
+            text: lines(&t.continuation, LONGEST),
         })
     };
     file.models.into_iter().flat_map(of_model).take(MOST).collect()

@@ -7,10 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::RunData;
-
-/// The part of a variant's name that says that the region was drawn again: `reinit,lr=0.001`.
-const REDRAWN: &str = "reinit";
+use crate::{Quantity, RunData};
 
 /// What one start of an attack came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,22 +21,25 @@ pub(crate) struct Start {
 /// The name where there is one start, or none is told apart.
 pub(crate) const ALL: &str = "all starts";
 
-/// `metric` of an attack on `arm`, start by start, the best variant of each by `better`. One start where
+/// What is asked of the starts of an attack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Of<'a> {
+    pub(crate) stage: &'a str,
+    pub(crate) metric: &'a str,
+    pub(crate) label: &'a str,
+    pub(crate) arm: &'a str,
+}
+
+/// A metric of an attack on an arm, start by start, the best variant of each by `better`. One start where
 /// the run does not tell variants apart.
-pub(crate) fn starts(
-    run: &RunData,
-    stage: &str,
-    metric: &str,
-    label: &str,
-    arm: &str,
-    better: fn(f64, f64) -> f64,
-) -> Vec<Start> {
+pub(crate) fn starts(run: &RunData, of: Of<'_>, better: fn(f64, f64) -> f64) -> Vec<Start> {
     let mut out = [("the model as it is", None), ("the region drawn again", None)];
-    let prefix = format!("{metric}@");
-    for (q, measured) in run.beginning_with(stage, &prefix).filter(|(q, _)| q.label == label) {
-        let Some(variant) = q.metric.strip_prefix(&prefix) else { continue };
-        let Some(points) = measured.by_arm.get(arm) else { continue };
-        let redrawn = variant.split(',').any(|part| part == REDRAWN);
+    let redraws = run.manifest.stage(of.stage).and_then(|s| s.redraws.as_deref());
+    let [stage, metric, label] = [of.stage, of.metric, of.label].map(str::to_owned);
+    let quantity = Quantity { stage, metric, label };
+    for (variant, measured) in run.variants.get(&quantity).into_iter().flatten() {
+        let Some(points) = measured.by_arm.get(of.arm) else { continue };
+        let redrawn = redraws == Some(variant.start.as_str());
         let seeds: &mut BTreeMap<u64, f64> = out[usize::from(redrawn)].1.get_or_insert_default();
         for (seed, value) in points.iter().filter_map(|(s, p)| Some((*s, p.last()?.value))) {
             seeds.entry(seed).and_modify(|v| *v = better(*v, value)).or_insert(value);
@@ -52,6 +52,6 @@ pub(crate) fn starts(
     if !found.is_empty() {
         return found;
     }
-    let whole = run.measured(stage, metric, label).map_or_else(Vec::new, |m| m.finals(arm));
+    let whole = run.results.get(&quantity).map_or_else(Vec::new, |m| m.finals(of.arm));
     if whole.is_empty() { Vec::new() } else { vec![Start { name: ALL, values: whole }] }
 }

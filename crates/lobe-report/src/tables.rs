@@ -76,8 +76,8 @@ pub(crate) fn finals(run: &RunData, stage: &str) -> (Table, Table) {
     let (mut main, mut rest) = (empty.clone(), empty);
     for (quantity, measured) in run.ordered().into_iter().filter(|(q, _)| q.stage == stage) {
         // Beside an attack, `@` names a decoder or a class and not a variant of its sweep.
-        let variant = quantity.metric.contains('@') && run.attack_stages().contains(&stage);
-        let minor = variant || quantity.metric == "train_loss";
+        let variant = run.is_variant(quantity);
+        let minor = variant || (run.is_curve(&quantity.metric) && !run.is_attack(stage));
         let table = if minor { &mut rest } else { &mut main };
         if table.rows.len() < MOST_ROWS {
             table.rows.push(row(run, quantity, measured));

@@ -7,7 +7,7 @@ mod common;
 use common::{loaded, words};
 use lobe_report::judge::rule::Word;
 use lobe_report::judge::{Judged, Measure, Role, judge};
-use lobe_report::{Quantity, RunData};
+use lobe_report::{Quantity, RunData, Variant};
 
 fn bilingual(seeds: u64) -> RunData {
     loaded(|dir| common::bilingual(dir, seeds))
@@ -40,10 +40,18 @@ fn set_closed(run: &mut RunData, arm: &str, shares: &[f64]) {
 
 /// Sets the final numbers of `arm` for a quantity of the attack.
 fn put(run: &mut RunData, metric: &str, arm: &str, values: &[f64]) {
+    let (metric, variant) = metric.split_once('@').map_or((metric, None), |(m, v)| (m, Some(v)));
     let quantity = Quantity { stage: "relearn".into(), metric: metric.into(), label: "forget".into() };
     let point = |v: f64| vec![lobe_report::Point { step: None, value: v }];
     let by_seed = (0..).zip(values).filter(|(_, v)| v.is_finite()).map(|(s, v)| (s, point(*v)));
-    run.results.entry(quantity).or_default().by_arm.insert(arm.into(), by_seed.collect());
+    let measured = if let Some(variant) = variant {
+        let (start, settings) = variant.split_once(',').unwrap_or(("", variant));
+        let variant = Variant { start: start.into(), settings: settings.into() };
+        run.variants.entry(quantity).or_default().entry(variant).or_default()
+    } else {
+        run.results.entry(quantity).or_default()
+    };
+    measured.by_arm.insert(arm.into(), by_seed.collect());
 }
 
 /// Moves the final losses of `arm` by `by(seed)`.

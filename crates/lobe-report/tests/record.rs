@@ -6,8 +6,9 @@ mod common;
 
 use std::path::Path;
 
+use lobe_report::RunData;
 use lobe_report::record::{MARK, Spread, render};
-use lobe_report::{RunData, Targets};
+use lobe_report::targets::{Answer, answers};
 
 fn run(write: impl FnOnce(&Path)) -> RunData {
     let dir = tempfile::tempdir().unwrap();
@@ -26,7 +27,7 @@ fn section<'a>(text: &'a str, title: &str) -> Vec<&'a str> {
 #[test]
 fn every_part_of_a_finished_run_is_there() {
     let run = run(|d| common::bilingual(d, 3));
-    let text = render(&run, Spread::of_seeds(3), None);
+    let text = render(&run, Spread::of_seeds(3));
     assert!(text.starts_with(MARK));
     assert!(text.contains("\n    lobe run recipes/quickstart.toml --scale 0.1\n"), "{text}");
     for said in ["8c1f0d5b2a7e4c63", "Seeds: 0, 1, 2.", "mean [smallest, largest seed]"] {
@@ -57,33 +58,49 @@ fn every_part_of_a_finished_run_is_there() {
     for apart in ["train loss", "region units", "seconds", "token/s"] {
         assert!(!text.contains(apart), "{apart:?} has no place in a record");
     }
-    assert_eq!(text, render(&run, Spread::Range, None), "the same run gives the same text");
-    assert!(render(&run, Spread::Interval, None).contains("Student's t"));
+    assert_eq!(text, render(&run, Spread::Range), "the same run gives the same text");
+    assert!(render(&run, Spread::Interval).contains("Student's t"));
+}
+
+/// The run of digits with these targets.
+fn with_targets(targets: &serde_json::Value) -> RunData {
+    run(|d| {
+        common::digits(d);
+        let path = d.join("manifest.json");
+        let mut m: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        m["targets"] = targets.clone();
+        std::fs::write(path, m.to_string()).unwrap();
+    })
 }
 
 #[test]
-fn targets_stand_beside_and_missing_stays_missing() {
-    let run = run(common::digits);
-    let csv = "arm,label,metric,value,source\n\
-               routed,low,mse,0.03,\"Someone 2024, table 2\"\n\
-               routed,high,mse,,\"Someone 2024, table 2\"\n\
-               unheard-of,low,mse,0.5,elsewhere\n\
-               routed,low,sharpness,1,elsewhere\n";
-    let text = render(&run, Spread::Range, Some(&Targets::parse("t.csv", csv).unwrap()));
-    let table = section(&text, "mse (mae)");
-    assert!(table[0].ends_with("target | distance to it |"), "{}", table[0]);
-    let row = |start: &str| *table.iter().find(|l| l.starts_with(start)).unwrap_or(&"");
-    let mean = run.after("routed", "mse", "low").iter().map(|v| v.1).sum::<f64>() / 3.0;
-    let cells: Vec<&str> = row("| low | routed |").split(" | ").collect();
-    let distance: f64 = cells[6].trim_end_matches(" |").replace('−', "-").parse().unwrap();
-    assert!(cells[5] == "0.03" && (distance - (mean - 0.03)).abs() < 1e-4, "{cells:?}");
-    assert!(row("| high | routed |").ends_with("| — | — |"), "{}", row("| high | routed |"));
-    assert!(row("| low | unheard-of | — |").ends_with("| 0.5 | — |"), "{table:?}");
-    assert!(row("| low | baseline |").ends_with("| — | — |"));
-    assert_eq!(section(&text, "sharpness").len(), 3);
-    assert!(text.ends_with("* Someone 2024, table 2\n* elsewhere\n"), "{text}");
-    // Without a file there is no such column.
-    assert!(!render(&run, Spread::Range, None).contains("target"));
+fn a_target_is_met_missed_or_not_measured() {
+    let plain = run(common::digits);
+    let mean = plain.after("routed", "mse", "low").iter().map(|v| v.1).sum::<f64>() / 3.0;
+    let target = |arm: &str, value: f64, need: &str| {
+        serde_json::json!({"arm": arm, "label": "low", "metric": "mse", "value": value, "tolerance": 0.01,
+            "need": need, "source": "Someone 2024, table 2"})
+    };
+    let run = with_targets(&serde_json::json!([
+        target("routed", mean + 0.009, "near"),
+        target("routed", mean - 0.03, "near"),
+        target("routed", mean - 0.03, "at-least"),
+        target("unheard-of", 0.5, "near"),
+        {"arm": "routed", "stage": "train", "label": "low", "metric": "mse", "step": 7_000_000, "value": 1.0},
+    ]));
+    let words: Vec<String> = answers(&run).iter().map(Answer::words).collect();
+    assert_eq!(words, ["met", "missed by 0.02", "met", "not measured", "not measured"]);
+    let table = section(&render(&run, Spread::Range), "Targets").join("\n");
+    assert!(table.contains("| missed by 0.02 | Someone 2024, table 2 |"), "{table}");
+    assert!(table.contains("train, step 7000000"), "{table}");
+    // A record, the page and the terminal say the same.
+    let page = lobe_report::html::render(&run);
+    let text = lobe_report::terminal::answer(&run, 100, lobe_report::terminal::Style::Ascii);
+    for said in [page, text] {
+        assert!(said.contains("Targets: 2 of 5 met, 1 missed, 2 not measured."), "{said}");
+    }
+    assert!(!render(&plain, Spread::Range).contains("Targets"), "without targets there is no such part");
 }
 
 #[test]
@@ -94,20 +111,8 @@ fn hostile_names_and_unfinished_runs_are_shown_as_they_are() {
         let text = std::fs::read_to_string(&path).unwrap().replace("synthetic crowd", "<script>|`x`");
         std::fs::write(&path, text).unwrap();
     });
-    let text = render(&run, Spread::Range, None);
+    let text = render(&run, Spread::Range);
     assert!(text.contains("**The run is not finished (state: running).**"));
     assert!(!text.contains("<script>") && text.contains("&lt;script>"));
     assert!(text.contains("not reached") || text.contains("0 of 2") || text.contains("| — |"));
-}
-
-#[test]
-fn targets_that_cannot_be_used_name_the_line() {
-    let refused = |rows: &str| {
-        let text = format!("arm,label,metric,value,source\n{rows}");
-        Targets::parse("t.csv", &text).unwrap_err().to_string()
-    };
-    assert_eq!(refused("a,b,c,nan,d\n"), "t.csv line 2: value is \"nan\", not a number");
-    assert_eq!(refused("a,b,c,1,d\na,b,c,2,d\n"), "t.csv line 3: c of a on b stands here twice");
-    assert_eq!(refused("a,b,c\n"), "t.csv line 2: 3 fields, expected 5");
-    assert!(Targets::parse("t.csv", "arm,value\n").unwrap_err().to_string().contains("expected arm,label"));
 }

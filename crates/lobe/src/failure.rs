@@ -7,8 +7,8 @@ use std::path::Path;
 use lobe_core::did_you_mean;
 use lobe_lab::LabError;
 use lobe_lab::recipe::RecipeError;
-use lobe_lab::store::StoreError;
 use lobe_lab::words;
+use lobe_runs::StoreError;
 
 /// Everything went as asked.
 pub(crate) const DONE: u8 = 0;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use lobe_engine::Buf;
-use serde::{Deserialize, Serialize};
 
 use super::context::{Context, ModelRef};
 use super::keys::key;
@@ -11,7 +10,7 @@ use super::models::{read_model, write_model};
 use super::parents::{parent, sources, twin};
 use crate::error::LabError;
 use crate::recipe::{self, Makes};
-use crate::store::{Failure, MemberDir, State, Status};
+use crate::store::{Failure, MemberDir, State, Status, Timing};
 
 /// What a stage did.
 pub struct Done {
@@ -21,14 +20,6 @@ pub struct Done {
     pub cached: usize,
     /// Whether some member went on from a checkpoint.
     pub resumed: bool,
-}
-
-/// How long a member took, beside its results.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Timing {
-    pub seconds: f64,
-    pub rate: f64,
-    pub unit: String,
 }
 
 /// Moves the work of another recipe or program out of the way, and that of this one back; and finds what is

@@ -8,7 +8,6 @@ use super::stage::Shares;
 use crate::error::LabError;
 use crate::plan::Experiment;
 use crate::recipe::{self, Starts};
-use crate::store::Reference;
 
 /// The stage that made the baseline's model, and the arm, where that comes before `stage` and did not fail.
 pub(crate) fn whole<'a>(
@@ -17,7 +16,7 @@ pub(crate) fn whole<'a>(
     seed: u64,
 ) -> Option<(&'a recipe::Stage, usize)> {
     let x = c.experiment;
-    let made = made_before(x, stage, &Reference::of(&x.recipe).baseline?);
+    let made = made_before(x, stage, &x.recipe.reference().baseline?);
     made.filter(|(first, arm)| !c.is_absent(&first.name, *arm, seed))
 }
 

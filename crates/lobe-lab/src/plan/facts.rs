@@ -13,9 +13,9 @@ pub(crate) fn data(x: &Experiment) -> DataFacts {
     let of = |(i, (name, [documents, units, held_out])): (usize, (&str, [usize; 3]))| ClassFacts {
         name: name.to_owned(),
         label: label(i),
-        documents: documents as u64,
-        units: units as u64,
-        held_out: held_out as u64,
+        documents: Some(documents as u64),
+        units: Some(units as u64),
+        held_out: Some(held_out as u64),
     };
     DataFacts {
         unit: if text { "token" } else { "pixel" }.to_owned(),
@@ -27,5 +27,5 @@ pub(crate) fn data(x: &Experiment) -> DataFacts {
 /// The network.
 pub(crate) fn model(x: &Experiment) -> ModelFacts {
     let (kind, shape) = (x.net.kind().to_owned(), x.net.shape());
-    ModelFacts { kind, shape, parameters: x.layout().len() as u64 }
+    ModelFacts { kind, shape, parameters: Some(x.layout().len() as u64) }
 }

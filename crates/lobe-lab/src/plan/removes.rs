@@ -5,7 +5,6 @@ use lobe_methods::TrainsOn;
 
 use super::{ArmPlan, Experiment};
 use crate::recipe::Arm;
-use crate::store::Reference;
 
 impl Experiment {
     /// Fills in [`ArmPlan::removes`]; `cuts` are the names of the regions that stages cut out of an arm's model.
@@ -21,7 +20,7 @@ impl Experiment {
     fn removed(&self, index: usize, cuts: &dyn Fn(&Arm) -> Vec<String>) -> Vec<LabelId> {
         let plan = &self.arms[index];
         let arm = &plan.arm;
-        let reference = Reference::of(&self.recipe);
+        let reference = self.recipe.reference();
         if arm.control {
             return if plan.unseen.is_empty() { vec![FORGET] } else { plan.unseen.clone() };
         }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+pub use lobe_runs::Derived;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::targets::Target;
 use super::train::Train;
 
 /// The method that trains in the ordinary way, and changes nothing of a model it starts from.
@@ -35,6 +37,9 @@ pub struct Recipe {
     pub arms: Vec<Arm>,
     /// The steps of the experiment, in order.
     pub stages: Vec<Stage>,
+    /// Published numbers that the run is held against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<Target>,
 }
 
 /// A table whose `kind` decides what its other keys mean.
@@ -244,17 +249,6 @@ pub(super) fn lineage<'a>(arms: &'a [Arm], arm: &'a str) -> Vec<&'a str> {
         out.push(from);
     }
     out
-}
-
-/// A setting nobody wrote, and the rule that gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Derived {
-    /// Dotted key.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-    /// The rule.
-    pub rule: String,
 }
 
 impl Recipe {

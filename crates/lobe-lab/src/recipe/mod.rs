@@ -18,6 +18,7 @@ mod resolve;
 mod scale;
 mod schema;
 mod stages;
+mod targets;
 mod to_toml;
 mod train;
 mod tree;
@@ -33,6 +34,7 @@ pub use form::{
 };
 pub use schema::json_schema;
 pub use stages::STAGE_KEYS;
+pub use targets::Target;
 pub use train::{Decay, Masked, Schedule, Train, above_zero};
 pub(crate) use typed::path_error;
 pub use typed::{completed, typed};

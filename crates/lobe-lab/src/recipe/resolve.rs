@@ -13,13 +13,16 @@ use super::error::PathError;
 use super::form::{Derived, NamedRegion, Recipe, Section};
 use super::scale::{Scale, train};
 use super::stages;
+use super::targets::targets;
 use super::train::Train;
 use super::tree::{Node, Tree};
 use super::typed::typed;
 
 /// The keys of a recipe, in the order they are usually written.
-pub(super) const KEYS: [&str; 11] =
-    ["name", "about", "seeds", "scale", "data", "model", "regions", "arms", "train", "unlearn", "stage"];
+pub(super) const KEYS: [&str; 12] = [
+    "name", "about", "seeds", "scale", "data", "model", "regions", "arms", "train", "unlearn", "stage",
+    "target",
+];
 /// Most seeds of one recipe.
 const MAX_SEEDS: usize = 1000;
 /// Largest seed: every JSON reader holds it exactly.
@@ -64,7 +67,11 @@ pub(super) fn resolve(root: &Node, callbacks: &Callbacks) -> Result<(Recipe, Vec
     }
     let around = stages::Around { regions: &regions, arms: &arms, scale, callbacks };
     let stages = stages::stages(root, &around, &mut derived)?;
-    Ok((Recipe { name: title, about, seeds, data, model, regions, train: base, arms, stages }, derived))
+    let targets = targets(root, &arms, &stages)?;
+    Ok((
+        Recipe { name: title, about, seeds, data, model, regions, train: base, arms, stages, targets },
+        derived,
+    ))
 }
 
 /// `[unlearn]`: how post-hoc arms are trained. The keys of `[train]`.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::form::ArmData;
+use super::targets::Target;
 use super::train::{Masked, Train};
 
 /// A Lobe recipe. The keys of data, model, arms and stages depend on their kind.
@@ -40,6 +41,8 @@ struct RecipeFile {
     /// What the experiment does, in order.
     #[schemars(length(min = 1, max = 256))]
     stage: Vec<StageFile>,
+    /// Published numbers that the run is held against.
+    target: Option<Vec<Target>>,
     /// Named sets of changes to the recipe, chosen with `--preset NAME`. A stage goes by its name.
     presets: Option<BTreeMap<String, Map<String, Value>>>,
 }

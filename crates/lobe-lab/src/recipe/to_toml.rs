@@ -26,6 +26,9 @@ impl Recipe {
         for stage in &self.stages {
             table(&mut out, "[[stage]]", &fields(stage));
         }
+        for target in &self.targets {
+            table(&mut out, "[[target]]", &fields(target));
+        }
         out
     }
 }

@@ -14,8 +14,8 @@ use super::resolve::resolve;
 use super::tree::{MAX_BYTES, Node, Origin, Tree, parse};
 
 /// Keys a preset may override.
-const PRESET_KEYS: [&str; 10] =
-    ["about", "seeds", "scale", "data", "model", "regions", "arms", "train", "unlearn", "stage"];
+const PRESET_KEYS: [&str; 11] =
+    ["about", "seeds", "scale", "data", "model", "regions", "arms", "train", "unlearn", "stage", "target"];
 
 /// A recipe as somebody wrote it.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::summary::row;
 use crate::graph::{Context, members};
 use crate::plan::Experiment;
 use crate::recipe::Stage;
-use crate::store::{Metric, Reference, ResultRow};
+use crate::store::{Metric, ResultRow};
 
 /// What was measured, by member: a run may hold a hundred thousand numbers.
 pub(super) struct Numbers<'a>(BTreeMap<(&'a str, &'a str, u64), Vec<&'a ResultRow>>);
@@ -99,7 +99,7 @@ fn gaps(x: &Experiment, numbers: &Numbers<'_>, stage: &Stage, arm: usize, seed: 
     let plan = &x.arms[arm];
     // What removes nothing has the gap all the same: a cut of the baseline, or of the control.
     let labels = if plan.removes.is_empty() { vec![FORGET] } else { plan.removes.clone() };
-    let baseline = Reference::of(&x.recipe).baseline;
+    let baseline = x.recipe.reference().baseline;
     let of = |label: LabelId| {
         let label = x.labels.name(label);
         // References count as they were trained or loaded.

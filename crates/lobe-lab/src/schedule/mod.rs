@@ -3,6 +3,7 @@
 mod compare;
 mod estimate;
 mod leaks;
+mod manifest;
 mod memory;
 mod open;
 mod summary;
@@ -13,6 +14,7 @@ use std::time::Instant;
 use lobe_engine::Runner;
 
 pub use estimate::{Estimate, estimate};
+pub use manifest::manifest;
 pub use open::{callbacks, permissive, resolve};
 
 use crate::error::LabError;
@@ -41,10 +43,10 @@ pub fn run(
         let what = format!("holds the run {:?}, not {:?}; give --out another folder", old.name, recipe.name);
         return Err(LabError::Setting(format!("{what}: {}", out.display())));
     }
-    run.write_recipe(written, recipe)?;
+    run.write_recipe(written.text(), &recipe.to_toml())?;
     experiment.widths.iter().for_each(|note| tracing::warn!("{note}"));
     let runner = Runner::new(options.threads)?;
-    let mut manifest = Manifest::new(recipe, derived, &|a| experiment.note(a));
+    let mut manifest = manifest(recipe, derived, &|a| experiment.note(a));
     manifest.command.clone_from(&options.command);
     manifest.build.clone_from(&options.build);
     manifest.labels = experiment.labels.names().to_vec();
@@ -131,8 +133,10 @@ fn write_results(context: &Context<'_>) -> Result<(), LabError> {
     let order = Order { stages: &stages, arms: &arms };
     let (rows, timings) = summary::collect(context)?;
     context.run.write_results(&rows, order)?;
+    context.run.write_catalogue(&crate::words::catalogue_of(&rows))?;
     context.run.write_timings(&timings, order)?;
     summary::attacks(context, rows)?;
     summary::prefixes(context)?;
+    summary::charts(context)?;
     summary::activity(context)
 }

@@ -83,6 +83,10 @@ impl Experiment {
                 format!("{} needs a stage that makes its model: [[stage]] do = \"unlearn\"", a.arm.method);
             return in_section(Err(PathError::new("method", what)), &["arms", &a.arm.name]);
         }
+        for (i, target) in recipe.targets.iter().enumerate() {
+            let known = out.labels.names().iter().map(String::as_str).chain(["all"]);
+            in_section(one_of("label", "label", &target.label, known), &["target", &i.to_string()])?;
+        }
         for (stage, does) in recipe.stages.iter().zip(&built) {
             does.check(&out, stage)?;
         }

@@ -7,10 +7,12 @@ use super::compare::{Numbers, compare};
 use super::leaks::leaks;
 use crate::error::LabError;
 use crate::graph::Context;
-use crate::graph::{Timing, key, members};
+use crate::graph::{key, members};
 use crate::recipe::Stage;
-use crate::stages::{ActivityFile, FoundFile, Named};
-use crate::store::{AttackRow, MemberDir, Metric, ResultRow, State, TimingRow};
+use crate::store::{
+    ActivityFile, AttackRow, ChartFile, MemberChart, MemberCharts, MemberDir, Metric, PrefixFile, ResultRow,
+    State, Timing, TimingRow, Variant,
+};
 
 /// Every number of the run: what members measured, and what follows from comparing them. What an earlier
 /// form of the recipe left behind does not count.
@@ -27,7 +29,14 @@ pub(crate) fn collect(c: &Context<'_>) -> Result<(Vec<ResultRow>, Vec<TimingRow>
             let timing = fs::read(dir.path().join("timing.json")).ok();
             if let Some(t) = timing.and_then(|b| serde_json::from_slice::<Timing>(&b).ok()) {
                 let (stage, arm) = (stage.name.clone(), arm.clone());
-                timings.push(TimingRow { stage, arm, seed, seconds: t.seconds, rate: t.rate, unit: t.unit });
+                timings.push(TimingRow {
+                    stage,
+                    arm,
+                    seed,
+                    seconds: t.seconds,
+                    rate: Some(t.rate),
+                    unit: t.unit,
+                });
             }
         }
     }
@@ -80,12 +89,12 @@ pub(super) fn row(stage: &str, arm: &str, seed: u64, m: Metric) -> ResultRow {
 pub(crate) fn attacks(c: &Context<'_>, rows: Vec<ResultRow>) -> Result<(), LabError> {
     let x = c.experiment;
     // By the members that were attacked: what they did, and their variants in order.
-    let mut by_member: BTreeMap<(String, String, u64), (usize, &str, Vec<Named>)> = BTreeMap::new();
+    let mut by_member: BTreeMap<(String, String, u64), (usize, &str, Vec<Variant>)> = BTreeMap::new();
     for stage in &x.recipe.stages {
         for (arm, seed) in members(c, stage) {
             let Some(dir) = current(c, stage, arm, seed)? else { continue };
             let file = fs::read(dir.path().join("variants.json")).ok();
-            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Named>>(&b).ok()) else {
+            let Some(named) = file.and_then(|b| serde_json::from_slice::<Vec<Variant>>(&b).ok()) else {
                 continue;
             };
             let id = (stage.name.clone(), x.arms[arm].arm.name.clone(), seed);
@@ -114,12 +123,12 @@ pub(crate) fn attacks(c: &Context<'_>, rows: Vec<ResultRow>) -> Result<(), LabEr
 
 /// Collects the members' `prefixes.json`.
 pub(crate) fn prefixes(c: &Context<'_>) -> Result<(), LabError> {
-    let mut all = FoundFile::default();
+    let mut all = PrefixFile::default();
     for stage in &c.experiment.recipe.stages {
         for (arm, seed) in members(c, stage) {
             let Some(dir) = current(c, stage, arm, seed)? else { continue };
             let file = fs::read(dir.path().join("prefixes.json")).ok();
-            let file = file.and_then(|b| serde_json::from_slice::<FoundFile>(&b).ok());
+            let file = file.and_then(|b| serde_json::from_slice::<PrefixFile>(&b).ok());
             all.prefixes.extend(file.unwrap_or_default().prefixes);
         }
     }
@@ -148,4 +157,24 @@ pub(crate) fn activity(c: &Context<'_>) -> Result<(), LabError> {
     }
     let bytes = serde_json::to_vec(&all).unwrap_or_default();
     Ok(c.run.write("activity.json", |w| w.write_all(&bytes))?)
+}
+
+/// Collects the members' `charts.json`.
+pub(crate) fn charts(c: &Context<'_>) -> Result<(), LabError> {
+    let mut all = ChartFile::default();
+    for stage in &c.experiment.recipe.stages {
+        for (arm, seed) in members(c, stage) {
+            let Some(dir) = current(c, stage, arm, seed)? else { continue };
+            let file = fs::read(dir.path().join("charts.json")).ok();
+            let file = file.and_then(|b| serde_json::from_slice::<MemberCharts>(&b).ok());
+            let (stage, arm) = (&stage.name, &c.experiment.arms[arm].arm.name);
+            let of = |chart| MemberChart { stage: stage.clone(), arm: arm.clone(), seed, chart };
+            all.charts.extend(file.unwrap_or_default().charts.into_iter().map(of));
+        }
+    }
+    if all.charts.is_empty() && !c.run.path().join("charts.json").exists() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&all).unwrap_or_default();
+    Ok(c.run.write("charts.json", |w| w.write_all(&bytes))?)
 }

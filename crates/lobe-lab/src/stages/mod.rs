@@ -11,10 +11,9 @@ mod unlearn;
 
 use std::sync::OnceLock;
 
-pub(crate) use attack::{FoundFile, Named, width_notes};
+pub(crate) use attack::width_notes;
 pub use cohere::Cohere;
 pub use load::Load;
-pub(crate) use measure::ActivityFile;
 pub use measure::Measure;
 pub use train::TrainStage;
 pub use unlearn::UnlearnStage;

@@ -22,6 +22,18 @@ const VALUES: &[(&str, &str)] = &[
     ("train", "[train]\nsteps = 600\nbatch = 16\nlr    = 3e-3"),
     ("unlearn", "[unlearn]\nsteps = 60\nlr    = 1e-4"),
     ("stage", "[[stage]]\ndo    = \"relearn\"\nlabel = \"forget\"\nsteps = 60"),
+    (
+        "target",
+        "[[target]]\narm       = \"baseline\"\nlabel     = \"forget\"\nmetric    = \"loss\"\nvalue     = 3.2\ntolerance = 0.1\nsource    = \"a paper, table 2\"",
+    ),
+    ("target.arm", r#""baseline""#),
+    ("target.stage", r#""train""#),
+    ("target.label", r#""forget""#),
+    ("target.metric", r#""loss""#),
+    ("target.step", "100"),
+    ("target.value", "3.2"),
+    ("target.tolerance", "0.1"),
+    ("target.source", r#""a paper, table 2""#),
     ("presets", "[presets.tiny]\nscale = 0.05\ntrain = { batch = 8 }"),
     // Data.
     ("data.kind", r#""bilingual""#),
@@ -251,7 +263,7 @@ pub fn example_of(found: &Found<'_>) -> Option<String> {
     }
     let name = outer.kind.map_or("mine", |c| c.name.as_str());
     let mut out = match outer.key.name.as_str() {
-        "stage" => "[[stage]]\n".to_owned(),
+        "stage" | "target" => format!("[[{}]]\n", outer.key.name),
         "arms" => format!("[arms.{name}]\n"),
         other => format!("[{other}]\n"),
     };
@@ -273,6 +285,12 @@ fn beside(outer: &Step<'_>, key: &str) -> Vec<(String, String)> {
         _ => None,
     });
     let mut out: Vec<(String, String)> = Vec::new();
+    if outer.key.name == "target" {
+        // A step is one of a stage.
+        let needed = |k: &&ParamDoc| (k.required || (key == "step" && k.name == "stage")) && k.name != key;
+        let value = |k: &ParamDoc| Some((k.name.clone(), value_of(&Found { way: vec![*outer], key: k })?));
+        out.extend(outer.key.keys.iter().filter(needed).filter_map(value));
+    }
     out.extend(kind.map(|k| (tag(&outer.key.name).to_owned(), format!("{k:?}"))));
     if let Some(c) = outer.kind {
         if UNLEARN.iter().any(|e| e.about.name == c.name) {

@@ -11,6 +11,7 @@ use lobe_methods::{ATTACKS, About, ParamDoc, catalogue, kinds_of, params_of, rem
 
 pub use examples::{example_of, value_of};
 pub use keys::{Found, Step, every_key, find, find_anywhere, recipe_keys, tag};
+pub(crate) use results::catalogue as catalogue_of;
 pub use results::{COLUMNS, METRICS, Metric, metric};
 pub use schema::schema;
 

@@ -1,6 +1,11 @@
-//! The words of `results.csv`: its columns and the metrics in it.
+//! The words of `results.csv`: its columns and the metrics in it. What a metric means stands here and nowhere else:
+//! the pages, `lobe explain`, a run's `metrics.json` and with it the report take it from this list.
+
+use std::collections::BTreeSet;
 
 use lobe_methods::ATTACKS;
+
+use crate::store::{Better, Catalogue, MetricInfo, ResultRow, Role, part};
 
 /// The columns, in order, with what stands in them.
 pub const COLUMNS: [(&str, &str); 8] = [
@@ -23,107 +28,150 @@ pub struct Metric {
     pub unit: &'static str,
     /// What it says, in one line.
     pub meaning: &'static str,
+    /// Its name in a heading; empty for the name itself.
+    title: &'static str,
+    /// What its steps count; empty for a number that has none.
+    axis: &'static str,
+    better: Better,
+    role: Role,
+    /// What stands behind `@`, if anything does.
+    parts: &'static str,
+    /// Whether a part is as much of an outcome as the whole.
+    parts_count: bool,
+    /// The metric that says what guessing gives.
+    chance: &'static str,
 }
 
-const fn m(name: &'static str, unit: &'static str, meaning: &'static str) -> Metric {
-    Metric { name, unit, meaning }
+/// An outcome with neither steps nor parts.
+const fn m(name: &'static str, unit: &'static str, better: Better, meaning: &'static str) -> Metric {
+    Metric {
+        name,
+        unit,
+        meaning,
+        title: "",
+        axis: "",
+        better,
+        role: Role::Outcome,
+        parts: "",
+        parts_count: false,
+        chance: "",
+    }
 }
 
-/// All metrics that a run can write, except those of attacks that have names of their own.
+impl Metric {
+    const fn titled(self, title: &'static str) -> Metric {
+        Metric { title, ..self }
+    }
+
+    const fn is(self, role: Role) -> Metric {
+        Metric { role, ..self }
+    }
+
+    const fn along(self, axis: &'static str) -> Metric {
+        Metric { axis, ..self }
+    }
+
+    const fn of(self, parts: &'static str) -> Metric {
+        Metric { parts, ..self }
+    }
+
+    /// The entry of a run's `metrics.json`.
+    pub fn info(&self) -> MetricInfo {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        MetricInfo {
+            name: self.name.to_owned(),
+            unit: self.unit.to_owned(),
+            title: some(self.title).unwrap_or_else(|| self.name.replace('_', " ")),
+            about: self.meaning.to_owned(),
+            axis: some(self.axis),
+            better: self.better,
+            role: self.role,
+            parts: some(self.parts),
+            parts_count: self.parts_count,
+            chance: some(self.chance),
+        }
+    }
+}
+
+use Better::{Higher, Lower, Neither};
+use Role::{Chance, Count, Curve, Derived, Setting};
+
+/// All metrics that a run can write, except those of attacks that have names of their own, in the order in which
+/// readers list them.
 pub const METRICS: &[Metric] = &[
-    m("train_loss", "nat", "running training loss"),
-    m("loss", "nat", "held-out loss of a language model, per token"),
-    m("mse", "mse", "mean squared error per pixel on held-out images; mse@DECODER for further decoders"),
-    m("mae", "mae", "mean absolute error per pixel on held-out images; mae@DECODER for further decoders"),
-    m("calibrated_loss", "nat", "held-out loss after a logit bias was fitted"),
-    m("accuracy", "fraction", "held-out tokens whose most likely prediction is right"),
-    m("cloze_accuracy", "fraction", "knowledge probes that the model answers without being given choices"),
-    m("probe_accuracy", "fraction", "knowledge probes answered correctly among given choices"),
-    m("probe_chance", "fraction", "knowledge probes that guessing answers correctly"),
-    m("attack_start", "nat", "loss before the attack, on the examples that the attack is judged by"),
-    m("attack_best", "nat", "lowest loss on the attacked label that any variant reached"),
-    m("attack_retain", "nat", "loss of the other labels at the point where attack_best was reached"),
-    m(
-        "baseline_start",
-        "nat",
-        "baseline's loss before any attack, on the examples that the attack is judged by",
-    ),
-    m(
-        "control_start",
-        "nat",
-        "control's loss before any attack, on the examples that the attack is judged by",
-    ),
-    m(
-        "recovery",
-        "fraction",
-        "(control_start − attack_best) / (control_start − baseline_start): 0 is the control, 1 the baseline",
-    ),
-    m("budget_steps", "steps", "optimiser steps that the winning variant used"),
-    m("budget_tokens", "tokens", "target tokens that the winning variant was trained on"),
-    m("budget_examples", "examples", "different examples that the winning variant had"),
-    m("budget_parameters", "parameters", "parameters that the winning variant changed"),
-    m("steps_target", "nat", "loss that an attack which trains has to reach: baseline_start"),
-    m("steps_budget", "steps", "steps that an attack which trains has"),
-    m(
-        "steps_to_baseline",
-        "steps",
-        "attack steps until the loss is steps_target; no row if it is never reached",
-    ),
-    m(
-        "removal_steps",
-        "steps",
-        "optimiser steps of a post-hoc removal, or of coherence training after a cut",
-    ),
-    m(
-        "removal_tokens",
-        "tokens",
-        "target tokens of a post-hoc removal, or of coherence training after a cut",
-    ),
-    m("objective", "nat", "objective of a post-hoc removal while it trains"),
-    m("gap_closed", "fraction", "(loss after the cut − baseline) / (control − baseline), per seed"),
-    m("leakage", "fraction", "how much of the undiscovered forget data was learnt"),
-    m("control_agreement", "fraction", "held-out tokens on which model and control predict the same token"),
-    m("control_kl", "nat", "KL divergence from the control's outputs to the model's"),
-    m("gradient_region", "ratio", "relative gradient norm of single examples on the region's parameters"),
-    m("gradient_rest", "ratio", "relative gradient norm of single examples on all other parameters"),
-    m(
-        "watched_loss",
-        "nat",
-        "held-out-facts: loss on the half of the forget data that the attack never trains on",
-    ),
-    m("watched_loss_before", "nat", "held-out-facts: the same before the attack"),
-    m("watched_loss_original", "nat", "held-out-facts: the same for the model that has the capability"),
-    m(
-        "watched_accuracy",
-        "fraction",
-        "held-out-facts: probes about the half that the attack never trains on",
-    ),
-    m("watched_accuracy_before", "fraction", "held-out-facts: the same before the attack"),
-    m(
-        "watched_accuracy_original",
-        "fraction",
-        "held-out-facts: the same for the model that has the capability",
-    ),
-    m("params", "count", "parameters of the network"),
-    m("targets", "count", "targets the network was trained on"),
-    m("forget_targets", "count", "training targets that truly belong to forget data"),
-    m("undiscovered_targets", "count", "training targets of forget data that the labeller missed"),
-    m("region_units", "count", "units of the arm's region"),
-    m("region_params", "count", "parameters that the units of the arm's region own"),
+    m("loss", "nat", Lower, "held-out loss of a language model, per token and label")
+        .titled("held-out loss"),
+    Metric { parts_count: true, ..m("mse", "mse", Lower, "mean squared error per pixel on held-out images: of the first decoder, with @DECODER of each other one").titled("squared error").of("decoder") },
+    Metric { parts_count: true, ..m("mae", "mae", Lower, "mean absolute error per pixel on held-out images: of the first decoder, with @DECODER of each other one").titled("absolute error").of("decoder") },
+    m("calibrated_loss", "nat", Lower, "held-out loss after a logit bias was fitted").titled("loss, calibrated"),
+    m("accuracy", "fraction", Higher, "held-out tokens whose most likely prediction is right"),
+    Metric { chance: "probe_chance", ..m("probe_accuracy", "fraction", Higher, "knowledge probes answered correctly among given choices; @CLASS where a label has several classes, @told for facts that training examples of the class state, @told-elsewhere for facts that only another class states").titled("probes answered").of("class") },
+    m("probe_chance", "fraction", Neither, "knowledge probes that guessing answers correctly").is(Chance),
+    m("cloze_accuracy", "fraction", Higher, "knowledge probes whose answer is, token by token, the most likely of all tokens, without choices being given").titled("probes completed").of("class"),
+    m("gap_closed", "fraction", Neither, "(loss after the cut − baseline) / (control − baseline), per seed and per label that the arm is to be without").is(Derived),
+    m("recovery", "fraction", Neither, "(control_start − attack_best) / (control_start − baseline_start), per seed: 0 is as ignorant as the control, 1 as able as the baseline").of("variant"),
+    m("attack_best", "nat", Neither, "lowest loss on the attacked label that any variant reached").of("variant"),
+    m("attack_retain", "nat", Lower, "loss of the other labels at the point where attack_best was reached"),
+    m("steps_to_baseline", "steps", Neither, "attack steps until the loss, at each step the lowest of all variants, is steps_target; if the budget ends first, the value is the budget and the unit is \"> steps\": a lower bound").is(Derived).of("variant"),
+    m("steps_budget", "steps", Neither, "steps that an attack which trains has").is(Setting),
+    m("steps_target", "nat", Neither, "loss that an attack which trains has to reach: baseline_start").is(Setting),
+    m("leakage", "fraction", Lower, "forget tokens that a plain model needs for the same forget loss / undiscovered forget tokens").is(Derived),
+    m("control_agreement", "fraction", Higher, "held-out tokens on which model and control predict the same token").titled("same top token as the control"),
+    m("control_kl", "nat", Lower, "KL divergence from the control's outputs to the model's").titled("KL from the control"),
+    m("gradient_region", "ratio", Neither, "relative gradient norm of single examples on the region's parameters, after training and before the cut").titled("gradient in the region"),
+    m("gradient_rest", "ratio", Neither, "relative gradient norm of single examples on all other parameters, after training and before the cut").titled("gradient elsewhere"),
+    m("region_units", "count", Neither, "units of the arm's region").is(Setting),
+    m("region_params", "count", Neither, "parameters that the units of the arm's region own").is(Setting),
+    m("params", "count", Neither, "parameters of the network").is(Count),
+    m("targets", "count", Neither, "targets the network was trained on").is(Count),
+    m("forget_targets", "count", Neither, "training targets that truly belong to forget data").is(Count),
+    m("undiscovered_targets", "count", Neither, "training targets of forget data that the labeller missed").is(Count),
+    m("train_loss", "nat", Lower, "running training loss").is(Curve).along("optimiser steps"),
+    m("objective", "nat", Lower, "objective of a post-hoc removal while it trains").along("optimiser steps"),
+    m("removal_steps", "steps", Neither, "optimiser steps of a post-hoc removal, or of coherence training after a cut").is(Count),
+    m("removal_tokens", "tokens", Neither, "target tokens of a post-hoc removal, or of coherence training after a cut"),
+    m("attack_start", "nat", Neither, "loss per label before the attack, on the examples that the attack is judged by"),
+    m("baseline_start", "nat", Neither, "baseline's loss as trained or loaded, on the examples that the attack is judged by"),
+    m("control_start", "nat", Neither, "control's loss as trained or loaded, on the examples that the attack is judged by"),
+    m("budget_steps", "steps", Neither, "optimiser steps that the winning variant used: a step takes a batch, or every example once if there are no more").is(Count).of("variant"),
+    m("budget_tokens", "tokens", Neither, "target tokens that the winning variant was trained on").is(Count).of("variant"),
+    m("budget_examples", "examples", Neither, "different examples that the steps of the winning variant can have drawn").is(Count).of("variant"),
+    m("budget_parameters", "parameters", Neither, "parameters that the winning variant changed").is(Count).of("variant"),
+    m("watched_loss", "nat", Neither, "held-out-facts: loss on the half of the forget data that the attack never trains on"),
+    m("watched_loss_before", "nat", Neither, "held-out-facts: the same before the attack"),
+    m("watched_loss_original", "nat", Neither, "held-out-facts: the same for the model that has the capability"),
+    m("watched_accuracy", "fraction", Neither, "held-out-facts: probes about the half that the attack never trains on"),
+    m("watched_accuracy_before", "fraction", Neither, "held-out-facts: the same before the attack"),
+    m("watched_accuracy_original", "fraction", Neither, "held-out-facts: the same for the model that has the capability"),
 ];
 
 /// The metric that a word of the column `metric` names: `relearn_loss@zero,lr=0.001` is the loss under an
-/// attack. Returns its name, unit and meaning.
-pub fn metric(word: &str) -> Option<(String, &'static str, String)> {
-    let name = word.split('@').next().unwrap_or(word);
+/// attack.
+pub fn metric(word: &str) -> Option<MetricInfo> {
+    let (name, _) = part(word);
     if let Some(m) = METRICS.iter().find(|m| m.name == name) {
-        return Some((m.name.to_owned(), m.unit, m.meaning.to_owned()));
+        return Some(m.info());
     }
     let attack = name.strip_suffix("_loss")?;
-    let about = ATTACKS.iter().map(|e| e.about).find(|a| a.name == attack)?;
-    let meaning = format!(
-        "loss under the attack {}: at each point of its axis, the lowest of all variants; with @VARIANT of one",
-        about.name
-    );
-    Some((name.to_owned(), "nat", meaning))
+    let entry = ATTACKS.iter().find(|e| e.about.name == attack)?;
+    Some(MetricInfo {
+        name: name.to_owned(),
+        unit: "nat".to_owned(),
+        title: format!("loss under {attack}"),
+        about: format!(
+            "loss under the attack {attack}: at each point of its axis, the lowest of all variants; with @VARIANT of one"
+        ),
+        axis: Some(entry.axis.name.to_owned()),
+        role: Curve,
+        parts: Some("variant".to_owned()),
+        ..MetricInfo::default()
+    })
+}
+
+/// What the metrics of these rows mean, in the order of the list; losses of attacks last.
+pub(crate) fn catalogue(rows: &[ResultRow]) -> Catalogue {
+    let found: BTreeSet<&str> = rows.iter().map(|r| part(&r.metric).0).collect();
+    let listed = METRICS.iter().filter(|m| found.contains(m.name)).map(Metric::info);
+    let other = found.iter().filter(|f| METRICS.iter().all(|m| m.name != **f)).filter_map(|f| metric(f));
+    Catalogue { metrics: listed.chain(other).collect() }
 }

@@ -131,8 +131,8 @@ fn the_schema_goes_down_to_the_last_key() {
 
 #[test]
 fn metrics_are_known_with_and_without_what_they_are_of() {
-    assert_eq!(metric("loss").unwrap().1, "nat");
-    assert_eq!(metric("recovery@zero,lr=0.001").unwrap().0, "recovery");
-    assert!(metric("relearn-lora_loss@rank=4").unwrap().2.contains("relearn-lora"));
+    assert_eq!(metric("loss").unwrap().unit, "nat");
+    assert_eq!(metric("recovery@zero,lr=0.001").unwrap().name, "recovery");
+    assert!(metric("relearn-lora_loss@rank=4").unwrap().about.contains("relearn-lora"));
     assert_eq!(metric("made_up_loss"), None);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Data, Figure, Ink, Panel, Place, Size, plain};
-use crate::data::Activity;
+use crate::Activity;
 use crate::format::{MISSING, number, shorten};
 use crate::stats::{mean, quantile};
 use crate::svg::{Anchor, Drawing, Svg};
@@ -26,7 +26,7 @@ const WIDTH: f64 = 460.0;
 struct Row<'a> {
     site: &'a str,
     /// Per unit: index at the site, and target less other; `None` where one was not measured.
-    units: Vec<(u64, Option<f64>)>,
+    units: Vec<(u32, Option<f64>)>,
 }
 
 /// The labels that are compared: what is to be forgotten, and what is to stay.
@@ -40,7 +40,7 @@ fn row<'a>(a: &'a Activity, (target, other): (&str, &str)) -> Option<Row<'a>> {
     let of = |label: &str| a.mean_abs.get(a.labels.iter().position(|l| l == label)?);
     let (own, rest) = (of(target)?, of(other)?);
     let differ =
-        |(unit, (x, y)): (&u64, (&Option<f64>, &Option<f64>))| (*unit, x.zip(*y).map(|(x, y)| x - y));
+        |(unit, (x, y)): (&u32, (&Option<f64>, &Option<f64>))| (*unit, x.zip(*y).map(|(x, y)| x - y));
     Some(Row { site: &a.site, units: a.units.iter().zip(own.iter().zip(rest)).map(differ).collect() })
 }
 

@@ -102,8 +102,8 @@ pub(super) enum Shape {
 pub(super) struct Plot<'a> {
     pub(super) titles: (&'a str, &'a str),
     pub(super) about: &'a str,
-    /// A level to compare with, and its name.
-    pub(super) level: Option<(f64, String)>,
+    /// Levels to compare with, and their names.
+    pub(super) levels: Vec<(f64, String)>,
     pub(super) bands: bool,
     pub(super) narrow_log: bool,
     pub(super) shape: Shape,
@@ -171,7 +171,7 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<Drawing> {
     let mut svg = Svg::new(width, height);
     let axes = scales(&mut svg, bundles, plot, frame)?;
     let mut ends: Vec<End> = Vec::new();
-    if let Some((level, name)) = &plot.level {
+    for (level, name) in &plot.levels {
         let height = axes.y.at(*level);
         svg.line((frame.left, height), (frame.right, height), "level");
         ends.push(End { at: (frame.right, height), name: name.clone(), class: "ink", marker: None });
@@ -210,7 +210,7 @@ fn scales(svg: &mut Svg, bundles: &[Bundle<'_>], plot: &Plot<'_>, frame: Frame) 
     let ordinary = || bundles.iter().filter(|b| Some(b.arm) != plot.outsider);
     let counted: Vec<&Bundle<'_>> =
         if ordinary().any(|b| !b.mean.is_empty()) { ordinary().collect() } else { bundles.iter().collect() };
-    let ys = counted.iter().flat_map(lines).map(|p| p.1).chain(plot.level.as_ref().map(|l| l.0));
+    let ys = counted.iter().flat_map(lines).map(|p| p.1).chain(plot.levels.iter().map(|l| l.0));
     let (low, high) = with_intervals(ys, counted.iter().flat_map(edges).map(|p| p.1))?;
     let (x, zero) = if plot.log_x { log_or_linear(&xs, frame.x()) } else { steps(&xs, frame.x()) };
     let y = if plot.narrow_log && low > 0.0 && high / low > 4.0 {

@@ -4,33 +4,53 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::curves::{Bundle, COLUMNS, Plot, Shape, draw, write};
 use super::key::key;
-use super::{Data, Figure, Ink, Panel, Place, Size, seeds};
-use crate::data::summary;
+use super::{Data, Figure, Ink, Panel, Place, Size, extent, seeds};
+use crate::data::{Measured, Quantity, RunData, Variant, summary};
+use crate::palette::Look;
 use crate::stats::mean;
 use crate::svg::fit;
 
 /// Most plots.
 const MOST: usize = 12;
 
-/// `entries,k=64` is member 64 of the family `entries`.
-fn family(variant: &str) -> Option<String> {
-    let (k, rest): (Vec<&str>, Vec<&str>) =
-        variant.split(',').map(str::trim).partition(|p| p.starts_with("k="));
-    let [k] = k[..] else { return None };
-    k[2..].parse::<f64>().is_ok().then(|| rest.join(","))
+/// A stage, what its variants share, and the label they are measured on.
+type Family<'a> = (&'a str, String, &'a str);
+
+/// Variants of an attack that differ in one setting alone, a number, and that change different numbers of
+/// parameters.
+fn families(run: &RunData) -> BTreeMap<Family<'_>, BTreeSet<&Variant>> {
+    let mut found: BTreeMap<Family<'_>, BTreeSet<&Variant>> = BTreeMap::new();
+    for (q, variants) in run.variants.iter().filter(|(q, _)| q.metric == "budget_parameters") {
+        let numeric = |v: &Variant| -> Vec<String> {
+            v.settings().filter(|s| s.1.parse::<f64>().is_ok()).map(|s| s.0.to_owned()).collect()
+        };
+        let keys: BTreeSet<String> = variants.keys().flat_map(numeric).collect();
+        for key in keys {
+            let mut rest: BTreeMap<String, Vec<(&Variant, &Measured)>> = BTreeMap::new();
+            for (v, m) in variants.iter().filter(|(v, _)| v.settings().any(|s| s.0 == key)) {
+                let other = v.settings().filter(|s| s.0 != key).map(|(k, v)| format!("{k}={v}"));
+                let start = Some(v.start.clone()).filter(|s| !s.is_empty());
+                rest.entry(start.into_iter().chain(other).collect::<Vec<_>>().join(", "))
+                    .or_default()
+                    .push((v, m));
+            }
+            let differ = |list: &[(&Variant, &Measured)]| {
+                let of = |m: &Measured| extent(m.by_arm.keys().flat_map(|a| m.finals(a)).map(|(_, v)| v));
+                list.windows(2).any(|pair| of(pair[0].1) != of(pair[1].1))
+            };
+            for (name, list) in rest.into_iter().filter(|(_, list)| differ(list)) {
+                let all = found.entry((&q.stage, name, &q.label)).or_default();
+                all.extend(list.into_iter().map(|(v, _)| v));
+            }
+        }
+    }
+    found
 }
 
 /// Nothing for runs without such an attack.
 pub(super) fn build(ink: &Ink<'_>) -> Option<Figure> {
     let run = ink.run;
-    // Per (stage, family, label) its variants.
-    let mut found: BTreeMap<(&str, String, &str), BTreeSet<&str>> = BTreeMap::new();
-    for q in run.results.keys() {
-        let Some(variant) = q.metric.strip_prefix("budget_parameters@") else { continue };
-        if let Some(family) = family(variant) {
-            found.entry((&q.stage, family, &q.label)).or_default().insert(variant);
-        }
-    }
+    let mut found = families(run);
     found.retain(|_, variants| variants.len() > 1);
     let (shape, size) =
         if found.len() > 1 { (Shape::Small, Size::Small) } else { (Shape::Plain, Size::Plain) };
@@ -38,14 +58,14 @@ pub(super) fn build(ink: &Ink<'_>) -> Option<Figure> {
     let mut data = Data::new(&COLUMNS);
     for ((stage, family, label), variants) in found.iter().take(MOST) {
         let bundles: Vec<Bundle<'_>> =
-            ink.arms().filter_map(|(arm, look)| bundle(ink, arm, look, stage, label, variants)).collect();
+            ink.arms().filter_map(|(arm, look)| bundle(ink, (arm, look), (stage, label), variants)).collect();
         let what = if family.is_empty() { (*stage).to_owned() } else { format!("{stage}, {family}") };
         let y = format!("recovery: {}", fit(&what, 240.0));
         let about = format!("Recovery against the number of grafted parameters, {what}");
         let plot = Plot {
             titles: ("parameters changed", &y),
             about: &about,
-            level: run.control().map(|_| (0.0, "never had it".to_owned())),
+            levels: run.control().map(|_| (0.0, "never had it".to_owned())).into_iter().collect(),
             bands: true,
             narrow_log: false,
             shape,
@@ -86,18 +106,17 @@ pub(super) fn build(ink: &Ink<'_>) -> Option<Figure> {
 
 fn bundle<'a>(
     ink: &Ink<'a>,
-    arm: &'a str,
-    look: crate::palette::Look,
-    stage: &str,
-    label: &str,
-    variants: &BTreeSet<&str>,
+    (arm, look): (&'a str, Look),
+    (stage, label): (&str, &str),
+    variants: &BTreeSet<&Variant>,
 ) -> Option<Bundle<'a>> {
     let run = ink.run;
     let mut points = Vec::new();
     for variant in variants {
         let finals = |metric: &str| {
-            run.measured(stage, &format!("{metric}@{variant}"), label)
-                .map_or_else(Vec::new, |m| m.finals(arm))
+            let [stage, metric, label] = [stage, metric, label].map(str::to_owned);
+            let all = run.variants.get(&Quantity { stage, metric, label });
+            all.and_then(|all| all.get(variant)).map_or_else(Vec::new, |m| m.finals(arm))
         };
         let sizes: Vec<f64> = finals("budget_parameters").iter().map(|(_, v)| *v).collect();
         let back = finals("recovery");

@@ -1,6 +1,8 @@
 //! Final numbers per metric and label as one table of small drawings: what every recipe has, whatever its labels
 //! are called.
 
+use lobe_runs::{Role, part};
+
 use super::{Data, Ink, extent, plain};
 use crate::data::summary;
 use crate::format::{interval, number};
@@ -8,52 +10,13 @@ use crate::palette::Look;
 use crate::stats::Summary;
 use crate::svg::{Drawing, Scale, Svg, pad};
 
-/// Metrics that are curves, counts, settings or about an attack; other tables have them.
-const NOT_SHOWN: [&str; 15] = [
-    "train_loss",
-    "gap_closed",
-    "leakage",
-    "probe_chance",
-    "steps_to_baseline",
-    "steps_budget",
-    "steps_target",
-    "region_units",
-    "region_params",
-    "params",
-    "targets",
-    "forget_targets",
-    "undiscovered_targets",
-    "relearn_loss",
-    "removal_steps",
-];
 /// Most columns.
 const MOST: usize = 24;
-
-/// What a metric is called in a heading.
-const WORDS: &[(&str, &str)] = &[
-    ("loss", "held-out loss"),
-    ("calibrated_loss", "loss, calibrated"),
-    ("accuracy", "accuracy"),
-    ("probe_accuracy", "probes answered"),
-    ("cloze_accuracy", "probes completed"),
-    ("control_agreement", "same top token as the control"),
-    ("control_kl", "KL from the control"),
-    ("gradient_region", "gradient in the region"),
-    ("gradient_rest", "gradient elsewhere"),
-    ("mse", "squared error"),
-    ("mae", "absolute error"),
-];
-
-/// A metric in words.
-pub(crate) fn words(metric: &str) -> String {
-    let (base, part) = metric.split_once('@').map_or((metric, None), |(b, p)| (b, Some(p)));
-    let name = WORDS.iter().find(|w| w.0 == base).map_or_else(|| base.replace('_', " "), |w| w.1.to_owned());
-    part.map_or(name.clone(), |p| format!("{name}, {p}"))
-}
 
 /// One column: a metric on one label.
 pub(crate) struct Column {
     pub(crate) metric: String,
+    pub(crate) title: String,
     pub(crate) label: String,
     pub(crate) unit: String,
     /// One scale for all labels of a metric.
@@ -82,9 +45,11 @@ pub(crate) fn build<'a>(ink: &Ink<'a>) -> Option<Measures<'a>> {
     let attacks = run.attack_stages();
     let mut metrics: Vec<&str> = Vec::new();
     for (q, _) in run.ordered() {
-        // What single decoders make of images is what such a run is about; single classes the tables have.
-        let part = q.metric.split_once('@').is_some_and(|(metric, _)| !["mse", "mae"].contains(&metric));
-        let skip = NOT_SHOWN.contains(&q.metric.as_str()) || part || attacks.contains(&q.stage.as_str());
+        let info = run.catalogue.get(&q.metric);
+        // Single decoders of images are what such a run is about; single classes the tables have.
+        let detail = part(&q.metric).1.is_some() && !info.is_some_and(|m| m.parts_count);
+        let other = info.is_some_and(|m| m.role != Role::Outcome);
+        let skip = other || detail || attacks.contains(&q.stage.as_str());
         if !skip && !metrics.contains(&q.metric.as_str()) {
             metrics.push(&q.metric);
         }
@@ -136,6 +101,7 @@ fn columns_of(ink: &Ink<'_>, metric: &str) -> Vec<Column> {
     let Some((low, high)) = extent(values.map(|(_, v)| v)) else { return Vec::new() };
     let column = |label: &&String| Column {
         metric: metric.to_owned(),
+        title: run.catalogue.title(metric),
         label: (*label).clone(),
         unit: Some(run.unit(metric)).filter(|u| *u != metric).unwrap_or_default().to_owned(),
         domain: pad(low, high, 0.06),
@@ -146,7 +112,7 @@ fn columns_of(ink: &Ink<'_>, metric: &str) -> Vec<Column> {
 
 /// The level of guessing, for metrics that have one.
 fn chance(ink: &Ink<'_>, metric: &str, label: &str) -> Option<f64> {
-    let name = metric.strip_suffix("_accuracy").map(|m| format!("{m}_chance"))?;
+    let name = ink.run.catalogue.get(metric)?.chance.as_deref()?;
     let found = ink.run.results.iter().find(|(q, _)| q.metric == name && q.label == label);
     found?.1.by_arm.values().flatten().find_map(|(_, p)| p.last()).map(|p| p.value)
 }
@@ -173,5 +139,5 @@ pub(crate) fn strip(c: &Column, arm: &str, look: Look, v: &Value) -> Drawing {
     svg.marker((at(v.after.mean), 7.0), 4.4, look.marker, "mean");
     svg.close();
     let before = v.before.map_or_else(String::new, |b| format!(", before {}", number(b)));
-    svg.finish(&format!("{arm}, {} of {}: {}{before}", words(&c.metric), c.label, interval(&v.after)))
+    svg.finish(&format!("{arm}, {} of {}: {}{before}", c.title, c.label, interval(&v.after)))
 }

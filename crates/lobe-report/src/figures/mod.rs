@@ -2,6 +2,7 @@
 
 mod activity;
 mod axis;
+mod charts;
 mod clip;
 mod curves;
 mod graft;
@@ -16,10 +17,10 @@ mod worst;
 pub(crate) use axis::along;
 
 use crate::RunData;
-use crate::csv::record;
 use crate::palette::{Look, looks};
 use crate::svg::{Drawing, alone};
 use crate::tables::Table;
+use lobe_runs::record;
 
 /// A finished figure.
 #[derive(Debug)]
@@ -130,6 +131,7 @@ pub(crate) fn all(run: &RunData) -> (Vec<Figure>, Vec<NotShown>) {
     take("matrix of arms and attacks", matrix::build(&ink));
     take("curves under attack", relearning::build(&ink));
     take("sparse grafts", Ok(graft::build(&ink).into_iter().collect()));
+    take("charts of stages", Ok(charts::build(&ink)));
     take("unit activity", activity::build(&ink));
     take("training curves", training::build(&ink).map(|f| vec![f]));
     // One figure under the answer would stand beside nothing.

@@ -29,8 +29,8 @@ pub(super) fn build<'a>(ink: &Ink<'a>) -> Result<Vec<Figure>, String> {
     }
     let attack = |stage: &&'a str| {
         let metric = run.attack_metric(stage);
-        let label = run.target(stage, &metric)?.to_owned();
-        let measured = run.measured(stage, &metric, &label)?;
+        let label = run.target(stage, metric)?.to_owned();
+        let measured = run.measured(stage, metric, &label)?;
         let bundles: Vec<_> = ink.arms().filter_map(|(arm, look)| bundle(arm, look, measured)).collect();
         Some(Attack { stage, label, unit: &measured.unit, bundles })
     };
@@ -101,7 +101,7 @@ fn single(ink: &Ink<'_>, a: &Attack<'_>, place: Place) -> Option<Figure> {
     let plot = Plot {
         titles: (&along(ink.run, a.stage), &y),
         about: &format!("Loss during attack {}", a.stage),
-        level,
+        levels: level.into_iter().collect(),
         bands: true,
         narrow_log: false,
         shape: Shape::Plain,
@@ -156,7 +156,7 @@ fn multiples(ink: &Ink<'_>, attacks: &[Attack<'_>]) -> Option<Figure> {
         let plot = Plot {
             titles: (&along(ink.run, a.stage), &y),
             about: &format!("Loss during attack {}", a.stage),
-            level,
+            levels: level.into_iter().collect(),
             bands: true,
             narrow_log: false,
             shape: Shape::Small,

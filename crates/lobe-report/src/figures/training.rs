@@ -14,7 +14,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
     let (mut panels, mut count, mut data) = (Vec::new(), Vec::new(), Data::new(&COLUMNS));
     let (all, mut longest) = (run.ordered(), 0);
     for (quantity, measured) in
-        all.iter().filter(|(q, _)| q.metric == "train_loss" && !attacks.contains(&q.stage.as_str()))
+        all.iter().filter(|(q, _)| run.is_curve(&q.metric) && !attacks.contains(&q.stage.as_str()))
     {
         let bundles: Vec<_> = ink.arms().filter_map(|(arm, look)| bundle(arm, look, measured)).collect();
         // A stage of one step has a number but no curve.
@@ -29,7 +29,7 @@ pub(super) fn build(ink: &Ink<'_>) -> Result<Figure, String> {
         let plot = Plot {
             titles: (&x, &y),
             about: &about,
-            level: None,
+            levels: Vec::new(),
             bands: false,
             narrow_log: true,
             shape: Shape::Plain,

@@ -64,7 +64,7 @@ fn failed(run: &RunData) -> Markup {
 
 /// Texts that, put before others, brought the capability back.
 fn prefixes(run: &RunData) -> Markup {
-    let row = |p: &crate::data::Prefix| {
+    let row = |p: &crate::Prefix| {
         let typed = if p.survives { "yes" } else { "no: its text gives other tokens" };
         let cells = [&p.arm, &p.seed.to_string(), &p.stage, &p.variant, &p.text, typed];
         cells.map(|c| Cell::from(c.to_owned())).to_vec()

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::{MARK, count};
 use crate::RunData;
 use crate::format::MISSING;
-use crate::manifest::{DataFacts, ModelFacts};
 use crate::markdown::portable;
+use lobe_runs::{DataFacts, ModelFacts};
 
 /// Most classes that are named in the head.
 const CLASSES: usize = 5;
@@ -64,9 +64,7 @@ fn facts(run: &RunData) -> Vec<(&'static str, String)> {
     // A day is enough here; the footer has the time.
     let date = m.finished.as_deref().or(m.started.as_deref()).map(|d| d.chars().take(10).collect::<String>());
     out.extend(date.map(|d| ("", d)));
-    if !m.state.is_empty() && m.state != "done" {
-        out.push(("state", m.state.clone()));
-    }
+    out.extend(m.state.unfinished().map(|word| ("state", word.to_owned())));
     out.extend(m.data.as_ref().map(data).filter(|d| !d.is_empty()).map(|d| ("data", d)));
     out.extend(m.model.as_ref().map(model).filter(|d| !d.is_empty()).map(|d| ("model", d)));
     out.push(("", count(m.arms.len(), "arm")));
@@ -84,7 +82,7 @@ fn facts(run: &RunData) -> Vec<(&'static str, String)> {
 
 fn data(d: &DataFacts) -> String {
     let unit = if d.unit.is_empty() { "unit" } else { &d.unit };
-    let class = |c: &crate::manifest::ClassFacts| {
+    let class = |c: &lobe_runs::ClassFacts| {
         let documents = c.documents.map(|n| format!(" {}", grouped(n)));
         let units = c.units.map(|n| format!(" ({} {unit}s)", rounded(n)));
         format!("{}{}{}", c.name, documents.unwrap_or_default(), units.unwrap_or_default())

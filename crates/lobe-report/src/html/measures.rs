@@ -5,7 +5,9 @@ use maud::{Markup, PreEscaped, html};
 use super::figure::get;
 use super::keyed;
 use crate::RunData;
-use crate::figures::measures::{Measures, strip, words};
+use lobe_runs::Better;
+
+use crate::figures::measures::{Measures, strip};
 use crate::figures::seeds;
 use crate::format::{MISSING, number};
 use crate::palette::looks;
@@ -31,8 +33,8 @@ pub(super) fn section(run: &RunData, m: &Measures<'_>) -> Markup {
                         tr {
                             th.stick scope="col" rowspan="2" { "arm" }
                             @for (metric, unit, n) in &groups {
-                                th.group scope="colgroup" colspan=(n) {
-                                    (words(metric)) @if !unit.is_empty() { " (" (unit) ")" }
+                                th.group scope="colgroup" colspan=(n) title=[about(run, metric)] {
+                                    (run.catalogue.title(metric)) (in_brackets(run, metric, unit))
                                 }
                             }
                         }
@@ -56,4 +58,20 @@ pub(super) fn section(run: &RunData, m: &Measures<'_>) -> Markup {
             }
         }
     }
+}
+
+/// What a metric says, for who asks.
+fn about<'a>(run: &'a RunData, metric: &str) -> Option<&'a str> {
+    run.catalogue.get(metric).map(|m| m.about.as_str()).filter(|a| !a.is_empty())
+}
+
+/// Unit and the better direction behind a heading.
+fn in_brackets(run: &RunData, metric: &str, unit: &str) -> String {
+    let better = match run.catalogue.get(metric).map(|m| m.better) {
+        Some(Better::Lower) => "lower is better",
+        Some(Better::Higher) => "higher is better",
+        _ => "",
+    };
+    let parts: Vec<&str> = [unit, better].into_iter().filter(|p| !p.is_empty()).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }

@@ -35,6 +35,8 @@ pub fn render(run: &RunData) -> String {
     let mut sections: Vec<(&str, &str)> = vec![("answer", "Answer")];
     sections.extend(of(Place::Body).map(|f| (f.id.as_str(), short(&f.id))));
     let samples = samples::section(run);
+    let targets = crate::targets::table(run);
+    sections.extend((!targets.rows.is_empty()).then_some(("targets", "Targets")));
     sections.extend(samples.is_some().then_some(("samples", "Samples")));
     sections.extend(measures.is_some().then_some(("measures", "Measures")));
     sections.push(("details", "Details"));
@@ -58,6 +60,13 @@ pub fn render(run: &RunData) -> String {
                     } @else if let Some(m) = &measures { (measures::section(run, m)) }
                     @for f in of(Place::Body) {
                         @if f.id == "matrix" { (matrix::section(run, f)) } @else { (figure::one(f)) }
+                    }
+                    @if !targets.rows.is_empty() {
+                        section #targets {
+                            h2 { "Targets" }
+                            @if let Some(o) = crate::targets::overview(run) { p.note { (o) " A comparison and no test: means over seeds beside published numbers." } }
+                            (table(&targets, "words"))
+                        }
                     }
                     @if let Some(s) = &samples { (s) }
                     @if let (Some(m), true) = (&measures, of(Place::Answer).next().is_some()) { (measures::section(run, m)) }

@@ -219,9 +219,7 @@ fn one(run: &RunData, arm: &Arm, label: &str) -> Option<Judged> {
 /// Whether an attack stage tries to bring `label` back.
 fn targets(run: &RunData, stage: &str, label: &str) -> bool {
     let loss = run.attack_metric(stage);
-    ["recovery", "steps_target", "attack_best", loss.as_str()]
-        .iter()
-        .any(|m| run.target(stage, m) == Some(label))
+    ["recovery", "steps_target", "attack_best", loss].iter().any(|m| run.target(stage, m) == Some(label))
 }
 
 fn attacked(run: &RunData, stage: &str, label: &str, arm: &str) -> Option<Attacked> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::RunData;
-use crate::starts::{ALL, Start, starts};
+use crate::starts::{ALL, Of, Start, starts};
 use crate::stats;
 
 /// A number per seed.
@@ -44,7 +44,7 @@ pub(crate) fn before(run: &RunData, stage: &str, label: &str, arm: &str) -> BySe
 
 /// The share each start of an attack reached, seed by seed, whatever was there before.
 pub(crate) fn reached(run: &RunData, stage: &str, label: &str, arm: &str) -> Vec<Start> {
-    starts(run, stage, "recovery", label, arm, f64::max)
+    starts(run, Of { stage, metric: "recovery", label, arm }, f64::max)
 }
 
 /// What an attack *brought back* from each start: the share it reached, less what was there without it.

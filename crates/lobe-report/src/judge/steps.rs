@@ -7,7 +7,7 @@ use crate::RunData;
 use crate::data::{Measured, summary};
 use crate::format::{interval, number};
 use crate::judge::shares::{BySeed, at};
-use crate::starts::{ALL, Start, starts};
+use crate::starts::{ALL, Of, Start, starts};
 use crate::stats::{self, Summary};
 
 /// Most seeds that a cell holds one by one.
@@ -47,16 +47,17 @@ impl Steps {
     /// The same, start by start. What one attack spends is the same for each of them.
     pub(crate) fn by_start(run: &RunData, stage: &str, arm: &str) -> Vec<(&'static str, Steps)> {
         let Some(whole) = Steps::of(run, stage, arm) else { return Vec::new() };
-        let told = run.results.keys().any(|q| q.stage == stage && q.metric.starts_with("steps_to_baseline@"));
+        let told = run.variants.keys().any(|q| q.stage == stage && q.metric == "steps_to_baseline");
         let Some(label) = run.target(stage, "steps_target").filter(|_| told) else {
             return vec![(ALL, whole)];
         };
+        let of_metric = |metric| Of { stage, metric, label, arm };
         // A start from which nothing came back has no steps, but it has a loss.
-        let steps = starts(run, stage, "steps_to_baseline", label, arm, f64::min);
+        let steps = starts(run, of_metric("steps_to_baseline"), f64::min);
         let reached =
             |name| steps.iter().find(|s| s.name == name).map_or_else(Vec::new, |s| s.values.clone());
         let of = |s: Start| (s.name, Steps { reached: reached(s.name), ..whole.clone() });
-        starts(run, stage, "attack_best", label, arm, f64::min).into_iter().map(of).collect()
+        starts(run, of_metric("attack_best"), f64::min).into_iter().map(of).collect()
     }
 
     /// Seeds that did not come back within the budget.

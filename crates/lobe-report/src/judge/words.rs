@@ -82,12 +82,9 @@ fn answer(run: &RunData, j: &Judged, gap: Gap) -> String {
 }
 
 /// What was done to an arm last, as a noun.
-fn treatment(run: &RunData, arm: &str) -> &'static str {
-    match run.before_after(arm, "loss").map_or("", |(_, last)| run.does(last)) {
-        "unlearn" => "unlearning",
-        "" | "ablate" => "the cut",
-        _ => "the removal",
-    }
+fn treatment<'a>(run: &'a RunData, arm: &str) -> &'a str {
+    let last = run.before_after(arm, "loss").and_then(|(_, last)| run.manifest.stage(last));
+    last.and_then(|s| s.noun.as_deref()).unwrap_or("the removal")
 }
 
 /// The first question, with its numbers.
@@ -265,11 +262,8 @@ pub(crate) fn caveats(run: &RunData, judged: &[Judged]) -> Vec<String> {
         )),
         _ => {}
     }
-    if !matches!(run.manifest.state.as_str(), "done" | "") {
-        out.push(format!(
-            "The run is not finished (state: {}); numbers may still change.",
-            run.manifest.state
-        ));
+    if let Some(state) = run.manifest.state.unfinished() {
+        out.push(format!("The run is not finished (state: {state}); numbers may still change."));
     }
     out
 }

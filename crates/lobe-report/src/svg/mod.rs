@@ -104,6 +104,14 @@ impl Svg {
         self.push(format_args!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/>"));
     }
 
+    /// Pixels as rectangles of one `path`, in units of `scale`, from `at` on; `share` of the ink.
+    pub(crate) fn pixels(&mut self, at: (f64, f64), scale: f64, path: &str, share: f64) {
+        let [x, y] = [at.0, at.1].map(c);
+        self.push(format_args!(
+            "<path class=\"pixels\" transform=\"translate({x} {y}) scale({scale:.4})\" fill-opacity=\"{share:.3}\" d=\"{path}\"/>"
+        ));
+    }
+
     pub(crate) fn text(&mut self, at: (f64, f64), anchor: Anchor, class: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",

@@ -1,13 +1,13 @@
 //! The answer in one screen: one table, one line an arm, and what limits it.
 
 use super::{Style, ascii, section_table, wrap};
-use crate::RunData;
 use crate::format::{MISSING, number, percent, shorten};
 use crate::judge::rule::Word;
 use crate::judge::table::{answer as table, resists};
 use crate::judge::{Judged, Judgement, Measure, Role, Versus, judge};
 use crate::stats::{Side, Summary};
 use crate::tables::{Cell, Table};
+use crate::{RunData, RunState};
 
 /// Most lines the answer takes.
 pub(super) const LINES: usize = 25;
@@ -26,7 +26,8 @@ pub fn answer(run: &RunData, width: usize, style: Style) -> String {
     let judgement = judge(run);
     let m = &run.manifest;
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let state = if m.state.is_empty() { String::new() } else { format!(", {}", m.state) };
+    let known = Some(m.state).filter(|s| *s != RunState::Unknown);
+    let state = known.map_or_else(String::new, |s| format!(", {}", s.word()));
     let head = format!("{}: {}, {}{state}", m.name, count(m.arms.len(), "arm"), count(m.seeds.len(), "seed"));
     let mut out = wrap(&head, width);
     let shown = shown(judgement);
@@ -45,8 +46,13 @@ pub fn answer(run: &RunData, width: usize, style: Style) -> String {
         let first = |j: &&Judged| Some(format!("{}: {}", j.arm, j.sentences.first()?));
         words.extend(own.iter().filter_map(first));
     }
-    let text: String =
-        words.iter().chain(&judgement.scale).chain(&judgement.caveats).map(|w| wrap(w, width)).collect();
+    let text: String = words
+        .iter()
+        .chain(&crate::targets::overview(run))
+        .chain(&judgement.scale)
+        .chain(&judgement.caveats)
+        .map(|w| wrap(w, width))
+        .collect();
     let whole = out + &text;
     let whole = match style {
         Style::Unicode => whole,

@@ -15,6 +15,7 @@ use crate::matrix::Matrix;
 use crate::ranking;
 use crate::stats::mean;
 use crate::tables::{self, Table};
+use crate::targets;
 
 pub use answer::answer;
 
@@ -42,6 +43,11 @@ pub fn render(run: &RunData, width: usize, style: Style) -> String {
     // With a matrix the numbers of single attacks are left to the page.
     let attacks = run.attack_stages();
     let matrix = run.matrix().filter(|m| m.attacks.len() > 1);
+    let targets = targets::table(run);
+    if !targets.rows.is_empty() {
+        let title = "Targets: published numbers beside the measured ones";
+        section(&mut out, title, &targets, width, style);
+    }
     against(&mut out, &judgement.arms, width, style);
     if let Some(m) = matrix {
         recoveries(&mut out, m, width, style);
@@ -158,7 +164,7 @@ fn relearning(out: &mut String, run: &RunData, stage: &str, width: usize, style:
     }
     let mut table = steps.clone();
     table.header.push("loss during the attack".into());
-    let measured = forgotten(run, stage, &run.attack_metric(stage));
+    let measured = forgotten(run, stage, run.attack_metric(stage));
     let room = width.saturating_sub(62).clamp(8, 40);
     let curves: Vec<Vec<f64>> = (table.rows.iter())
         .map(|row| measured.map_or_else(Vec::new, |m| resampled(&m.curves(&row[0].main), room)))

@@ -310,6 +310,7 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
         })
         .collect();
     let mut csv = String::from("stage,arm,seed,label,metric,step,value,unit\n");
+    let mut by_variant = String::from("stage,arm,seed,attack,start,settings,label,metric,step,value,unit\n");
     let mut timings = String::from("stage,arm,seed,seconds,rate,unit\n");
     for (a, (arm, kind, from, left, gain, cost)) in made.iter().enumerate() {
         for seed in 0..seeds {
@@ -357,6 +358,14 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
                 let mut row = |label: &str, metric: &str, step: Option<u64>, v: f64, unit: &str| {
                     let step = step.map_or_else(String::new, |s| s.to_string());
                     writeln!(csv, "{stage},{arm},{seed},{label},\"{metric}\",{step},{v},{unit}").unwrap();
+                    if let Some((metric, variant)) = metric.split_once('@') {
+                        let settings = variant.replace("entries,", "what=entries;");
+                        writeln!(
+                            by_variant,
+                            "{stage},{arm},{seed},{stage},,{settings},{label},{metric},{step},{v},{unit}"
+                        )
+                        .unwrap();
+                    }
                 };
                 for step in steps {
                     row("forget", &format!("{stage}_loss"), Some(*step), reach(1.0, *step), "nat");
@@ -404,7 +413,10 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
         json!({"name": "ablate", "do": "ablate"}),
         json!({"name": "unlearn", "do": "unlearn"}),
     ];
-    stages.extend(ATTACKS.split(' ').take(attacks).map(|s| json!({"name": s, "do": s})));
+    stages.extend(ATTACKS.split(' ').take(attacks).map(|s| {
+        let bits = if s == "quantise" { json!({"name": "precision", "unit": "bits"}) } else { Value::Null };
+        json!({"name": s, "do": s, "axis": bits})
+    }));
     let manifest = json!({
         "name": format!("synthetic matrix of {arms} arms and {attacks} attacks"), "state": "done",
         "seeds": (0..seeds).collect::<Vec<_>>(), "arms": list, "labels": ["forget", "retain", "adjacent"], "stages": stages,
@@ -412,6 +424,7 @@ pub(crate) fn matrix(dir: &Path, arms: usize, attacks: usize, seeds: u64) {
     });
     fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
     fs::write(dir.join("results.csv"), csv).unwrap();
+    fs::write(dir.join("attacks.csv"), by_variant).unwrap();
     fs::write(dir.join("timings.csv"), timings).unwrap();
 }
 

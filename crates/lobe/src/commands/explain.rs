@@ -43,8 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         let mut all: Vec<Value> = words.iter().map(json_of).collect();
         all.extend(key::grouped(&keys).iter().map(|group| key::json(group)));
-        all.extend(metric.map(|(name, unit, meaning)| {
-            json!({ "kind": "metric", "name": name, "unit": unit, "summary": meaning })
+        all.extend(metric.map(|m| {
+            json!({ "kind": "metric", "name": m.name, "unit": m.unit, "better": m.better, "summary": m.about })
         }));
         return Ok(out::json(&Value::Array(all))?);
     }
@@ -52,9 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut parts: Vec<String> = words.iter().map(|w| word(w, &tree, width)).collect();
     // A section before keys that happen to have its name.
     parts.extend(key::grouped(&keys).iter().map(|group| key::text(group, width)));
-    parts.extend(
-        metric.map(|(name, unit, meaning)| entry(&name, "metric", &with_unit(&meaning, unit), width)),
-    );
+    parts.extend(metric.map(|m| entry(&m.name, "metric", &with_unit(&m.about, &m.unit), width)));
     Ok(out::print(&parts.join("\n"))?)
 }
 
@@ -81,7 +79,7 @@ fn sentence(text: &str) -> String {
 
 fn word(w: &Word, tree: &[ParamDoc], width: usize) -> String {
     let summary = match (w.kind, words::metric(&w.name)) {
-        ("metric", Some((_, unit, meaning))) => with_unit(&meaning, unit),
+        ("metric", Some(m)) => with_unit(&m.about, &m.unit),
         _ => w.summary.clone(),
     };
     let mut out = entry(&w.name, w.kind, &summary, width);
@@ -109,8 +107,9 @@ fn json_of(w: &Word) -> Value {
     let mut out = json!({ "kind": w.kind, "name": w.name, "summary": w.summary, "example": w.example,
         "reference": w.about.map(|a| a.reference), "unusual": w.about.map(|a| a.unusual),
         "fails": w.about.map(|a| a.fails), "params": key::params_json(&w.params) });
-    if let Some((_, unit, _)) = words::metric(&w.name).filter(|_| w.kind == "metric") {
-        out["unit"] = unit.into();
+    if let Some(m) = words::metric(&w.name).filter(|_| w.kind == "metric") {
+        out["unit"] = m.unit.into();
+        out["better"] = json!(m.better);
     }
     if let Some(routes) = method::json(w) {
         out["routes"] = routes;

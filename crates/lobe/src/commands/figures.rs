@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use lobe_lab::store::write_atomic;
 use lobe_report::{RunData, figure_files};
+use lobe_runs::write_atomic;
 
 use crate::failure::refuse;
 use crate::out;

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use lobe_core::did_you_mean;
-use lobe_lab::store::write_atomic;
-use lobe_report::Targets;
 use lobe_report::record::{self, Spread};
+use lobe_runs::write_atomic;
 
 use crate::failure::refuse;
 use crate::{out, run_dir};
@@ -15,24 +13,18 @@ use crate::{out, run_dir};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lobe record runs/quickstart --out records/2026-11-22-quickstart/tables.md
-  lobe record runs/mnist-split --targets recipes/mnist-split.targets.csv --out tables.md
   lobe record runs/quickstart --spread interval
 
 Writes Markdown: the command, the recipe's hash, the build and the seeds; the measurements before and
 after the cut; the gap closed; the steps to the baseline's loss; the differences from the control,
 paired by seed. A dash stands for what was not measured. The same run always gives the same text: it
-holds no times and no absolute paths.
-
-A file of targets is CSV with the columns arm,label,metric,value,source; an empty value is missing.")]
+holds no times and no absolute paths. The recipe's [[target]]s stand at the end, each with its answer.")]
 pub(crate) struct Args {
     /// The run directory
     dir: PathBuf,
     /// File to write [default: standard output]; only files written by this command are replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Published numbers to print next to the measured ones
-    #[arg(long, value_name = "FILE")]
-    targets: Option<PathBuf>,
     /// What the brackets show [default: the range below five seeds, the interval from five on]
     #[arg(long)]
     spread: Option<Brackets>,
@@ -48,21 +40,12 @@ enum Brackets {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let run = run_dir::open(&args.dir)?;
-    let targets = args.targets.as_deref().map(Targets::load).transpose()?;
-    let arms = || run.arms().iter().map(|a| a.name.as_str());
-    let mut strange: Vec<&str> = Vec::new();
-    for t in targets.iter().flat_map(|t| &t.0) {
-        if !strange.contains(&&*t.arm) && !arms().any(|a| a == t.arm) {
-            strange.push(&t.arm);
-            out::note(&format!("a target names the arm {:?}{}", t.arm, did_you_mean(&t.arm, arms())));
-        }
-    }
     let spread = match args.spread {
         Some(Brackets::Range) => Spread::Range,
         Some(Brackets::Interval) => Spread::Interval,
         None => Spread::of_seeds(run.manifest.seeds.len()),
     };
-    let text = record::render(&run, spread, targets.as_ref());
+    let text = record::render(&run, spread);
     let Some(path) = &args.out else { return Ok(out::print(&text)?) };
     // Somebody's own page must not go.
     if path.exists() && !std::fs::read_to_string(path).is_ok_and(|old| old.starts_with(record::MARK)) {

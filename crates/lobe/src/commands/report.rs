@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use lobe_lab::store::write_atomic;
 use lobe_report::judge::{Judged, Measure, judge};
 use lobe_report::stats::Summary;
 use lobe_report::terminal::{self, Style};
-use lobe_report::{RunData, html};
+use lobe_report::{RunData, html, targets};
+use lobe_runs::write_atomic;
 use serde_json::{Value, json};
 
 use crate::failure::refuse;
@@ -117,6 +117,11 @@ pub(super) fn judged(j: &Judged) -> Value {
         "beyond_control": summary(j.beyond), "undone": summary(j.undone), "sentences": j.sentences })
 }
 
+/// A target and what the run says to it.
+fn target(a: &targets::Answer<'_>) -> Value {
+    json!({ "target": a.target, "measured": summary(a.measured), "missed_by": a.missed_by(), "answer": a.words() })
+}
+
 /// Verdicts and the final numbers of every arm; what is missing is null or absent, never zero.
 fn numbers(dir: &Path, run: &RunData) -> Value {
     let m = &run.manifest;
@@ -143,8 +148,8 @@ fn numbers(dir: &Path, run: &RunData) -> Value {
         json!({ "arm": a.name, "method": a.method, "control": a.control,
             "finals": finals.collect::<Vec<_>>() })
     });
-    json!({ "run": dir.display().to_string(), "name": m.name, "state": m.state, "recipe_hash": m.recipe_hash,
+    json!({ "run": dir.display().to_string(), "name": m.name, "state": m.state.word(), "recipe_hash": m.recipe_hash,
         "build": m.build, "seeds": m.seeds, "baseline": run.baseline(), "control": run.control(),
         "filter": run.filter(), "arms": arms.collect::<Vec<_>>(), "judgement": judgement.arms.iter().map(judged).collect::<Vec<_>>(),
-        "overview": judgement.overview, "scale": judgement.scale, "caveats": judgement.caveats, "warnings": run.warnings })
+        "targets": targets::answers(run).iter().map(target).collect::<Vec<_>>(), "overview": judgement.overview, "scale": judgement.scale, "caveats": judgement.caveats, "warnings": run.warnings })
 }

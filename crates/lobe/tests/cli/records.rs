@@ -6,18 +6,29 @@ use crate::process::Place;
 #[test]
 fn a_record_is_written_from_a_run_and_never_over_somebodys_page() {
     let place = Place::new();
-    place.write("tiny.toml", TINY);
+    let target = |metric: &str| {
+        format!(
+            "[[target]]\narm = \"sgtm\"\nlabel = \"forget\"\nmetric = {metric:?}\nvalue = 1000\nneed = \"at-most\"\n\
+             source = \"a paper\"\n"
+        )
+    };
+    place.write("wrong.toml", &format!("{TINY}\n{}", target("loss").replace("\"sgtm\"", "\"sgmt\"")));
+    place.lobe(&["check", "wrong.toml"]).refuses(&["target", "did you mean \"sgtm\""]);
+    place.write("wrong.toml", &format!("{TINY}\n{}", target("loss").replace("\"forget\"", "\"forgot\"")));
+    place.lobe(&["check", "wrong.toml"]).refuses(&["target", "did you mean \"forget\""]);
+    place.write("tiny.toml", &format!("{TINY}\n{}{}", target("loss"), target("sharpness")));
     place.lobe(&["run", "tiny.toml", "--out", "run", "--quiet"]).ends(0);
-    place.write(
-        "targets.csv",
-        "arm,label,metric,value,source\nsgtm,forget,loss,3.5,a paper\nsgmt,forget,loss,,a paper\n",
-    );
-    let args = ["record", "run", "--targets", "targets.csv"];
+    let args = ["record", "run"];
     let said = place.lobe(&args).ends(0);
-    assert!(said.err.contains("did you mean \"sgtm\""), "{}", said.err);
-    for words in
-        ["lobe run tiny.toml", "Recipe hash ", "## loss", "| forget | sgtm |", "| 3.5 |", "* a paper"]
-    {
+    for words in [
+        "lobe run tiny.toml",
+        "Recipe hash ",
+        "## loss",
+        "| forget | sgtm |",
+        "## Targets",
+        "| at most 1000 | met | a paper |",
+        "| not measured | a paper |",
+    ] {
         assert!(said.out.contains(words), "{words:?} is missing in\n{}", said.out);
     }
     // The same text in a file, as often as one likes.
@@ -31,8 +42,6 @@ fn a_record_is_written_from_a_run_and_never_over_somebodys_page() {
     let said = place.lobe(&["record", "run", "--out", "nowhere/tables.md"]);
     let said = said.refuses(&["cannot be written", "nowhere/tables.md"]);
     assert_eq!(said.err.matches("os error").count(), 1, "told once: {}", said.err);
-    place.write("targets.csv", "arm,value\n");
-    place.lobe(&args).refuses(&["targets.csv", "line 1"]);
     place.lobe(&["record", "nowhere"]).ends(2);
 }
 

@@ -2,31 +2,11 @@
 
 use lobe_data::Tokenizer;
 use lobe_methods::Trial;
-use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 use crate::graph::{Context, Work};
 use crate::recipe;
-
-/// One prefix that was found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Found {
-    pub stage: String,
-    pub arm: String,
-    pub seed: u64,
-    pub variant: String,
-    pub tokens: Vec<u32>,
-    /// The tokens decoded.
-    pub text: String,
-    /// Whether the text, encoded, gives the same tokens: otherwise it cannot be typed.
-    pub survives: bool,
-}
-
-/// The content of `prefixes.json`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FoundFile {
-    pub prefixes: Vec<Found>,
-}
+use crate::store::{Prefix, PrefixFile};
 
 /// The text of tokens, and whether encoding it gives them back.
 fn typed(tokenizer: &Tokenizer, tokens: &[u32]) -> (String, bool) {
@@ -46,7 +26,7 @@ pub(super) fn write(
     let Some(tokenizer) = &x.data.tokenizer else { return Ok(()) };
     let one = |t: &Trial| {
         let (text, survives) = typed(tokenizer, &t.found);
-        Found {
+        Prefix {
             stage: stage.name.clone(),
             arm: x.arms[work.arm].arm.name.clone(),
             seed: work.seed,
@@ -56,11 +36,11 @@ pub(super) fn write(
             survives,
         }
     };
-    let prefixes: Vec<Found> = trials.iter().filter(|t| !t.found.is_empty()).map(one).collect();
+    let prefixes: Vec<Prefix> = trials.iter().filter(|t| !t.found.is_empty()).map(one).collect();
     if prefixes.is_empty() {
         return Ok(());
     }
-    let bytes = serde_json::to_vec_pretty(&FoundFile { prefixes }).unwrap_or_default();
+    let bytes = serde_json::to_vec_pretty(&PrefixFile { prefixes }).unwrap_or_default();
     Ok(work.dir.write("prefixes.json", |w| w.write_all(&bytes))?)
 }
 

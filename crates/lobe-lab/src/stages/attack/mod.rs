@@ -15,9 +15,7 @@ use lobe_methods::{ATTACKS, Attack, AttackEntry, Bench, BenchError, Losses, Tria
 use serde_json::Value;
 
 pub(super) use self::bench::{Desk, LANES};
-pub(crate) use self::found::FoundFile;
 pub(super) use self::loot::{Draw, Half};
-pub(crate) use self::variants::Named;
 use self::variants::Sweep;
 use crate::error::LabError;
 use crate::graph::{
@@ -25,7 +23,7 @@ use crate::graph::{
 };
 use crate::plan::{Experiment, difference, in_recipe, in_section};
 use crate::recipe::{self, Makes, PathError, StageFacts, Starts};
-use crate::store::{Metric, Reference};
+use crate::store::Metric;
 
 /// An attack as a stage.
 struct Attacks {
@@ -63,7 +61,7 @@ impl Stage for Attacks {
         if let Some(l) = self.attack.layers().iter().find(|l| **l >= x.net.blocks()) {
             return refuse("layers", format!("{l}: the network's blocks are 0 to {}", x.net.blocks() - 1));
         }
-        if self.attack.needs_original() && Reference::of(&x.recipe).baseline.is_none() {
+        if self.attack.needs_original() && x.recipe.reference().baseline.is_none() {
             let what = format!(
                 "{} needs an arm that trains plainly on everything, or one called \"baseline\" that is loaded",
                 stage.does
@@ -93,7 +91,7 @@ impl Stage for Attacks {
 /// What is said of attacks that cannot bridge the difference between an arm's network and the baseline's.
 pub(crate) fn width_notes(x: &Experiment) -> Vec<String> {
     let mut out = x.shape_notes();
-    let original = Reference::of(&x.recipe).baseline;
+    let original = x.recipe.reference().baseline;
     let original = original.and_then(|name| x.arms.iter().position(|a| a.arm.name == name));
     for stage in &x.recipe.stages {
         let entry = ATTACKS.iter().find(|e| e.about.name == stage.does);

@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use lobe_methods::{Case, Trial};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::error::LabError;
 use crate::graph::{Context, Work, variant_key};
 use crate::recipe;
-use crate::store::Variants;
+use crate::store::{Variant, Variants};
 
 /// What is kept of a variant.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,25 +19,6 @@ struct Kept {
     seconds: f64,
     /// `None` where the model left nothing to try.
     trial: Option<Trial>,
-}
-
-/// A line of a member's `variants.json`: what a name in its results stands for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Named {
-    pub name: String,
-    pub start: String,
-    pub settings: Map<String, Value>,
-}
-
-impl Named {
-    /// `key=value;key=value`
-    pub(crate) fn text(&self) -> String {
-        let one = |(key, value): (&String, &Value)| match value {
-            Value::String(text) => format!("{key}={text}"),
-            other => format!("{key}={other}"),
-        };
-        self.settings.iter().map(one).collect::<Vec<_>>().join(";")
-    }
 }
 
 /// All variants that the recipe asks for, with what is known of each.
@@ -114,8 +94,8 @@ impl Sweep {
     }
 
     /// What the names stand for.
-    pub(super) fn index(&self) -> Vec<Named> {
-        let of = |case: &Case| Named {
+    pub(super) fn index(&self) -> Vec<Variant> {
+        let of = |case: &Case| Variant {
             name: case.name.clone(),
             start: case.start.clone(),
             settings: case.settings.clone(),

@@ -3,32 +3,13 @@
 use std::collections::BTreeMap;
 
 use lobe_engine::SiteId;
-use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 use crate::graph::{Context, Work};
+use crate::store::{Activity, ActivityFile};
 
 /// Held-out examples per label that are looked at.
 const EXAMPLES: usize = 48;
-
-/// One entry of `activity.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    arm: String,
-    seed: u64,
-    region: String,
-    stage: String,
-    site: String,
-    units: Vec<u32>,
-    labels: Vec<String>,
-    mean_abs: Vec<Vec<Option<f64>>>,
-}
-
-/// The content of `activity.json`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ActivityFile {
-    pub regions: Vec<Entry>,
-}
 
 /// Writes the member's own `activity.json`.
 pub(super) fn run(c: &Context<'_>, work: &Work, stage: &str, params: &[f32]) -> Result<(), LabError> {
@@ -48,7 +29,7 @@ pub(super) fn run(c: &Context<'_>, work: &Work, stage: &str, params: &[f32]) -> 
                 };
                 units.iter().map(one).collect()
             };
-            file.regions.push(Entry {
+            file.regions.push(Activity {
                 arm: arm.arm.name.clone(),
                 seed: work.seed,
                 region: name.clone(),

@@ -23,9 +23,7 @@ use crate::graph::{
 };
 use crate::plan::Feed;
 use crate::recipe::{self, Makes, StageFacts, Starts};
-use crate::store::Metric;
-
-pub(crate) use activity::ActivityFile;
+use crate::store::{Metric, Sample};
 
 const ABOUT: About = About {
     name: "measure",
@@ -131,7 +129,7 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
     let mut log = work.dir.metrics()?;
     let mut numbers = 0;
     // A stage that leaves an arm as it was (a cut without a region) makes no new numbers.
-    let mut last: Option<(Buf, Vec<Metric>, Vec<samples::Text>)> = None;
+    let mut last: Option<(Buf, Vec<Metric>, Vec<Sample>)> = None;
     let mut said = samples::Samples::default();
     for source in sources(c, stage) {
         let made = x.recipe.stage(&source).is_some_and(|s| s.arms.contains(&arm.arm.name));

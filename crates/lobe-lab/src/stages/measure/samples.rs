@@ -5,10 +5,10 @@
 
 use lobe_engine::Workspace;
 use lobe_nets::{Network, next_logits};
-use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 use crate::graph::{Context, Work};
+use crate::store::{Sample, SampleFile, SampledModel};
 
 /// Beginnings per label.
 const PROMPTS: usize = 2;
@@ -18,26 +18,8 @@ const LABELS: usize = 4;
 const LETTERS: usize = 320;
 
 /// `samples.json` of one member.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Samples {
-    models: Vec<Model>,
-}
-
-/// What the model of one stage says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Model {
-    stage: String,
-    texts: Vec<Text>,
-}
-
-/// One beginning and its continuation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Text {
-    label: String,
-    prompt: String,
-    #[serde(rename = "text")]
-    continuation: String,
-}
+#[derive(Debug, Default)]
+pub(super) struct Samples(SampleFile);
 
 /// How many tokens a beginning and a continuation have.
 fn lengths(vocabulary: usize) -> (usize, usize) {
@@ -46,23 +28,23 @@ fn lengths(vocabulary: usize) -> (usize, usize) {
 
 impl Samples {
     /// Adds what the model of `stage` says.
-    pub(super) fn add(&mut self, stage: &str, texts: Vec<Text>) {
-        self.models.push(Model { stage: stage.to_owned(), texts });
+    pub(super) fn add(&mut self, stage: &str, texts: Vec<Sample>) {
+        self.0.models.push(SampledModel { stage: stage.to_owned(), texts });
     }
 
     /// Writes the member's own `samples.json`, if there is anything in it.
     pub(super) fn write(&self, work: &Work) -> Result<(), LabError> {
-        if self.models.iter().all(|m| m.texts.is_empty()) {
+        if self.0.models.iter().all(|m| m.texts.is_empty()) {
             return Ok(());
         }
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let bytes = serde_json::to_vec(&self.0).unwrap_or_default();
         Ok(work.dir.write("samples.json", |w| w.write_all(&bytes))?)
     }
 }
 
 /// The most likely continuations by a model; none of a network that is not a language model, or of a seed that is
 /// not the first.
-pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<Vec<Text>, LabError> {
+pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<Vec<Sample>, LabError> {
     let x = c.experiment;
     let (Some(_), Some(tokenizer)) = (x.net.language(), &x.data.tokenizer) else { return Ok(Vec::new()) };
     let net = &*x.net;
@@ -81,10 +63,10 @@ pub(super) fn of_model(c: &Context<'_>, work: &Work, params: &[f32]) -> Result<V
             prompts.push((x.labels.name(label).to_owned(), ids));
         }
     }
-    let said = c.runner.map(&prompts, |ws, (label, prompt)| -> Result<Text, LabError> {
+    let said = c.runner.map(&prompts, |ws, (label, prompt)| -> Result<Sample, LabError> {
         let (text, marks) = (|ids: &[u32]| tokenizer.decode(ids), usize::from(tokenizer.bos().is_some()));
         let more = greedy(ws, net, params, prompt, (go_on, tokenizer.eos()))?;
-        Ok(Text { label: label.clone(), prompt: text(&prompt[marks..]), continuation: text(&more) })
+        Ok(Sample { label: label.clone(), prompt: text(&prompt[marks..]), continuation: text(&more) })
     });
     said.into_iter().collect()
 }
