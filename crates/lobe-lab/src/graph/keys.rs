@@ -63,7 +63,7 @@ fn depends(c: &Context<'_>, at: &Place<'_>, params: &Value) -> KeyParts {
     key.part("stage", &stage.does);
     key.part("params", params);
     key.part("data", (&r.data, x.data.fingerprint.to_string()));
-    key.part("model", &r.model);
+    key.part("model", (&r.model, &a.model, &a.weights));
     key.part("arm", (&a.method, &a.params, x.region_texts(a), &a.data, &a.labels, &a.loss_weight, train));
     key.part("seed", at.seed);
     let parent = parent(c, stage, at.arm);

@@ -52,7 +52,7 @@ pub(crate) fn settle(c: &Context<'_>) -> Result<(), LabError> {
 }
 
 /// Whether what a member starts from is missing because it failed.
-fn orphan(c: &Context<'_>, stage: &recipe::Stage, arm: usize, seed: u64) -> bool {
+pub(crate) fn orphan(c: &Context<'_>, stage: &recipe::Stage, arm: usize, seed: u64) -> bool {
     if stage.facts.makes == Makes::Numbers {
         // Whatever models there are can be measured.
         let made = sources(c, stage);

@@ -14,7 +14,7 @@ pub(crate) use journal::{MemberJournal, metric};
 pub use keys::KeyParts;
 pub(crate) use keys::{compared, key, variant_key};
 pub use members::{Done, Work, each};
-pub(crate) use members::{has_arm, members, settle, share, timing, told};
+pub(crate) use members::{has_arm, members, orphan, settle, share, timing, told};
 pub use models::{read_model, write_model};
 pub(crate) use parents::{control, cut, cuts, parent, sources, twin, whole};
 pub use stage::{Build, Place, Shares, Stage, StageEntry};

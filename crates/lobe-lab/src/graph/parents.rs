@@ -7,7 +7,7 @@ use super::Context;
 use super::stage::Shares;
 use crate::error::LabError;
 use crate::plan::Experiment;
-use crate::recipe::{self, Starts};
+use crate::recipe::{self, ArmKind, Starts};
 
 /// The stage that made the baseline's model, and the arm, where that comes before `stage` and did not fail.
 pub(crate) fn whole<'a>(
@@ -55,11 +55,12 @@ pub(crate) fn parent<'a>(
     arm: usize,
 ) -> Option<(&'a str, usize)> {
     let x = c.experiment;
-    if stage.starts_anew() {
+    let own = &x.arms[arm].arm;
+    let goes_on = own.kind == ArmKind::GoesOn && stage.facts.starts == Starts::Drawn;
+    if stage.starts_anew() && !goes_on {
         return None;
     }
-    let own = &x.arms[arm].arm;
-    let from = own.from.as_ref().filter(|_| stage.facts.starts == Starts::From);
+    let from = own.from.as_ref().filter(|_| goes_on || stage.facts.starts == Starts::From);
     // A post-hoc arm that goes on from another one finds it in the same stage.
     if let Some(from) = from.filter(|f| stage.arms.contains(f)) {
         return Some((&stage.name, x.arms.iter().position(|a| a.arm.name == *from)?));

@@ -38,6 +38,9 @@ impl Experiment {
             && (plain(a) || self.region_texts(&a.arm) == self.region_texts(&b.arm))
             && a.asks == b.asks
             && a.objective == b.objective
+            && a.arm.model == b.arm.model
+            && a.arm.weights == b.arm.weights
+            && a.arm.from == b.arm.from
             && a.label_weight == b.label_weight
             && settings(a) == settings(b)
     }

@@ -15,13 +15,21 @@ use serde_json::Value;
 
 use super::{ArmPlan, Asks, Experiment, Objective, distance, in_recipe, in_section};
 use crate::error::LabError;
-use crate::recipe::{self, Arm, ArmData, Masked, PathError};
+use crate::recipe::{self, Arm, ArmData, ArmKind, Masked, PathError};
 
 impl Experiment {
     pub(super) fn compile(&self, arm: &Arm, objective: &Objective) -> Result<ArmPlan, LabError> {
         let path = ["arms", arm.name.as_str()];
-        if arm.from.is_some() && !arm.is_profile() {
+        if arm.kind == ArmKind::PostHoc {
             return self.compile_post_hoc(arm, objective);
+        }
+        if let Some(name) = &arm.weights {
+            let known = self.net.written_names();
+            if known.is_empty() {
+                let what = format!("a network of the kind {} has no weights set by hand", self.net.kind());
+                return in_section(Err(PathError::new("weights", what)), &path);
+            }
+            in_section(recipe::one_of("weights", "set of weights", name, known.iter().copied()), &path)?;
         }
         let (method, over) = localize(arm)?;
         let known: Vec<&str> = self.recipe.regions.iter().map(|r| r.name.as_str()).collect();

@@ -32,7 +32,7 @@ pub(crate) use self::optimise::{distance, optimiser};
 pub use self::settings::{DataKeys, DataSection, ModelSection, Objective};
 pub(crate) use self::settings::{in_recipe, method, unlearn};
 use crate::error::LabError;
-use crate::recipe::{Arm, ArmData, PathError, Recipe};
+use crate::recipe::{Arm, ArmData, ArmKind, PathError, Recipe};
 
 /// One arm, compiled.
 #[derive(Clone)]
@@ -104,6 +104,28 @@ pub(crate) fn in_section<T>(result: Result<T, PathError>, path: &[&str]) -> Resu
     result.map_err(|e| LabError::setting(&e.within(path)))
 }
 
+/// The network that a section describes, for this data.
+fn built(model: &ModelSection, data: &Dataset) -> Result<Arc<dyn Network>, LabError> {
+    let input = if data.is_text() {
+        Input::Tokens { vocab: data.vocab, context: data.width() }
+    } else {
+        Input::Rows { width: data.width() }
+    };
+    let entry = model.entry;
+    if entry.reads_text != data.is_text() {
+        let needs = if entry.reads_text { "text" } else { "rows of numbers" };
+        let what = format!("{} needs {needs}, but [data] holds {}", entry.about.name, input.name());
+        return in_section(Err(PathError::new("kind", what)), &["model"]);
+    }
+    let net = (entry.build)(&model.settings, Some(input))?;
+    if net.layout().len() > MOST_PARAMETERS {
+        let what = format!("{} parameters; at most {MOST_PARAMETERS} are possible", net.layout().len());
+        return in_section(Err(PathError::new("model", what)), &[]);
+    }
+    net.layout().check()?;
+    Ok(net)
+}
+
 impl Experiment {
     /// Builds the network over the data and compiles every arm.
     pub(crate) fn compiled(recipe: &Recipe, data: Arc<Dataset>) -> Result<Experiment, LabError> {
@@ -111,23 +133,8 @@ impl Experiment {
         let mut labels = section.labels();
         let (model, _) =
             in_section(ModelSection::read(&recipe.model.kind, &recipe.model.value()), &["model"])?;
-        let input = if data.is_text() {
-            Input::Tokens { vocab: data.vocab, context: data.width() }
-        } else {
-            Input::Rows { width: data.width() }
-        };
-        if model.entry.reads_text != data.is_text() {
-            let (kind, needs) =
-                (model.entry.about.name, if model.entry.reads_text { "text" } else { "rows of numbers" });
-            let what = format!("{kind} needs {needs}, but [data] holds {}", input.name());
-            return in_section(Err(PathError::new("kind", what)), &["model"]);
-        }
-        let (net, objective) = ((model.entry.build)(&model.settings, Some(input))?, model.objective);
-        if net.layout().len() > MOST_PARAMETERS {
-            let what = format!("{} parameters; at most {MOST_PARAMETERS} are possible", net.layout().len());
-            return in_section(Err(PathError::new("model", what)), &[]);
-        }
-        net.layout().check()?;
+        let net = built(&model, &data)?;
+        let objective = model.objective;
         let base = in_section(section.rules(&serde_json::Map::new()), &["data"])?;
         let truth = Labelling::new(&base, &data, &mut labels)?;
         let (test_truth, train_truth) = (truth.truth(&data.test, &data), truth.truth(&data.train, &data));
@@ -146,14 +153,44 @@ impl Experiment {
             shapes: BTreeMap::new(),
         };
         out.name_kinds()?;
-        for arm in &recipe.arms {
-            let plan = out.compile(arm, &objective)?;
+        let own = out.own_networks()?;
+        for (i, arm) in recipe.arms.iter().enumerate() {
+            let plan = match own.get(&i) {
+                Some(net) => Experiment { net: net.clone(), ..out.clone() }.compile(arm, &objective)?,
+                None => out.compile(arm, &objective)?,
+            };
             out.arms.push(plan);
+        }
+        for (i, net) in own {
+            let own = Experiment { net, shapes: BTreeMap::new(), ..out.clone() };
+            out.shapes.insert(i, Arc::new(own));
         }
         out.check_frozen()?;
         // What no stream of batches can be drawn from is refused here, not by the arm that asks for it.
         let batches: BTreeSet<usize> = out.trained().map(|a| out.recipe.train_of(&a.arm).batch).collect();
         batches.into_iter().try_for_each(|batch| out.stream(0, batch).map(drop))?;
+        Ok(out)
+    }
+
+    /// The networks of arms that change settings of `[model]`, and of those that start from such an arm. Arms with
+    /// the same changes share one.
+    fn own_networks(&self) -> Result<BTreeMap<usize, Arc<dyn Network>>, LabError> {
+        let mut out: BTreeMap<usize, Arc<dyn Network>> = BTreeMap::new();
+        let arms = &self.recipe.arms;
+        for (i, arm) in arms.iter().enumerate() {
+            let like = |other: &Arm| !arm.model.is_empty() && other.model == arm.model;
+            let same = arms[..i].iter().position(|a| like(a) || Some(&a.name) == arm.from.as_ref());
+            if let Some(net) = same.and_then(|at| out.get(&at)).cloned() {
+                out.insert(i, net);
+            } else if !arm.model.is_empty() {
+                let section = &self.recipe.model;
+                let mut settings = section.params.clone();
+                settings.extend(arm.model.clone());
+                let path = ["arms", arm.name.as_str(), "model"];
+                let read = ModelSection::read(&section.kind, &serde_json::Value::Object(settings));
+                out.insert(i, built(&in_section(read, &path)?.0, &self.data)?);
+            }
+        }
         Ok(out)
     }
 
@@ -233,7 +270,7 @@ impl Experiment {
     /// Adds the labels of the kinds of steps that the arms' methods have.
     fn name_kinds(&mut self) -> Result<(), LabError> {
         let mut all = self.labels.clone();
-        for arm in self.recipe.arms.iter().filter(|a| a.from.is_none()) {
+        for arm in self.recipe.arms.iter().filter(|a| a.kind != ArmKind::PostHoc) {
             let kinds = localize(arm)?.0.kinds(&self.labels).map_err(|e| in_recipe(&e));
             all = with_kinds(&all, &in_section(kinds, &["arms", &arm.name])?);
         }

@@ -4,7 +4,7 @@ use lobe_core::{FORGET, LabelId, RETAIN, RouteTable, Target, UNLABELLED};
 use lobe_methods::TrainsOn;
 
 use super::{ArmPlan, Experiment};
-use crate::recipe::Arm;
+use crate::recipe::{Arm, ArmKind};
 
 impl Experiment {
     /// Fills in [`ArmPlan::removes`]; `cuts` are the names of the regions that stages cut out of an arm's model.
@@ -27,7 +27,7 @@ impl Experiment {
         if [&reference.baseline, &reference.fresh].into_iter().flatten().any(|n| *n == arm.name) {
             return Vec::new();
         }
-        if arm.from.is_some() && !arm.is_profile() {
+        if arm.kind == ArmKind::PostHoc {
             return vec![FORGET];
         }
         match &plan.trains_on {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::callbacks::Callbacks;
 use super::check::{name, one_of, range};
 use super::error::PathError;
-use super::form::{Arm, ArmData, Derived, NamedRegion, Section};
+use super::form::{Arm, ArmData, ArmKind, Derived, NamedRegion, Section};
 use super::merge::merge;
 use super::resolve::{about, complete, required};
 use super::scale::{Scale, train};
@@ -16,7 +16,7 @@ use super::tree::{Node, Tree};
 use super::typed::typed;
 
 /// The keys of an arm that are not its method's parameters: no method may have one of that name.
-pub const ARM_KEYS: [&str; 11] = [
+pub const ARM_KEYS: [&str; 13] = [
     "method",
     "from",
     "about",
@@ -28,10 +28,26 @@ pub const ARM_KEYS: [&str; 11] = [
     "train",
     "masked",
     "objective",
+    "model",
+    "weights",
 ];
 /// Those that a method's parser does not get to see: `objective` it takes out itself.
-pub(super) const KEYS: [&str; 10] =
-    ["method", "from", "about", "region", "data", "labels", "control", "loss_weight", "train", "masked"];
+pub(super) const KEYS: [&str; 12] = [
+    "method",
+    "from",
+    "about",
+    "region",
+    "data",
+    "labels",
+    "control",
+    "loss_weight",
+    "train",
+    "masked",
+    "model",
+    "weights",
+];
+/// The method that trains in the ordinary way, and changes nothing of a model it starts from.
+const PLAIN: &str = "none";
 /// Most arms of one recipe.
 const MAX_ARMS: usize = 256;
 
@@ -43,7 +59,7 @@ pub(super) fn arms(all: &Around<'_>, derived: &mut Vec<Derived>) -> Result<Vec<A
     }
     let mut out = Vec::with_capacity(entries.len());
     for (key, node) in entries {
-        let next = arm(key, node, all, derived).and_then(|a| from(node, &out, a, all.callbacks));
+        let next = arm(key, node, all, derived).and_then(|a| from(&out, a));
         out.push(next.map_err(|e| e.within(&["arms", key]))?);
     }
     Ok(out)
@@ -54,6 +70,7 @@ pub(super) struct Around<'a> {
     pub root: &'a Node,
     pub regions: &'a [NamedRegion],
     pub data: &'a Section,
+    pub model: &'a Section,
     pub base: &'a Train,
     /// `[unlearn]`: how post-hoc arms are trained.
     pub after: &'a Train,
@@ -68,14 +85,20 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
     let rest = Value::Object(node.to_map(&KEYS));
     let params = complete((all.callbacks.method)(&method, &rest)?, &KEYS)?;
     let data = optional(node, "data")?.unwrap_or_default();
-    let profile = node.get("from").is_some() && method == "none";
-    let post_hoc =
-        !profile && (all.callbacks.post_hoc)(&method).unwrap_or_else(|| node.get("from").is_some());
-    let weights = loss_weight(node)?;
+    let loss_weight = loss_weight(node)?;
+    let asks = [("data", data != ArmData::All), ("loss_weight", !loss_weight.is_empty())];
     // Who knows no methods reads what somebody who knew them wrote.
-    if profile || (all.callbacks.post_hoc)(&method) == Some(true) {
-        let asks = [("data", data != ArmData::All), ("loss_weight", !weights.is_empty())];
-        untrained(node, &method, asks, profile)?;
+    let known = (all.callbacks.post_hoc)(&method);
+    let (starts, trained) = (node.get("from").is_some(), node.get("train").is_some());
+    let kind = match (starts, known) {
+        (_, Some(true)) => ArmKind::PostHoc,
+        (true, _) if method == PLAIN && !trained && asks.iter().all(|(_, asked)| !asked) => ArmKind::Profile,
+        (true, None) if method != PLAIN => ArmKind::PostHoc,
+        (true, _) => ArmKind::GoesOn,
+        (false, _) => ArmKind::Scratch,
+    };
+    if kind == ArmKind::Profile || known == Some(true) {
+        untrained(node, &method, asks, kind == ArmKind::Profile)?;
     }
     let control = match (optional(node, "control")?, unseen(&data)?) {
         (Some(written), _) => written,
@@ -94,10 +117,33 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
         data,
         labels: labels(node, all)?,
         control,
-        loss_weight: weights,
-        train: own_train(key, node, all, post_hoc, derived)?,
+        loss_weight,
+        train: own_train(key, node, all, kind == ArmKind::PostHoc, derived)?,
+        model: model(node, kind, all)?,
+        weights: optional(node, "weights")?,
         params,
+        kind,
     })
+}
+
+/// What the arm has different in `[model]`, held against the network's own settings.
+fn model(node: &Node, kind: ArmKind, all: &Around) -> Result<Map<String, Value>, PathError> {
+    let Some(written) = node.get("model") else { return Ok(Map::new()) };
+    let own: Map<String, Value> = typed(&written.to_json()).map_err(|e| e.within(&["model"]))?;
+    if kind != ArmKind::Scratch {
+        let what = "the arm starts from another arm's model, whose network it has";
+        return Err(PathError::new("model", what));
+    }
+    if own.contains_key("kind") {
+        return Err(PathError::new(
+            "model.kind",
+            "an arm changes settings of [model], not the kind of network",
+        ));
+    }
+    let mut whole = all.model.params.clone();
+    whole.extend(own.clone());
+    let checked = (all.callbacks.model)(&all.model.kind, &Value::Object(whole));
+    checked.map_err(|e| e.within(&["model"])).map(|_| own)
 }
 
 /// Refuses what decides over training where nothing is trained, or not in that way.
@@ -126,26 +172,18 @@ fn unseen(data: &ArmData) -> Result<Option<String>, PathError> {
     }
 }
 
-/// A post-hoc arm or a profile names an arm before it to start from; any other arm starts from scratch.
-fn from(node: &Node, before: &[Arm], arm: Arm, callbacks: &Callbacks) -> Result<Arm, PathError> {
-    let post_hoc = (callbacks.post_hoc)(&arm.method).unwrap_or(arm.from.is_some());
-    match (&arm.from, post_hoc || arm.is_profile()) {
-        (Some(from), true) => {
+/// An arm that does not train from scratch names an arm before it to start from.
+fn from(before: &[Arm], arm: Arm) -> Result<Arm, PathError> {
+    match &arm.from {
+        Some(from) => {
             let names = before.iter().map(|a| a.name.as_str());
             one_of("from", "earlier arm", from, names).map(|()| arm)
         }
-        (None, true) => {
+        None if arm.kind == ArmKind::PostHoc => {
             let what = format!("{} starts from a trained model: name its arm with `from`", arm.method);
             Err(PathError::new("", what))
         }
-        (Some(_), false) => {
-            let what = format!(
-                "{} trains from scratch; `from` takes a post-hoc method, or \"none\" for the other arm's model as it is",
-                arm.method
-            );
-            Err(PathError::new(if node.get("from").is_some() { "from" } else { "" }, what))
-        }
-        (None, false) => Ok(arm),
+        None => Ok(arm),
     }
 }
 

@@ -10,8 +10,6 @@ use serde_json::{Map, Value};
 use super::targets::Target;
 use super::train::Train;
 
-/// The method that trains in the ordinary way, and changes nothing of a model it starts from.
-const PLAIN: &str = "none";
 /// The label that every experiment has for what is to be removed.
 const FORGET: &str = "forget";
 
@@ -89,6 +87,20 @@ pub enum ArmData {
     Without(Vec<String>),
 }
 
+/// Where an arm's model comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArmKind {
+    /// It is trained from scratch, or loaded.
+    #[default]
+    Scratch,
+    /// It is another arm's model as that arm left it.
+    Profile,
+    /// A post-hoc method changes another arm's model.
+    PostHoc,
+    /// It goes on training another arm's model in its own way.
+    GoesOn,
+}
+
 /// One treatment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arm {
@@ -99,8 +111,10 @@ pub struct Arm {
     pub about: Option<String>,
     /// The localisation method, or the post-hoc method.
     pub method: String,
-    /// The arm whose model this one starts from: what a post-hoc method changes, or, with the method "none",
-    /// the model as it is (a *profile*, for other cuts of one network). Absent for arms that train from scratch.
+    /// The arm whose model this one starts from. A post-hoc method changes that model; a localisation method goes
+    /// on training it in a later `train` stage, and so does "none" with `train`, `data` or `loss_weight` of its
+    /// own; "none" alone takes the model as it is (a *profile*, for other cuts of one network). Absent for arms
+    /// that train from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Names of the regions the method works on, in its order.
@@ -121,9 +135,19 @@ pub struct Arm {
     /// Its own training settings, complete; absent if it trains like the recipe says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<Train>,
+    /// What is different in `[model]` for this arm: a network of its own.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub model: Map<String, Value>,
+    /// Weights set by hand that it starts from, by the name that its network knows them by; absent where they are
+    /// drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// The method's parameters, complete.
     #[serde(flatten)]
     pub params: Map<String, Value>,
+    /// Where its model comes from.
+    #[serde(skip)]
+    pub kind: ArmKind,
 }
 
 impl Arm {
@@ -134,7 +158,7 @@ impl Arm {
 
     /// Whether it is another arm's model as that arm left it, to be cut and attacked in a way of its own.
     pub fn is_profile(&self) -> bool {
-        self.from.is_some() && self.method == PLAIN
+        self.kind == ArmKind::Profile
     }
 
     /// Whether the arm can say what a network does that never saw data of `label`.

@@ -30,7 +30,7 @@ pub use callbacks::{Callbacks, StageInfo};
 pub use check::{at_least, one_of, range};
 pub use error::{PathError, RecipeError};
 pub use form::{
-    Arm, ArmData, Derived, Makes, NamedRegion, Recipe, Section, Stage, StageFacts, Starts, canonical,
+    Arm, ArmData, ArmKind, Derived, Makes, NamedRegion, Recipe, Section, Stage, StageFacts, Starts, canonical,
 };
 pub use schema::json_schema;
 pub use stages::STAGE_KEYS;

@@ -57,8 +57,16 @@ pub(super) fn resolve(root: &Node, callbacks: &Callbacks) -> Result<(Recipe, Vec
     let train = train(root.get("train"), scale, "train", &mut derived).map_err(|e| e.within(&["train"]))?;
     let after = after(root, scale, &mut derived).map_err(|e| e.within(&["unlearn"]))?;
     let base = train;
-    let around =
-        arms::Around { root, regions: &regions, data: &data, base: &base, after: &after, scale, callbacks };
+    let around = arms::Around {
+        root,
+        regions: &regions,
+        data: &data,
+        model: &model,
+        base: &base,
+        after: &after,
+        scale,
+        callbacks,
+    };
     let arms = arms::arms(&around, &mut derived)?;
     if arms.len() * seeds.len() > MAX_MEMBERS {
         let message =

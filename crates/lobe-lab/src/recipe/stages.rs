@@ -6,7 +6,7 @@ use super::arms::region_names;
 use super::callbacks::Callbacks;
 use super::check::{name, one_of, range};
 use super::error::PathError;
-use super::form::{Arm, Derived, NamedRegion, Stage, StageFacts, Starts, lineage};
+use super::form::{Arm, ArmKind, Derived, NamedRegion, Stage, StageFacts, Starts, lineage};
 use super::resolve::{complete, required};
 use super::scale::Scale;
 use super::tree::{Node, Tree, item_names};
@@ -135,8 +135,12 @@ fn subset(
 ) -> Result<Vec<String>, PathError> {
     let made = |name: &str| done.iter().any(|d| d.makes_model() && d.arms.iter().any(|a| a == name));
     let fits = |a: &&Arm| match facts.starts {
-        Starts::From => a.from.is_some() && !a.is_profile(),
-        Starts::Drawn | Starts::Files => a.from.is_none(),
+        Starts::From => a.kind == ArmKind::PostHoc,
+        Starts::Files => a.from.is_none(),
+        Starts::Drawn => match (&a.from, a.kind) {
+            (Some(from), ArmKind::GoesOn) => lineage(all, from).iter().any(|name| made(name)),
+            (from, _) => from.is_none(),
+        },
         Starts::Models => lineage(all, &a.name).iter().any(|name| made(name)),
     };
     let possible: Vec<&str> = all.iter().filter(fits).map(|a| a.name.as_str()).collect();
@@ -146,7 +150,10 @@ fn subset(
         return Err(PathError::new("do", format!("{why}, so {does:?} would do nothing")));
     }
     let Some(written) = node.get("arms") else {
-        return Ok(possible.into_iter().map(String::from).collect());
+        // What has a model already is not trained from scratch once more, unless it is named.
+        let fresh: Vec<&str> = possible.iter().copied().filter(|name| !made(name)).collect();
+        let again = facts.starts == Starts::Drawn && !fresh.is_empty();
+        return Ok((if again { fresh } else { possible }).into_iter().map(String::from).collect());
     };
     let names: Vec<String> = typed(&written.to_json()).map_err(|e| e.within(&["arms"]))?;
     if names.is_empty() {
@@ -161,7 +168,7 @@ fn subset(
         if !possible.contains(&arm.as_str()) {
             let why = match facts.starts {
                 Starts::From => "has no post-hoc method",
-                Starts::Drawn | Starts::Files => "starts from another arm and is not trained from scratch",
+                Starts::Drawn | Starts::Files => "starts from another arm, which has no model at this point",
                 Starts::Models => "has no model at this point",
             };
             return Err(PathError::new(&path, format!("the arm {arm:?} {why}")));

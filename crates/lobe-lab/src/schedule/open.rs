@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::LabError;
 use crate::plan::{DataSection, Experiment, ModelSection, in_section, method};
-use crate::recipe::{Callbacks, Derived, PathError, Recipe, StageInfo, Starts, Written, one_of};
+use crate::recipe::{ArmKind, Callbacks, Derived, PathError, Recipe, StageInfo, Starts, Written, one_of};
 use crate::stages;
 
 /// A stage's parameters with every default, and what is known of its kind.
@@ -76,7 +76,7 @@ impl Experiment {
     pub fn over(recipe: &Recipe, data: impl Into<Arc<Dataset>>) -> Result<Experiment, LabError> {
         let built = stages::of(recipe)?;
         let mut out = Experiment::compiled(recipe, data.into())?;
-        let post_hoc = out.arms.iter().find(|a| a.arm.from.is_some() && !a.arm.is_profile());
+        let post_hoc = out.arms.iter().find(|a| a.arm.kind == ArmKind::PostHoc);
         let trains = recipe.stages.iter().any(|s| s.facts.starts == Starts::From);
         if let Some(a) = post_hoc.filter(|_| !trains) {
             let what =

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use lobe_engine::Buf;
 use lobe_methods::About;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,8 @@ use crate::error::LabError;
 use lobe_train::{Spec, Trainee};
 
 use crate::graph::{
-    Context, Done, MemberJournal, Shares, Stage, StageEntry, Work, key, members, share, timing, told, twin,
-    write_model,
+    Context, Done, MemberJournal, ModelRef, Shares, Stage, StageEntry, Work, key, members, orphan, parent,
+    read_model, share, timing, told, twin, write_model,
 };
 use crate::plan::{Experiment, Feed, optimiser};
 use crate::recipe::{self, Makes, StageFacts, Starts, Train};
@@ -75,12 +76,15 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
         cached += usize::from(done);
         match twin {
             _ if done => base += twin.map_or(x.recipe.train_of(&x.arms[*arm].arm).steps, |_| 0),
+            // What it goes on from failed.
+            _ if orphan(c, stage, *arm, *seed) => c.lost(stage, *arm, *seed),
             Some(twin) => copies.push((Work { arm: *arm, seed: *seed, base: 0, dir, key }, twin)),
             None => todo.push((*arm, *seed, dir, key)),
         }
     }
     let lanes = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).lanes).max().unwrap_or(1);
-    let each = 4 * x.layout().len() * (3 + lanes);
+    let largest = all.iter().map(|(a, _)| x.of_arm(*a).layout().len()).max().unwrap_or(0);
+    let each = 4 * largest * (3 + lanes);
     let group = (MEMORY / each.max(1)).max(1);
     while !todo.is_empty() {
         let start = Instant::now();
@@ -99,13 +103,11 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
                 eval_every: t.eval_every,
                 checkpoint_secs: Some(t.checkpoint_secs),
             };
-            let mut params = x.layout().init(Experiment::key(seed).child("weights"));
-            if let Some(region) = &a.asks.silent {
-                lobe_methods::localize::silence(x.layout(), &mut params, region);
-            }
-            let feed = Box::new(Feed::new(x, arm, seed)?);
+            let own = x.of_arm(arm);
+            let params = begun(c, stage, (arm, seed))?;
+            let feed = Box::new(Feed::new(own, arm, seed)?);
             let journal = Box::new(MemberJournal::new(dir.clone(), key.clone()));
-            let model = (x.net.clone(), params);
+            let model = (own.net.clone(), params);
             let mut trainee = Trainee::new(model, a.plan.clone(), a.terms.clone(), feed, spec, journal)?;
             trainee.eval = Some(&eval);
             trainees.push(trainee);
@@ -126,7 +128,7 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
                 told(c, stage, arm, seed, Failure { reason: failure.reason, step: failure.step });
                 continue;
             }
-            write_model(c, &dir, &t.member.params, &key)?;
+            write_model(&c.of_arm(arm), &dir, &t.member.params, &key)?;
             // Side by side, a member takes wall time in proportion to what it is trained on. One that is not
             // trained has no speed.
             if own > 0.0 {
@@ -143,4 +145,24 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
         }
     }
     Ok(Done { members: all.len(), cached, resumed })
+}
+
+/// What a member starts from: the model of the arm that it goes on from, weights set by hand, or weights as they
+/// are drawn.
+fn begun(c: &Context<'_>, stage: &recipe::Stage, (arm, seed): (usize, u64)) -> Result<Buf, LabError> {
+    let x = c.experiment.of_arm(arm);
+    let (plan, key) = (&x.arms[arm], Experiment::key(seed).child("weights"));
+    if let Some((source, of)) = parent(c, stage, arm) {
+        let model = ModelRef { stage: source, arm: &x.arms[of].arm.name, seed };
+        return read_model(c, &model);
+    }
+    if let Some(name) = &plan.arm.weights {
+        let none = || LabError::other(format!("{}: no weights called {name:?}", plan.arm.name));
+        return x.net.written(name, key).ok_or_else(none);
+    }
+    let mut params = x.layout().init(key);
+    if let Some(region) = &plan.asks.silent {
+        lobe_methods::localize::silence(x.layout(), &mut params, region);
+    }
+    Ok(params)
 }

@@ -158,7 +158,10 @@ fn the_resolved_form_is_complete_and_loads_as_itself() {
         let again = load(&toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
         assert_eq!(again, recipe, "{toml}");
         assert_eq!((again.to_toml(), again.hash()), (toml, recipe.hash()));
-        let json: Recipe = serde_json::from_value(serde_json::to_value(&recipe).unwrap()).unwrap();
+        let mut json: Recipe = serde_json::from_value(serde_json::to_value(&recipe).unwrap()).unwrap();
+        // What is known of kinds is not written down.
+        json.stages.iter_mut().zip(&recipe.stages).for_each(|(j, r)| j.facts = r.facts);
+        json.arms.iter_mut().zip(&recipe.arms).for_each(|(j, r)| j.kind = r.kind);
         assert_eq!(json, recipe);
     }
 }
