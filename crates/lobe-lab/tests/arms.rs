@@ -256,15 +256,24 @@ fn what_a_profile_and_a_topic_cannot_be_is_refused() {
     let cases = [
         (
             "[arms.a]\nfrom = \"modular\"\nmethod = \"none\"\ntrain = { steps = 3 }",
-            "trains nothing; it takes no train",
+            "goes on training another arm's model: a later stage has to do it",
         ),
         (
-            "[arms.a]\nfrom = \"modular\"\nmethod = \"none\"\ndata = \"retain only\"",
-            "trains nothing; it takes no data",
+            "[arms.a]\nfrom = \"modular\"\nmethod = \"none\"\nmasked = \"freeze\"",
+            "trains nothing; it takes no masked",
         ),
         (
             "[arms.a]\nfrom = \"modular\"\nmethod = \"sgtm\"\nregion = \"products\"",
-            "`from` takes a post-hoc method, or \"none\"",
+            "goes on training another arm's model: a later stage has to do it",
+        ),
+        (
+            "[arms.a]\nfrom = \"modular\"\nmethod = \"none\"\nmodel = { mlp = 8 }",
+            "model: the arm starts from another arm's model, whose network it has",
+        ),
+        ("[arms.a]\nmethod = \"none\"\nmodel = { mpl = 8 }", "model.mpl: unknown key; did you mean \"mlp\"?"),
+        (
+            "[arms.a]\nmethod = \"none\"\nweights = \"naive\"",
+            "a network of the kind gpt has no weights set by hand",
         ),
         (
             "[arms.a]\nfrom = \"modlar\"\nmethod = \"none\"",

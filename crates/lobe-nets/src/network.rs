@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lobe_core::Key;
 use lobe_core::registry::{About, ParamDoc, ParamError};
 use lobe_engine::ops::head::HeadSpec;
-use lobe_engine::{Buf, EngineError, Layout, SiteId, Tape, Var};
+use lobe_engine::{Buf, EngineError, Layout, Plan, SiteId, Tape, Var};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -165,6 +165,10 @@ pub trait Network: Debug + Send + Sync {
     fn about(&self) -> &'static About;
     /// Tensors and sites.
     fn layout(&self) -> &Layout;
+    /// Ordinary training of everything, and how it runs where nothing else is said: its adapters awake.
+    fn plain(&self) -> Plan {
+        Plan::plain(self.layout())
+    }
     /// Its settings, complete, as stored beside the weights.
     fn config(&self) -> Value;
     /// The settings that decide its function beside the weights. Two networks that say the same and have the

@@ -15,7 +15,7 @@ pub struct Forward<'a> {
 impl<'a> Forward<'a> {
     /// Whole passes with these parameters, as the network is.
     pub fn new(net: &'a dyn Network, runner: &'a Runner, params: &'a [f32]) -> Forward<'a> {
-        Forward { net, runner, params, plan: Plan::plain(net.layout()), end: End::Outputs }
+        Forward { net, runner, params, plan: net.plain(), end: End::Outputs }
     }
 
     /// The same under routes and interventions.

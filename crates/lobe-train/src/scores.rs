@@ -39,11 +39,8 @@ pub fn evaluate(
 ) -> Result<Vec<Scores>, EngineError> {
     let tasks: Vec<(usize, usize)> =
         jobs.iter().enumerate().flat_map(|(j, job)| (0..job.batch.shards()).map(move |s| (j, s))).collect();
-    let plain: Vec<Plan> = if plan.is_some() {
-        Vec::new()
-    } else {
-        jobs.iter().map(|job| Plan::plain(job.net.layout())).collect()
-    };
+    let plain: Vec<Plan> =
+        if plan.is_some() { Vec::new() } else { jobs.iter().map(|job| job.net.plain()).collect() };
     let parts = runner.map(&tasks, |ws, (j, s)| {
         let plan = plan.or(plain.get(*j));
         one(ws, plan, jobs[*j], *s, labels.len())

@@ -87,6 +87,14 @@ impl Experiment {
             let known = out.labels.names().iter().map(String::as_str).chain(["all"]);
             in_section(one_of("label", "label", &target.label, known), &["target", &i.to_string()])?;
         }
+        let in_stage =
+            |a: &crate::recipe::Arm| recipe.stages.iter().any(|s| s.trains() && s.arms.contains(&a.name));
+        let goes_on = out.arms.iter().find(|a| a.arm.kind == ArmKind::GoesOn && !in_stage(&a.arm));
+        if let Some(a) = goes_on {
+            let what =
+                "goes on training another arm's model: a later stage has to do it, [[stage]] do = \"train\"";
+            return in_section(Err(PathError::new("from", what)), &["arms", &a.arm.name]);
+        }
         for (stage, does) in recipe.stages.iter().zip(&built) {
             does.check(&out, stage)?;
         }

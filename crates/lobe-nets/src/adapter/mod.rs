@@ -5,6 +5,7 @@
 //! work on the units that an adapter brings. An adapter that is not among a plan's guests is asleep, and the
 //! host then is what it was, bit for bit.
 
+mod adapted;
 mod add;
 mod file;
 mod low_rank;
@@ -15,6 +16,7 @@ use lobe_core::Key;
 use lobe_core::registry::{Entry, ParamError};
 use lobe_engine::{Buf, Door, EngineError, Guest, Layout, ParamId, Plan};
 
+pub use adapted::Adapted;
 pub use file::{load, save};
 
 /// Guests and the doors at which they stand.

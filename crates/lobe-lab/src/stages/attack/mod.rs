@@ -3,7 +3,6 @@
 mod bench;
 mod found;
 mod loot;
-mod lora;
 pub(super) mod tune;
 mod variants;
 
@@ -43,7 +42,7 @@ pub(super) fn entry(entry: &'static AttackEntry) -> StageEntry {
 
 impl Stage for Attacks {
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn keeps_variants(&self) -> bool {
