@@ -64,7 +64,7 @@ fn wrong_combinations_are_refused_before_training() {
         (
             "[arms.b]\nmethod = \"filter\"\nfrom = \"baseline\"",
             "",
-            "`from` takes a post-hoc method, or \"none\"",
+            "goes on training another arm's model: a later stage has to do it",
         ),
         ("", "[[stage]]\ndo = \"unlearn\"", "no arm has a post-hoc method"),
         (
