@@ -270,7 +270,10 @@ fn what_a_profile_and_a_topic_cannot_be_is_refused() {
             "[arms.a]\nfrom = \"modular\"\nmethod = \"none\"\nmodel = { mlp = 8 }",
             "model: the arm starts from another arm's model, whose network it has",
         ),
-        ("[arms.a]\nmethod = \"none\"\nmodel = { widht = 8 }", "model.widht: unknown key; did you mean \"width\"?"),
+        (
+            "[arms.a]\nmethod = \"none\"\nmodel = { widht = 8 }",
+            "model.widht: unknown key; did you mean \"width\"?",
+        ),
         (
             "[arms.a]\nmethod = \"none\"\nweights = \"naive\"",
             "a network of the kind gpt has no weights set by hand",

@@ -207,6 +207,8 @@ pub struct StageFacts {
     pub makes: Makes,
     /// What it starts from.
     pub starts: Starts,
+    /// What it does to a model, in words: "the cut".
+    pub noun: Option<&'static str>,
 }
 
 /// One step of the experiment.

@@ -57,17 +57,12 @@ fn stage_info(s: &Stage) -> StageFacts {
         recipe::Makes::Attacks => Makes::Attack,
         recipe::Makes::Numbers => Makes::Numbers,
     };
-    let noun = match s.does.as_str() {
-        "ablate" => Some("the cut"),
-        "unlearn" => Some("unlearning"),
-        _ => None,
-    };
     let facts = StageFacts {
         name: s.name.clone(),
         does: s.does.clone(),
         makes: Some(makes),
         starts,
-        noun: noun.map(str::to_owned),
+        noun: s.facts.noun.map(str::to_owned),
         ..StageFacts::default()
     };
     let Some(attack) = ATTACKS.iter().find(|e| e.about.name == s.does) else { return facts };

@@ -13,7 +13,10 @@ use crate::recipe::{self, PathError, StageFacts};
 
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
-    StageEntry::of::<Ablate>(remove::STAGES[0].about, StageFacts::default())
+    StageEntry::of::<Ablate>(
+        remove::STAGES[0].about,
+        StageFacts { noun: Some("the cut"), ..StageFacts::default() },
+    )
 }
 
 impl Stage for Ablate {

@@ -51,7 +51,10 @@ const EVALUATED: usize = 100;
 
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
-    StageEntry::of::<UnlearnStage>(&ABOUT, StageFacts { makes: Makes::Models, starts: Starts::From })
+    StageEntry::of::<UnlearnStage>(
+        &ABOUT,
+        StageFacts { makes: Makes::Models, starts: Starts::From, noun: Some("unlearning") },
+    )
 }
 
 impl Stage for UnlearnStage {

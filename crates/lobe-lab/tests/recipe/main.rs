@@ -129,7 +129,7 @@ fn callbacks() -> Callbacks<'static> {
             let params = if does == "relearn" { completed::<Relearn>(rest)?.1 } else { rest.clone() };
             let makes = if does == "measure" { Makes::Numbers } else { Makes::Models };
             let starts = if does == "train" { Starts::Drawn } else { Starts::Models };
-            Ok(StageInfo { params, facts: StageFacts { makes, starts } })
+            Ok(StageInfo { params, facts: StageFacts { makes, starts, noun: None } })
         },
     }
 }

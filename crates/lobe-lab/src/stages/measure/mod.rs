@@ -72,7 +72,10 @@ pub(crate) fn of_stage(stage: &str, metric: &str) -> String {
 
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
-    StageEntry::of::<Measure>(&ABOUT, StageFacts { makes: Makes::Numbers, starts: Starts::Models })
+    StageEntry::of::<Measure>(
+        &ABOUT,
+        StageFacts { makes: Makes::Numbers, starts: Starts::Models, noun: None },
+    )
 }
 
 impl Stage for Measure {
