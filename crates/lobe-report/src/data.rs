@@ -253,7 +253,7 @@ impl RunData {
     }
 
     /// What a stage starts from.
-    pub(crate) fn starts(&self, stage: &str) -> Starts {
+    pub fn starts(&self, stage: &str) -> Starts {
         self.manifest.stage(stage).map_or_else(Starts::default, |s| s.starts)
     }
 
@@ -320,7 +320,7 @@ impl RunData {
     pub(crate) fn origin<'a>(&'a self, arm: &'a str, metric: &str) -> Option<(&'a str, &'a str)> {
         let (first, _) = self.before_after(arm, metric)?;
         let from = self.known(self.arm(arm)?.from.as_deref()).filter(|f| *f != arm);
-        let own = self.starts(first) != Starts::Models;
+        let own = matches!(self.starts(first), Starts::Drawn | Starts::Files);
         let Some(from) = from.filter(|_| !self.is_reference(arm) && !own) else {
             return Some((arm, first));
         };

@@ -284,6 +284,8 @@ pub enum Starts {
     Drawn,
     /// Files from elsewhere.
     Files,
+    /// The model of the arm that each arm names with `from`: it changes post-hoc arms.
+    From,
     /// Models of earlier stages, or a word that this version does not know.
     #[default]
     #[serde(other)]

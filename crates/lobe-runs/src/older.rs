@@ -26,7 +26,7 @@ fn second(stage: &mut Stage) {
         "train" => (Makes::Model, Starts::Drawn, None),
         "load" => (Makes::Model, Starts::Files, None),
         "ablate" => (Makes::Model, Starts::Models, Some("the cut")),
-        "unlearn" => (Makes::Model, Starts::Models, Some("unlearning")),
+        "unlearn" => (Makes::Model, Starts::From, Some("unlearning")),
         "cohere" => (Makes::Model, Starts::Models, None),
         "measure" => (Makes::Numbers, Starts::Models, None),
         _ => (Makes::Attack, Starts::Models, None),

@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use lobe_runs::{Makes, Starts};
+
 use super::targets::Target;
 use super::train::Train;
 
@@ -174,34 +176,8 @@ impl Arm {
     }
 }
 
-/// What a stage leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Makes {
-    /// Models that later stages can start from.
-    #[default]
-    Models,
-    /// Numbers of an attack on the models.
-    Attacks,
-    /// Numbers of all models made so far.
-    Numbers,
-}
-
-/// What a stage starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Starts {
-    /// The models of an earlier stage.
-    #[default]
-    Models,
-    /// Weights as they are drawn: it trains from scratch.
-    Drawn,
-    /// Weights from files.
-    Files,
-    /// The model of the arm that each arm names with `from`: it trains post-hoc arms.
-    From,
-}
-
 /// What the recipe has to know of a kind of stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StageFacts {
     /// What it leaves.
     pub makes: Makes,
@@ -209,6 +185,12 @@ pub struct StageFacts {
     pub starts: Starts,
     /// What it does to a model, in words: "the cut".
     pub noun: Option<&'static str>,
+}
+
+impl Default for StageFacts {
+    fn default() -> Self {
+        StageFacts { makes: Makes::Model, starts: Starts::Models, noun: None }
+    }
 }
 
 /// One step of the experiment.
@@ -235,12 +217,12 @@ pub struct Stage {
 impl Stage {
     /// Whether it leaves models that later stages can start from.
     pub fn makes_model(&self) -> bool {
-        self.facts.makes == Makes::Models
+        self.facts.makes == Makes::Model
     }
 
     /// Whether it is an attack.
     pub fn is_attack(&self) -> bool {
-        self.facts.makes == Makes::Attacks
+        self.facts.makes == Makes::Attack
     }
 
     /// Whether it makes models from nothing of this run: it trains them, or reads them from files.

@@ -29,9 +29,9 @@ pub use arms::ARM_KEYS;
 pub use callbacks::{Callbacks, StageInfo};
 pub use check::{at_least, one_of, range};
 pub use error::{PathError, RecipeError};
-pub use form::{
-    Arm, ArmData, ArmKind, Derived, Makes, NamedRegion, Recipe, Section, Stage, StageFacts, Starts, canonical,
-};
+pub use lobe_runs::{Makes, Starts};
+
+pub use form::{Arm, ArmData, ArmKind, Derived, NamedRegion, Recipe, Section, Stage, StageFacts, canonical};
 pub use schema::json_schema;
 pub use stages::STAGE_KEYS;
 pub use targets::Target;

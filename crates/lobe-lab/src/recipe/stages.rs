@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::Starts;
 use super::arms::region_names;
 use super::callbacks::Callbacks;
 use super::check::{name, one_of, range};
 use super::error::PathError;
-use super::form::{Arm, ArmKind, Derived, NamedRegion, Stage, StageFacts, Starts, lineage};
+use super::form::{Arm, ArmKind, Derived, NamedRegion, Stage, StageFacts, lineage};
 use super::resolve::{complete, required};
 use super::scale::Scale;
 use super::tree::{Node, Tree, item_names};

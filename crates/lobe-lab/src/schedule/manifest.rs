@@ -2,10 +2,8 @@
 
 use lobe_methods::{ATTACKS, LOCALIZE, UNLEARN};
 
-use crate::recipe::{self, Arm, ArmData, Derived, Recipe, Stage, Target};
-use crate::store::{
-    Arm as ArmFacts, Axis, FORMAT, Makes, Manifest, Reference, RunState, Stage as StageFacts, Starts,
-};
+use crate::recipe::{self, Arm, ArmData, ArmKind, Derived, Recipe, Stage, Target};
+use crate::store::{Arm as ArmFacts, Axis, FORMAT, Manifest, Reference, RunState, Stage as StageFacts};
 
 impl Recipe {
     /// The reference arms: an arm that has the role's name and fits it, else the first that fits.
@@ -38,7 +36,7 @@ fn kind(a: &Arm, reference: &Reference) -> &'static str {
         "reference"
     } else if a.is_profile() {
         "profile"
-    } else if a.from.is_some() {
+    } else if matches!(a.kind, ArmKind::PostHoc) {
         "post-hoc"
     } else {
         "training-time"
@@ -47,21 +45,11 @@ fn kind(a: &Arm, reference: &Reference) -> &'static str {
 
 /// What a stage is to a reader of the run, who knows no stage by name.
 fn stage_info(s: &Stage) -> StageFacts {
-    let starts = match s.facts.starts {
-        recipe::Starts::Drawn => Starts::Drawn,
-        recipe::Starts::Files => Starts::Files,
-        recipe::Starts::Models | recipe::Starts::From => Starts::Models,
-    };
-    let makes = match s.facts.makes {
-        recipe::Makes::Models => Makes::Model,
-        recipe::Makes::Attacks => Makes::Attack,
-        recipe::Makes::Numbers => Makes::Numbers,
-    };
     let facts = StageFacts {
         name: s.name.clone(),
         does: s.does.clone(),
-        makes: Some(makes),
-        starts,
+        makes: Some(s.facts.makes),
+        starts: s.facts.starts,
         noun: s.facts.noun.map(str::to_owned),
         ..StageFacts::default()
     };

@@ -32,7 +32,7 @@ pub struct Load {
 
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
-    StageEntry::of::<Load>(&ABOUT, StageFacts { makes: Makes::Models, starts: Starts::Files, noun: None })
+    StageEntry::of::<Load>(&ABOUT, StageFacts { makes: Makes::Model, starts: Starts::Files, noun: None })
 }
 
 impl Load {

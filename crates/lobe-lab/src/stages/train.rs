@@ -30,7 +30,7 @@ const ABOUT: About = About {
 pub(super) fn entry() -> StageEntry {
     // What it takes stands in [train].
     let params = lobe_methods::params_of::<Train>;
-    let facts = StageFacts { makes: Makes::Models, starts: Starts::Drawn, noun: None };
+    let facts = StageFacts { makes: Makes::Model, starts: Starts::Drawn, noun: None };
     StageEntry { params, ..StageEntry::of::<TrainStage>(&ABOUT, facts) }
 }
 

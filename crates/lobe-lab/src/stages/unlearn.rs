@@ -53,7 +53,7 @@ const EVALUATED: usize = 100;
 pub(super) fn entry() -> StageEntry {
     StageEntry::of::<UnlearnStage>(
         &ABOUT,
-        StageFacts { makes: Makes::Models, starts: Starts::From, noun: Some("unlearning") },
+        StageFacts { makes: Makes::Model, starts: Starts::From, noun: Some("unlearning") },
     )
 }
 

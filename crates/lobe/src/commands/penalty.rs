@@ -6,6 +6,7 @@ use anyhow::Result;
 use lobe_methods::measure::compute_penalty::PowerLaw;
 use lobe_report::RunData;
 use lobe_report::stats::{Summary, summarize};
+use lobe_runs::Starts;
 use serde_json::json;
 
 use crate::failure::refuse;
@@ -149,7 +150,7 @@ fn removed(run: &RunData, arm: &str, seed: u64) -> f64 {
             let all = run.measured(stage, "removal_tokens", "all")?.finals(at);
             all.into_iter().find(|(s, _)| *s == seed).map(|(_, tokens)| tokens)
         };
-        let last = stages[..until].iter().rposition(|s| run.does(s) == "unlearn" && of(s).is_some());
+        let last = stages[..until].iter().rposition(|s| run.starts(s) == Starts::From && of(s).is_some());
         total += stages[last.unwrap_or(0)..until].iter().filter_map(of).sum::<f64>();
         let from = run.arm(at).and_then(|a| a.from.as_deref());
         let Some((from, last)) = from.zip(last) else { break };

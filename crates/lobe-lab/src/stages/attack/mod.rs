@@ -36,7 +36,7 @@ pub(super) fn entry(entry: &'static AttackEntry) -> StageEntry {
         let (attack, full) = (entry.build)(v).map_err(|e| in_recipe(&e))?;
         Ok((Box::new(Attacks { entry, attack }) as Box<dyn Stage>, full))
     };
-    let facts = StageFacts { makes: Makes::Attacks, starts: Starts::Models, noun: None };
+    let facts = StageFacts { makes: Makes::Attack, starts: Starts::Models, noun: None };
     StageEntry { about: entry.about, facts, params: entry.params, build: Box::new(build) }
 }
 

@@ -261,7 +261,7 @@ fn time(x: &Experiment) -> String {
             grouped(e.steps as usize),
             e.step
         ),
-        Ok(None) if x.recipe.stages.iter().any(|s| s.does == "train") => {
+        Ok(None) if x.recipe.stages.iter().any(lobe_lab::recipe::Stage::trains) => {
             "not estimated: nothing is trained, or the network is too large to time a step here. `lobe bench step` \
              measures a step."
                 .to_owned()
