@@ -9,12 +9,14 @@
 //! Matrices are row-major unless they are views. Kernels trust their callers with shapes: a wrong one panics.
 
 mod cpu;
+mod naive;
 mod types;
 mod view;
 
 use std::ops::Range;
 
 pub use self::cpu::{Cpu, on};
+pub use self::naive::Naive;
 pub use self::types::{
     Act, AdamStep, Affine, Attended, Blend, Descent, Distance, Edit, Function, Heads, Lookup, NormGrads,
     NormSaved, Over, Pair, Picked, Place, Rotary, Scales, Slope,

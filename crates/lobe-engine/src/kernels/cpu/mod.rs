@@ -179,7 +179,7 @@ impl Kernels for Cpu {
         of: &Heads,
         present: impl Fn(usize) -> bool,
     ) {
-        attention::attention(out, room, qkv, of, present)
+        attention::attention(out, room, qkv, of, present);
     }
 
     #[inline]
