@@ -86,3 +86,49 @@ pub(super) fn log_softmax(x: &[f32]) -> Vec<f64> {
     let total = log_sum_exp(&x);
     x.iter().map(|x| x - total).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Φ of the normal distribution and erf as tables give them (Abramowitz and Stegun, 26.1 and 7.1).
+    #[test]
+    fn the_error_function_is_that_of_the_tables() {
+        for (z, want) in [(0.0, 0.0), (0.5, 0.520_499_877_8), (1.0, 0.842_700_792_9), (2.0, 0.995_322_265_0)]
+        {
+            assert!((erf(z) - want).abs() < 1e-10 && (erf(-z) + want).abs() < 1e-10, "{z}");
+        }
+        assert!((erf(5.999) - 1.0).abs() < 1e-15);
+        let (value, slope) = activation(Act::Gelu, 1.0);
+        assert!((value - 0.841_344_746_1).abs() < 1e-10 && (slope - 1.083_315_470_6).abs() < 1e-9);
+    }
+
+    /// Each derivative against a central difference of its value.
+    #[test]
+    fn derivatives_are_those_of_the_values() {
+        let near = |f: &dyn Fn(f64) -> (f64, f64), x: f64| {
+            let difference = (f(x + 1e-5).0 - f(x - 1e-5).0) / 2e-5;
+            (difference - f(x).1).abs() < 1e-6
+        };
+        for x in [-1.3, -0.2, 0.4, 2.1] {
+            for act in [Act::Identity, Act::Relu, Act::Gelu, Act::GeluTanh, Act::Silu] {
+                assert!(near(&|x| activation(act, x), x), "{act:?} {x}");
+            }
+            for f in
+                [Function::Scale(-2.0), Function::Abs, Function::Square, Function::Exp, Function::Softplus]
+            {
+                assert!(near(&|x| function(f, x), x), "{f:?} {x}");
+            }
+            for f in [Function::Shift(1.0), Function::Sigmoid, Function::Tanh] {
+                assert!(near(&|x| function(f, x), x), "{f:?} {x}");
+            }
+            for f in [Function::Sqrt, Function::Log] {
+                assert!(near(&|x| function(f, x), x.abs()), "{f:?} {x}");
+            }
+            for f in [Pair::Add, Pair::Sub, Pair::Mul, Pair::Div] {
+                assert!(near(&|x| (pair(f, x, 0.7).0, pair(f, x, 0.7).1), x), "{f:?} {x}");
+                assert!(near(&|x| (pair(f, 0.7, x).0, pair(f, 0.7, x).2), x), "{f:?} {x}");
+            }
+        }
+    }
+}

@@ -1,8 +1,9 @@
-//! The reference: every kernel by its formula, in plain loops and f64, rounded once at the end. Slow on purpose,
-//! for tests.
+//! The reference: every kernel by its formula, in plain loops and f64, rounded once at the end. For tests.
 
 mod attention;
 mod functions;
+mod loss;
+mod update;
 
 use self::functions::{activation, function, log_softmax, log_sum_exp, pair, wide};
 use super::types::product;
@@ -284,73 +285,31 @@ impl Kernels for Naive {
         attention::attention_grad(dqkv, dout, saved, of, takes_part);
     }
 
-    fn cross_entropy(mut z: ViewMut<'_>, of: Picked<'_>, mut losses: Option<ViewMut<'_>>) {
-        for (i, r) in of.rows.iter().map(|r| *r as usize).enumerate() {
-            let (p, y) = (log_softmax(z.row(i)), of.targets[r] as usize);
-            if let Some(losses) = &mut losses {
-                losses.row(r)[0] = -p[y] as f32;
-            }
-            for (c, z) in z.row(i).iter_mut().enumerate() {
-                *z = (f64::from(of.weights.at(r)) * (p[c].exp() - f64::from(u8::from(c == y)))) as f32;
-            }
-        }
+    fn cross_entropy(z: ViewMut<'_>, of: Picked<'_>, losses: Option<ViewMut<'_>>) {
+        loss::cross_entropy(z, of, losses);
     }
 
-    fn surprise(z: View<'_>, of: Picked<'_>, mut losses: ViewMut<'_>) {
-        for (i, r) in of.rows.iter().map(|r| *r as usize).enumerate() {
-            let (p, y) = (log_softmax(z.row(i)), of.targets[r] as usize);
-            losses.row(r)[0] = -p[y] as f32;
-            if losses.shape().1 > 1 {
-                losses.row(r)[1] = f32::from(u8::from(z.row(i).iter().all(|v| *v <= z.row(i)[y])));
-            }
-        }
+    fn surprise(z: View<'_>, of: Picked<'_>, losses: ViewMut<'_>) {
+        loss::surprise(z, of, losses);
     }
 
-    fn teach(mut z: ViewMut<'_>, rows: &[u32], teacher: View<'_>, weights: Scales<'_>, out: &mut [f32]) {
-        for (i, r) in rows.iter().map(|r| *r as usize).enumerate() {
-            let (p, q) = (log_softmax(z.row(i)), log_softmax(teacher.row(r)));
-            out[r] = q.iter().zip(&p).map(|(q, p)| q.exp() * (q - p)).sum::<f64>() as f32;
-            for (c, z) in z.row(i).iter_mut().enumerate() {
-                *z = (f64::from(weights.at(r)) * (p[c].exp() - q[c].exp())) as f32;
-            }
-        }
+    fn teach(z: ViewMut<'_>, rows: &[u32], teacher: View<'_>, weights: Scales<'_>, out: &mut [f32]) {
+        loss::teach(z, rows, teacher, weights, out);
     }
 
     fn distance(
         out: &mut [f32],
-        mut g: Option<&mut [f32]>,
+        g: Option<&mut [f32]>,
         x: View<'_>,
         target: View<'_>,
         kind: Distance,
         weights: Scales<'_>,
     ) {
-        let (rows, cols) = x.shape();
-        for r in 0..rows {
-            let e: Vec<f64> = (0..cols).map(|c| f64::from(x.at(r, c)) - f64::from(target.at(r, c))).collect();
-            out[2 * r] = e.iter().map(|e| e * e).sum::<f64>() as f32;
-            out[2 * r + 1] = e.iter().map(|e| e.abs()).sum::<f64>() as f32;
-            let Some(g) = &mut g else { continue };
-            for (c, e) in e.iter().enumerate() {
-                let slope = match kind {
-                    Distance::Squared => 2.0 * e,
-                    Distance::Absolute => function(Function::Abs, *e).1,
-                };
-                set(&mut g[r * cols + c], |g| g + f64::from(weights.at(r)) * slope);
-            }
-        }
+        loss::distance(out, g, x, target, kind, weights);
     }
 
-    fn l1(mut g: Option<&mut [f32]>, x: View<'_>, weights: Scales<'_>) -> (f64, f64) {
-        let mut sums = (0.0, 0.0);
-        each(x.shape(), |r, c| {
-            let (w, x, cols) = (f64::from(weights.at(r)), f64::from(x.at(r, c)), x.shape().1);
-            sums.0 += if w == 0.0 { 0.0 } else { x.abs() };
-            sums.1 += w * x.abs();
-            if let Some(g) = &mut g {
-                g[r * cols + c] = (w * function(Function::Abs, x).1) as f32;
-            }
-        });
-        sums
+    fn l1(g: Option<&mut [f32]>, x: View<'_>, weights: Scales<'_>) -> (f64, f64) {
+        loss::l1(g, x, weights)
     }
 
     fn from_uniform(z: &[f32], weight: f64, grad: &mut [f32]) -> f64 {
@@ -416,62 +375,26 @@ impl Kernels for Naive {
         }
     }
 
-    fn sgd(p: &mut [f32], mut m: Option<&mut [f32]>, g: &[f32], step: &Descent) {
-        let [lr, decay, shrink, momentum] = [step.lr, step.decay, step.shrink, step.momentum].map(f64::from);
-        for i in 0..p.len() {
-            let mut d = f64::from(g[i]) * shrink + decay * f64::from(p[i]);
-            if let Some(m) = &mut m {
-                d += momentum * f64::from(m[i]);
-                m[i] = d as f32;
-            }
-            set(&mut p[i], |p| p - lr * d);
-        }
+    fn sgd(p: &mut [f32], m: Option<&mut [f32]>, g: &[f32], step: &Descent) {
+        update::sgd(p, m, g, step);
     }
 
     fn adam(p: &mut [f32], moments: [&mut [f32]; 2], g: &[f32], step: &AdamStep) {
         let [m, v] = moments;
         let mut w = vec![0.0; p.len()];
-        adam(p, m, v, (&mut w, false), g, step);
+        update::adam(p, m, v, (&mut w, false), g, step);
     }
 
     fn amsgrad(p: &mut [f32], moments: [&mut [f32]; 3], g: &[f32], step: &AdamStep) {
         let [m, v, w] = moments;
-        adam(p, m, v, (w, true), g, &AdamStep { l2: 0.0, ..*step });
+        update::adam(p, m, v, (w, true), g, &AdamStep { l2: 0.0, ..*step });
     }
 
     fn blend(x: &mut [f32], m: &mut [f32], g: &[f32], how: &Blend) {
-        let (momentum, shrink) = (f64::from(how.momentum), f64::from(how.shrink));
-        for i in 0..x.len() {
-            let d = f64::from(g[i]) * shrink;
-            let mean = momentum * f64::from(m[i]) + (1.0 - momentum) * d;
-            m[i] = mean as f32;
-            x[i] = if how.nesterov { momentum * mean + (1.0 - momentum) * d } else { mean } as f32;
-        }
+        update::blend(x, m, g, how);
     }
 
     fn follow(p: &mut [f32], x: &[f32], keep: f32, lr: f32) {
         (0..p.len()).for_each(|i| set(&mut p[i], |p| p * f64::from(keep) - f64::from(lr) * f64::from(x[i])));
-    }
-}
-
-/// Adam; the largest second moment so far stands in place of the present one where `(w, true)`.
-fn adam(
-    p: &mut [f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    (w, largest): (&mut [f32], bool),
-    g: &[f32],
-    step: &AdamStep,
-) {
-    let [beta1, beta2, c1, c2] =
-        [step.betas[0], step.betas[1], step.unbias[0], step.unbias[1]].map(f64::from);
-    for i in 0..p.len() {
-        let d = f64::from(g[i]) * f64::from(step.shrink) + f64::from(step.l2) * f64::from(p[i]);
-        let first = beta1 * f64::from(m[i]) + (1.0 - beta1) * d;
-        let second = beta2 * f64::from(v[i]) + (1.0 - beta2) * d * d;
-        let most = if largest { second.max(f64::from(w[i])) } else { second };
-        (m[i], v[i], w[i]) = (first as f32, second as f32, most as f32);
-        let along = first * c1 / ((most * c2).sqrt() + f64::from(step.eps));
-        set(&mut p[i], |p| p * f64::from(step.keep) - f64::from(step.lr) * along);
     }
 }
