@@ -11,12 +11,12 @@ use std::sync::Arc;
 use crate::buffer::Buf;
 use crate::error::{EngineError, filled, same};
 use crate::factors::Kind;
+use crate::kernels::{Device, Kernels};
 use crate::layout::{ParamId, SiteId};
 use crate::ops::Op;
 use crate::ops::linear::LinearSpec;
 use crate::ops::site::Site;
 use crate::plan::Plan;
-use crate::simd;
 use crate::tape::{Tape, Var};
 
 /// Where a guest may stand.
@@ -134,7 +134,7 @@ impl Tape<'_> {
         }
         self.plan.edit_value(site, &mut value, cols);
         for (_, delta) in self.ws.injected.iter().filter(|(s, _)| *s == site) {
-            simd::add(&mut value, delta);
+            Device::add(&mut value, delta);
         }
         self.ws.vars[v.0].value = value;
         Ok(())

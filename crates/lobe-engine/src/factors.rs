@@ -4,9 +4,9 @@
 use lobe_core::LabelId;
 
 use crate::buffer::Buf;
+use crate::kernels::{Device, Kernels, Scales, columns};
 use crate::layout::SiteId;
 use crate::plan::{Class, PLAIN, Plan, Segment};
-use crate::simd;
 use crate::tape::{Tape, Workspace};
 
 /// Labels of the rows of a shard.
@@ -47,11 +47,19 @@ pub(crate) enum Factor {
 }
 
 impl Factor {
-    pub(crate) fn at(&self, row: usize) -> f32 {
+    /// The number of each row of the shard.
+    pub(crate) fn scales(&self) -> Scales<'_> {
         match self {
-            Factor::Unset => 1.0,
-            Factor::One(f) => *f,
-            Factor::Rows(r) => r[row],
+            Factor::Unset => Scales::One(1.0),
+            Factor::One(f) => Scales::One(*f),
+            Factor::Rows(r) => Scales::Rows(r),
+        }
+    }
+    /// The number of some of the shard's rows.
+    pub(crate) fn of_rows<'a>(&'a self, rows: &'a [u32]) -> Scales<'a> {
+        match self {
+            Factor::Rows(of) => Scales::Picked { of, rows },
+            all => all.scales(),
         }
     }
     pub(crate) fn is(&self, value: f32) -> bool {
@@ -87,28 +95,9 @@ impl Tape<'_> {
         let width = cols / last.range.end;
         for seg in segments {
             let range = seg.range.start * width..seg.range.end * width;
-            match self.factor(kind, seg.class) {
-                Factor::Unset => {}
-                Factor::One(f) if *f == 1.0 => {}
-                Factor::One(f) => {
-                    for row in buf.chunks_exact_mut(cols) {
-                        if *f == 0.0 {
-                            row[range.clone()].fill(0.0);
-                        } else {
-                            simd::scale(&mut row[range.clone()], *f);
-                        }
-                    }
-                }
-                Factor::Rows(f) => {
-                    for (row, f) in buf.chunks_exact_mut(cols).zip(f.iter()) {
-                        // Absent is absent, also where the value is not finite.
-                        if *f == 0.0 {
-                            row[range.clone()].fill(0.0);
-                        } else {
-                            simd::scale(&mut row[range.clone()], *f);
-                        }
-                    }
-                }
+            let factor = self.factor(kind, seg.class);
+            if !factor.is(1.0) {
+                Device::route_rows(columns(buf, cols, range), factor.scales());
             }
         }
     }

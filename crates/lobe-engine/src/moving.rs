@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::kernels::{Device, Kernels};
 use crate::layout::{Layout, ParamId};
 
 /// The tensors of a layout that may move, and the vector that holds one number for each of their parameters.
@@ -48,7 +49,7 @@ impl Moving {
     /// Adds a vector over what moves to one over all parameters.
     pub(crate) fn add_to(&self, all: &mut [f32], moving: &[f32]) {
         for (params, at) in self.places() {
-            crate::simd::add(&mut all[params], &moving[at]);
+            Device::add(&mut all[params], &moving[at]);
         }
     }
 

@@ -4,11 +4,11 @@ use crate::buffer::{Buf, Pool};
 use crate::doors::Asked;
 use crate::error::EngineError;
 use crate::factors::{self, Factor, Kind, Run, ShardRows};
+use crate::kernels::{Device, Kernels};
 use crate::layout::{Layout, ParamId, SiteId};
 use crate::moving::Gradients;
 use crate::ops::Op;
 use crate::plan::Plan;
-use crate::simd;
 
 /// A matrix on the tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -313,7 +313,7 @@ impl<'a> Tape<'a> {
         if self.ws.vars[v.0].grad.is_empty() {
             self.ws.vars[v.0].grad = g;
         } else {
-            simd::add(&mut self.ws.vars[v.0].grad, &g);
+            Device::add(&mut self.ws.vars[v.0].grad, &g);
             self.release(g);
         }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::EngineError;
+use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.
@@ -23,9 +24,8 @@ impl Tape<'_> {
         crate::error::columns("columns", &range, cols)?;
         let n = range.len();
         let mut value = self.ws.pool.take(rows * n);
-        for (y, x) in value.chunks_exact_mut(n.max(1)).zip(self.value(x).chunks_exact(cols)) {
-            y.copy_from_slice(&x[range.clone()]);
-        }
+        let from = View::new(self.value(x), rows, cols).cols(range.clone());
+        Device::copy(ViewMut::new(&mut value, rows, n), from, false);
         let needs = self.needs(x);
         let out = self.push("columns", rows, n, value, needs);
         self.record_op(out, Columns { x, out, start: range.start });
@@ -36,14 +36,13 @@ impl Tape<'_> {
 impl Columns {
     pub(crate) fn backward(self, t: &mut Tape<'_>) {
         let Some(g) = t.take_grad(self.out) else { return };
-        let ((_, cols), (_, n)) = (t.shape(self.x), t.shape(self.out));
+        let ((rows, cols), (_, n)) = (t.shape(self.x), t.shape(self.out));
         let (mut dx, sum) = t.grad_slot(self.x);
         if !sum {
             dx.fill(0.0);
         }
-        for (dx, g) in dx.chunks_exact_mut(cols).zip(g.chunks_exact(n.max(1))) {
-            dx[self.start..self.start + n].iter_mut().zip(g).for_each(|(d, g)| *d += g);
-        }
+        let to = ViewMut::new(&mut dx, rows, cols).block(0..rows, self.start..self.start + n);
+        Device::copy(to, View::new(&g, rows, n), true);
         t.put_grad(self.x, dx);
         t.release(g);
     }

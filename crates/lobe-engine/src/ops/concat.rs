@@ -1,6 +1,7 @@
 //! Two variables side by side.
 
 use crate::error::{EngineError, fits};
+use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.
@@ -20,9 +21,9 @@ impl Tape<'_> {
         let ((rows, m), (rb, n)) = (self.shape(a), self.shape(b));
         fits("concat", "rows", rows == rb, (rows, m), (rb, n))?;
         let mut value = self.ws.pool.take(rows * (m + n));
-        for (r, y) in value.chunks_exact_mut((m + n).max(1)).enumerate() {
-            y[..m].copy_from_slice(&self.value(a)[r * m..(r + 1) * m]);
-            y[m..].copy_from_slice(&self.value(b)[r * n..(r + 1) * n]);
+        for (v, range) in [(a, 0..m), (b, m..m + n)] {
+            let from = View::new(self.value(v), rows, range.len());
+            Device::copy(ViewMut::new(&mut value, rows, m + n).block(0..rows, range), from, false);
         }
         let needs = self.needs(a) || self.needs(b);
         let out = self.push("concat", rows, m + n, value, needs);
@@ -34,12 +35,11 @@ impl Tape<'_> {
 impl Concat {
     pub(crate) fn backward(self, t: &mut Tape<'_>) {
         let Some(g) = t.take_grad(self.out) else { return };
-        let (m, width) = (t.shape(self.a).1, t.shape(self.out).1);
+        let (m, (rows, width)) = (t.shape(self.a).1, t.shape(self.out));
         for (v, range) in [(self.a, 0..m), (self.b, m..width)] {
             let mut part = t.ws.pool.take(t.value(v).len());
-            for (p, g) in part.chunks_exact_mut(range.len().max(1)).zip(g.chunks_exact(width)) {
-                p.copy_from_slice(&g[range.clone()]);
-            }
+            let (from, n) = (View::new(&g, rows, width).cols(range.clone()), range.len());
+            Device::copy(ViewMut::new(&mut part, rows, n), from, false);
             t.move_grad(v, part);
         }
         t.release(g);

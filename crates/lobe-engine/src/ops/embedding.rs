@@ -2,8 +2,8 @@
 
 use crate::error::EngineError;
 use crate::factors::Kind;
+use crate::kernels::{Device, Kernels, Lookup, Place};
 use crate::layout::{ParamId, SiteId};
-use crate::simd;
 use crate::tape::{Tape, Var};
 
 /// Tokens `[rows]` to vectors `[rows, d]`: `table[token] + positions[row % seq]`.
@@ -58,14 +58,9 @@ impl Tape<'_> {
             }
         }
         let mut out = self.ws.pool.take(ids.len() * d);
-        let table_values = self.param(table);
-        let position_values = positions.map(|p| self.param(p));
-        for (i, (row, id)) in out.chunks_exact_mut(d).zip(ids).enumerate() {
-            row.copy_from_slice(&table_values[*id as usize * d..][..d]);
-            if let Some(p) = position_values {
-                simd::add(row, &p[i % seq * d..][..d]);
-            }
-        }
+        let tokens = Lookup { table: self.param(table), place: Place::Ids(ids) };
+        let places = positions.map(|p| Lookup { table: self.param(p), place: Place::Cycle(seq) });
+        Device::embed(&mut out, d, tokens, places);
         let first_id = self.ws.ids.len();
         self.ws.ids.extend_from_slice(ids);
         let needs = self.param_needs(table) || positions.is_some_and(|p| self.param_needs(p));
@@ -87,15 +82,9 @@ impl Embedding {
             if factor.is(0.0) {
                 continue;
             }
-            for i in 0..rows {
-                let at = if by_position { i % self.seq } else { t.ws.ids[self.first_id + i] as usize };
-                let (g, dy, f) = (&mut grads[at * d..][..d], &dy[i * d..][..d], factor.at(i));
-                if f == 1.0 {
-                    simd::add(g, dy);
-                } else {
-                    g.iter_mut().zip(dy).for_each(|(g, dy)| *g += f * dy);
-                }
-            }
+            let ids = Place::Ids(&t.ws.ids[self.first_id..self.first_id + rows]);
+            let place = if by_position { Place::Cycle(self.seq) } else { ids };
+            Device::scatter_rows(grads, &dy, d, place, factor.scales());
             t.keep_movable(p);
         }
         t.release(dy);

@@ -1,9 +1,8 @@
 //! The gate of a SwiGLU block: `silu(gate) ∘ up` from one `[gate | up]` row.
 
 use crate::error::{EngineError, same};
+use crate::kernels::{Device, Kernels};
 use crate::layout::SiteId;
-use crate::ops::linear::silu;
-use crate::simd;
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.
@@ -23,17 +22,7 @@ impl Tape<'_> {
         let n = cols / 2;
         same("gated", "columns must be even", (rows, cols), (rows, 2 * n))?;
         let mut value = self.ws.pool.take(rows * n);
-        let xv = self.value(x);
-        simd::on(
-            #[inline(always)]
-            || {
-                for (y, x) in value.chunks_exact_mut(n).zip(xv.chunks_exact(2 * n)) {
-                    for i in 0..n {
-                        y[i] = silu(x[i]).0 * x[n + i];
-                    }
-                }
-            },
-        );
+        Device::gated(&mut value, self.value(x), n);
         let needs = self.needs(x);
         let out = self.push("gated", rows, n, value, needs);
         self.leave(out, site, Gated { x, out })
@@ -46,21 +35,7 @@ impl Gated {
         let Some(dy) = t.take_grad(self.out) else { return };
         let (rows, n) = t.shape(self.out);
         let mut dx = t.ws.pool.take(rows * 2 * n);
-        let xv = t.value(self.x);
-        simd::on(
-            #[inline(always)]
-            || {
-                for ((dx, x), dy) in
-                    dx.chunks_exact_mut(2 * n).zip(xv.chunks_exact(2 * n)).zip(dy.chunks_exact(n))
-                {
-                    for i in 0..n {
-                        let (value, slope) = silu(x[i]);
-                        dx[i] = dy[i] * x[n + i] * slope;
-                        dx[n + i] = dy[i] * value;
-                    }
-                }
-            },
-        );
+        Device::gated_grad(&mut dx, &dy, t.value(self.x), n);
         t.release(dy);
         t.move_grad(self.x, dx);
     }

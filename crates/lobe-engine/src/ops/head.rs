@@ -3,11 +3,10 @@
 use crate::buffer::Buf;
 use crate::error::{EngineError, fits, same};
 use crate::factors::{Factor, Kind};
-use crate::gemm::{View, ViewMut, gemm};
+use crate::kernels::{Device, Kernels, Picked, Place, Scales, View, ViewMut};
 use crate::layout::ParamId;
 pub use crate::ops::row_weights::RowWeights;
 use crate::tape::{Tape, Var};
-use crate::{rows, simd};
 
 /// Rows whose logits exist at a time.
 const CHUNK: usize = 256;
@@ -112,9 +111,9 @@ impl Tape<'_> {
         let w = if spec.tied { View::new(w, vocab, d).t() } else { View::new(w, d, vocab) };
         if let Some(b) = spec.bias {
             let b = self.param(b);
-            z[..rows * vocab].chunks_exact_mut(vocab).for_each(|z| z.copy_from_slice(b));
+            Device::add_row(&mut z[..rows * vocab], None, b);
         }
-        gemm(ViewMut::new(z, rows, vocab), spec.scale, h, w, spec.bias.is_some());
+        Device::gemm(ViewMut::new(z, rows, vocab), spec.scale, h, w, spec.bias.is_some());
     }
 
     /// Σ weight · cross-entropy over rows whose target is not [`IGNORE`], added to the objective
@@ -130,33 +129,28 @@ impl Tape<'_> {
         targets: &[u32],
         weights: RowWeights<'_>,
     ) -> Result<Var, EngineError> {
-        self.check_targets("cross_entropy", h, &spec, targets)?;
+        let vocab = self.check_targets("cross_entropy", h, &spec, targets)?;
         weights.check("cross_entropy", targets.len())?;
         let rows = targets.len();
         let mut stats = self.ws.pool.take_zeroed(rows * 2);
+        let own = self.weigh(weights, rows);
+        let weights = weights.scales(&own);
         let training = self.training();
         let mut total = 0.0;
         self.head_chunks(h, spec, &|r| targets[r] != IGNORE, &mut |active, z| {
-            let vocab = z.len() / active.len();
-            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
-                let (y, w) = (targets[*r as usize] as usize, weights.at(*r as usize));
-                let at = *r as usize * 2;
-                if training {
-                    stats[at] = simd::on(
-                        #[inline(always)]
-                        || rows::cross_entropy(z, y, w),
-                    );
-                } else {
-                    let (loss, right) = simd::on(
-                        #[inline(always)]
-                        || rows::surprise(z, y),
-                    );
-                    stats[at] = loss;
-                    stats[at + 1] = f32::from(right);
-                }
-                total += f64::from(w) * f64::from(stats[at]);
+            let (n, of) = (active.len(), Picked { rows: active, targets, weights });
+            let losses = ViewMut::new(&mut stats, rows, 2);
+            if training {
+                Device::cross_entropy(ViewMut::new(z, n, vocab), of, Some(losses));
+            } else {
+                Device::surprise(View::new(z, n, vocab), of, losses);
+            }
+            for r in active {
+                let r = *r as usize;
+                total += f64::from(weights.at(r)) * f64::from(stats[2 * r]);
             }
         });
+        self.release(own);
         self.add_objective(total);
         Ok(self.push("cross entropy", rows, 2, stats, false))
     }
@@ -178,12 +172,12 @@ impl Tape<'_> {
         // Without gradients the chunks only compute the loss.
         let grads = self.grads.take();
         self.head_pass(h, spec, &|r| targets[r] != IGNORE, kept, &mut |active, z| {
-            for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
-                let y = targets[*r as usize] as usize;
-                out[*r as usize] = simd::on(
-                    #[inline(always)]
-                    || if sloped { rows::cross_entropy(z, y, 1.0) } else { rows::surprise(z, y).0 },
-                );
+            let (n, of) = (active.len(), Picked { rows: active, targets, weights: Scales::One(1.0) });
+            let losses = ViewMut::new(&mut out, rows, 1);
+            if sloped {
+                Device::cross_entropy(ViewMut::new(z, n, vocab), of, Some(losses));
+            } else {
+                Device::surprise(View::new(z, n, vocab), of, losses);
             }
         });
         self.grads = grads;
@@ -263,9 +257,7 @@ impl Tape<'_> {
                 Logits::Keep(all) => (&mut all[i * chunk * vocab..][..n * vocab], false),
                 Logits::Kept(all) => (&mut all[i * chunk * vocab..][..n * vocab], true),
             };
-            for (to, r) in hs.chunks_exact_mut(d).zip(rows) {
-                to.copy_from_slice(&self.value(h)[*r as usize * d..][..d]);
-            }
+            Device::gather_rows(&mut hs, self.value(h), d, rows);
             if !ready {
                 self.head_logits(View::new(&hs, n, d), z, spec);
             }
@@ -276,10 +268,8 @@ impl Tape<'_> {
             if dh_wanted {
                 let w = self.param(spec.weight);
                 let w = if spec.tied { View::new(w, vocab, d) } else { View::new(w, d, vocab).t() };
-                gemm(ViewMut::new(&mut dh, n, d), spec.scale, View::new(z, n, vocab), w, false);
-                for (g, r) in dh.chunks_exact(d).zip(rows) {
-                    simd::add(&mut sum_h[*r as usize * d..][..d], g);
-                }
+                Device::gemm(ViewMut::new(&mut dh, n, d), spec.scale, View::new(z, n, vocab), w, false);
+                Device::scatter_rows(&mut sum_h, &dh[..n * d], d, Place::Ids(rows), Scales::One(1.0));
             }
             self.head_grads(spec, &mut hs, z, rows);
         }
@@ -299,16 +289,7 @@ impl Tape<'_> {
         if let Some(b) = spec.bias.filter(|b| self.param_needs(*b)) {
             let factor = &self.ws.factors[self.plan.whole(b)][Kind::Update as usize];
             if let Some(sums) = self.grads.as_mut().and_then(|g| g.of(b)) {
-                match factor {
-                    Factor::Rows(f) => {
-                        for (z, r) in z.chunks_exact(vocab).zip(rows) {
-                            let f = f[*r as usize];
-                            sums.iter_mut().zip(z).for_each(|(s, z)| *s += f * z);
-                        }
-                    }
-                    one if one.is(0.0) => {}
-                    one => simd::column_sums(sums, &z[..n * vocab], vocab, 0, one.at(0)),
-                }
+                Device::column_sums(sums, View::new(z, n, vocab), &[factor.of_rows(rows)]);
             }
             self.keep_movable(b);
         }
@@ -318,10 +299,8 @@ impl Tape<'_> {
         let alpha = match &self.ws.factors[self.plan.whole(spec.weight)][Kind::Update as usize] {
             Factor::Unset => spec.scale,
             Factor::One(f) => f * spec.scale,
-            Factor::Rows(f) => {
-                for (h, r) in hs.chunks_exact_mut(d).zip(rows) {
-                    simd::scale(h, f[*r as usize]);
-                }
+            by @ Factor::Rows(_) => {
+                Device::scale_rows(ViewMut::new(hs, n, d), by.of_rows(rows));
                 spec.scale
             }
         };
@@ -331,9 +310,9 @@ impl Tape<'_> {
         let Some(grads) = self.grads.as_mut().and_then(|g| g.of(spec.weight)) else { return };
         let (hv, zv) = (View::new(hs, n, d), View::new(z, n, vocab));
         if spec.tied {
-            gemm(ViewMut::new(grads, vocab, d), alpha, zv.t(), hv, true);
+            Device::gemm(ViewMut::new(grads, vocab, d), alpha, zv.t(), hv, true);
         } else {
-            gemm(ViewMut::new(grads, d, vocab), alpha, hv.t(), zv, true);
+            Device::gemm(ViewMut::new(grads, d, vocab), alpha, hv.t(), zv, true);
         }
         self.keep_movable(spec.weight);
     }
@@ -342,7 +321,7 @@ impl Tape<'_> {
 impl TokenNll {
     pub(crate) fn backward(self, t: &mut Tape<'_>) {
         let Some(g) = t.take_grad(self.out) else { return };
-        let len = g.len();
+        let (len, (_, vocab)) = (g.len(), t.head_shape(self.spec));
         // A copy in a buffer that stays: the pass over the read-out uses `ids` itself.
         let mut targets = std::mem::take(&mut t.ws.held);
         targets.clear();
@@ -350,23 +329,16 @@ impl TokenNll {
         if let Some(slope) = self.slope {
             let mut slope = std::mem::take(&mut t.ws.vars[slope.0].value);
             let counted = |r| targets[r] != IGNORE;
-            t.head_pass(self.h, self.spec, &counted, Logits::Kept(&mut slope), &mut |active, z| {
-                let vocab = z.len() / active.len();
-                for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
-                    simd::scale(z, g[*r as usize]);
-                }
+            t.head_pass(self.h, self.spec, &counted, Logits::Kept(&mut slope), &mut |rows, z| {
+                let (n, of) = (rows.len(), Scales::Picked { of: &g, rows });
+                Device::scale_rows(ViewMut::new(z, n, vocab), of);
             });
             t.release(slope);
         } else {
-            t.head_chunks(self.h, self.spec, &|r| targets[r] != IGNORE && g[r] != 0.0, &mut |active, z| {
-                let vocab = z.len() / active.len();
-                for (z, r) in z.chunks_exact_mut(vocab).zip(active) {
-                    let (y, w) = (targets[*r as usize] as usize, g[*r as usize]);
-                    simd::on(
-                        #[inline(always)]
-                        || rows::cross_entropy(z, y, w),
-                    );
-                }
+            let counted = |r| targets[r] != IGNORE && g[r] != 0.0;
+            t.head_chunks(self.h, self.spec, &counted, &mut |rows, z| {
+                let of = Picked { rows, targets: &targets, weights: Scales::Rows(&g) };
+                Device::cross_entropy(ViewMut::new(z, rows.len(), vocab), of, None);
             });
         }
         t.ws.held = targets;

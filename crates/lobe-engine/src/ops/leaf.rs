@@ -1,8 +1,8 @@
 //! A parameter as a variable, for objectives on weights.
 
 use crate::factors::{Factor, Kind};
+use crate::kernels::{Device, Kernels, Scales, columns};
 use crate::layout::ParamId;
-use crate::simd;
 use crate::tape::{Tape, Var};
 
 /// A copy of a tensor whose gradient flows into the tensor.
@@ -35,18 +35,18 @@ impl Leaf {
             Factor::Unset | Factor::Rows(_) => 1.0,
         };
         let cols = t.layout.get(self.param).cols;
-        simd::scale(&mut g, shared(t.plan.whole(self.param)));
+        Device::scale(&mut g, shared(t.plan.whole(self.param)));
         for seg in t.plan.rows(self.param) {
-            simd::scale(&mut g[seg.range.start * cols..seg.range.end * cols], shared(seg.class));
+            Device::scale(&mut g[seg.range.start * cols..seg.range.end * cols], shared(seg.class));
         }
         for seg in t.plan.cols(self.param) {
             let f = shared(seg.class);
-            for row in g.chunks_exact_mut(cols).filter(|_| f != 1.0) {
-                simd::scale(&mut row[seg.range.clone()], f);
+            if f != 1.0 {
+                Device::scale_rows(columns(&mut g, cols, seg.range.clone()), Scales::One(f));
             }
         }
         if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(self.param)) {
-            simd::add(grads, &g);
+            Device::add(grads, &g);
         }
         t.keep_movable(self.param);
         t.release(g);

@@ -3,27 +3,11 @@
 use crate::buffer::Buf;
 use crate::error::{EngineError, fits, same};
 use crate::factors::{Factor, Kind};
-use crate::gemm::{View, ViewMut, gemm};
+pub use crate::kernels::Act;
+use crate::kernels::{Device, Kernels, Slope, View, ViewMut, columns};
 use crate::layout::{ParamId, SiteId};
 use crate::ops::weight_grad::Seen;
-use crate::simd;
 use crate::tape::{Tape, Var};
-
-/// Activation applied to `x W + b`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Act {
-    /// None.
-    #[default]
-    Identity,
-    /// max(u, 0).
-    Relu,
-    /// u Φ(u), exact.
-    Gelu,
-    /// The tanh approximation of GELU (GPT-2, GPT-Neo).
-    GeluTanh,
-    /// u σ(u).
-    Silu,
-}
 
 /// What to compute: `act(x W + b)` or `x W + b + residual`.
 #[derive(Debug, Clone, Copy)]
@@ -62,71 +46,6 @@ pub struct Linear {
     spec: LinearSpec,
 }
 
-/// `(value, derivative)`. What is not a number stays so: hiding it would hide its cause.
-#[inline(always)]
-pub(crate) fn relu(u: f32) -> (f32, f32) {
-    if u <= 0.0 { (0.0, 0.0) } else { (u, 1.0) }
-}
-
-/// `(value, derivative)`.
-#[inline(always)]
-pub(crate) fn gelu(u: f32) -> (f32, f32) {
-    let (erf, e) = simd::erf_exp(u * std::f32::consts::FRAC_1_SQRT_2);
-    let phi = 0.5 + 0.5 * erf;
-    (u * phi, (u * e).mul_add(0.398_942_3, phi))
-}
-
-/// `(value, derivative)`.
-#[inline(always)]
-pub(crate) fn gelu_tanh(u: f32) -> (f32, f32) {
-    const C: f32 = 0.797_884_6;
-    let inner = C * u * 0.044_715_f32.mul_add(u * u, 1.0);
-    let t = simd::tanh(inner);
-    let slope = C * (3.0 * 0.044_715_f32).mul_add(u * u, 1.0);
-    (0.5 * u * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * u * (1.0 - t * t) * slope)
-}
-
-/// `(value, derivative)`.
-#[inline(always)]
-pub(crate) fn silu(u: f32) -> (f32, f32) {
-    let s = simd::sigmoid(u);
-    (u * s, s * u.mul_add(1.0 - s, 1.0))
-}
-
-/// `u ← act(u + b)`, `slope ← act'(u + b)`. Loops, not `for_each`: a closure that is not inlined is
-/// compiled without the machine's vectors, and every `mul_add` in it becomes a call.
-fn bias_act(u: &mut [f32], b: Option<&[f32]>, slope: &mut [f32], n: usize, f: impl Fn(f32) -> (f32, f32)) {
-    simd::on(
-        #[inline(always)]
-        || {
-            for (u, s) in u.chunks_exact_mut(n).zip(slope.chunks_exact_mut(n)) {
-                if let Some(b) = b {
-                    for i in 0..n {
-                        u[i] += b[i];
-                    }
-                }
-                for i in 0..n {
-                    (u[i], s[i]) = f(u[i]);
-                }
-            }
-        },
-    );
-}
-
-fn bias_relu(u: &mut [f32], b: Option<&[f32]>, n: usize) {
-    simd::on(
-        #[inline(always)]
-        || {
-            for u in u.chunks_exact_mut(n) {
-                match b {
-                    Some(b) => (0..n).for_each(|i| u[i] = relu(u[i] + b[i]).0),
-                    None => (0..n).for_each(|i| u[i] = relu(u[i]).0),
-                }
-            }
-        },
-    );
-}
-
 impl Tape<'_> {
     /// `act(x W + b)` or `x W + b + residual`: x `[rows, in]`, result `[rows, out]`.
     ///
@@ -152,7 +71,7 @@ impl Tape<'_> {
         let answer = self.ask(x, &spec)?;
         let mut out = self.ws.pool.take(rows * n);
         match answer {
-            Some(a) => self.tail(a, &mut out, n, spec),
+            Some(a) => self.tail(a, &mut out, spec),
             None => self.multiply(x, &mut out, n, spec),
         }
         let needs = answer.map_or(self.needs(x) || self.param_needs(spec.weight), |a| self.needs(a))
@@ -171,19 +90,15 @@ impl Tape<'_> {
         let ins = self.runs(self.plan.rows(spec.weight), k, None, absent);
         let closed = if spec.open { &[][..] } else { &[Kind::Forward] };
         let outs = self.runs(self.plan.cols(spec.weight), n, None, closed);
-        let preset = self.preset(
-            out,
-            n,
-            spec,
-            ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n,
-        );
+        let preset =
+            self.preset(out, spec, ins.is_empty() || outs.iter().map(|o| o.end - o.start).sum::<usize>() < n);
         {
             let (xv, wv) = (View::new(self.value(x), rows, k), View::new(self.param(spec.weight), k, n));
             for o in &outs {
                 for (j, i) in ins.iter().enumerate() {
                     let c = ViewMut::new(out, rows, n).block(0..rows, o.start..o.end);
                     let b = wv.rows(i.start..i.end).cols(o.start..o.end);
-                    gemm(c, 1.0, xv.cols(i.start..i.end), b, preset || j > 0);
+                    Device::gemm(c, 1.0, xv.cols(i.start..i.end), b, preset || j > 0);
                 }
             }
         }
@@ -192,28 +107,20 @@ impl Tape<'_> {
     }
 
     /// The same with what guests answered in place of the product.
-    fn tail(&self, answer: Var, out: &mut [f32], n: usize, spec: LinearSpec) {
-        if self.preset(out, n, spec, false) {
-            simd::add(out, self.value(answer));
+    fn tail(&self, answer: Var, out: &mut [f32], spec: LinearSpec) {
+        if self.preset(out, spec, false) {
+            Device::add(out, self.value(answer));
         } else {
             out.copy_from_slice(self.value(answer));
         }
     }
 
     /// Writes what the products are added to; returns whether there is such a thing.
-    fn preset(&self, out: &mut [f32], n: usize, spec: LinearSpec, partial: bool) -> bool {
+    fn preset(&self, out: &mut [f32], spec: LinearSpec, partial: bool) -> bool {
         let bias = spec.bias.filter(|_| spec.act == Act::Identity).map(|b| self.param(b));
         match (spec.residual.map(|r| self.value(r)), bias) {
-            (Some(r), Some(b)) => simd::on(
-                #[inline(always)]
-                || {
-                    for (o, r) in out.chunks_exact_mut(n).zip(r.chunks_exact(n)) {
-                        (0..n).for_each(|i| o[i] = r[i] + b[i]);
-                    }
-                },
-            ),
             (Some(r), None) => out.copy_from_slice(r),
-            (None, Some(b)) => out.chunks_exact_mut(n).for_each(|o| o.copy_from_slice(b)),
+            (r, Some(b)) => Device::add_row(out, r, b),
             (None, None) if partial => out.fill(0.0),
             (None, None) => return false,
         }
@@ -229,17 +136,11 @@ impl Tape<'_> {
         // The sign of a ReLU's output is its derivative, unless something else is written over it.
         let rewritten = spec.site.is_some_and(|s| self.rewritten(s));
         if spec.act == Act::Relu && !rewritten {
-            bias_relu(out, bias, n);
+            Device::activate(out, None, bias, n, spec.act);
             return None;
         }
         let mut slope = self.ws.pool.take(rows * n);
-        match spec.act {
-            Act::Identity => {}
-            Act::Relu => bias_act(out, bias, &mut slope, n, relu),
-            Act::Gelu => bias_act(out, bias, &mut slope, n, gelu),
-            Act::GeluTanh => bias_act(out, bias, &mut slope, n, gelu_tanh),
-            Act::Silu => bias_act(out, bias, &mut slope, n, silu),
-        }
+        Device::activate(out, Some(&mut slope), bias, n, spec.act);
         Some(slope)
     }
 }
@@ -287,7 +188,7 @@ impl Linear {
                 for (j, o) in outs.iter().enumerate() {
                     let c = ViewMut::new(&mut dx, rows, k).block(0..rows, i.start..i.end);
                     let b = wv.rows(i.start..i.end).cols(o.start..o.end).t();
-                    gemm(c, 1.0, dv.cols(o.start..o.end), b, sum || j > 0);
+                    Device::gemm(c, 1.0, dv.cols(o.start..o.end), b, sum || j > 0);
                 }
             }
             t.done(ins);
@@ -299,7 +200,7 @@ impl Linear {
     /// The gradient before the activation, with the site's backward scale folded in.
     fn through_activation(self, t: &mut Tape<'_>) -> Option<Buf> {
         let mut dy = t.take_raw_grad(self.out)?;
-        let (_, n) = t.shape(self.out);
+        let (rows, n) = t.shape(self.out);
         let value = &t.ws.vars[self.out.0].value;
         if let Some(site) = self.spec.site {
             t.plan.edit_grad(site, &mut dy, value, &t.ws.vars[self.out.0].before, n);
@@ -312,26 +213,12 @@ impl Linear {
         let width = segments.last().map_or(1, |last| n / last.range.end);
         for seg in segments {
             let range = seg.range.start * width..seg.range.end * width;
-            let factor = t.factor(Kind::Flow, seg.class);
-            simd::on(
-                #[inline(always)]
-                || {
-                    for (r, dy) in dy.chunks_exact_mut(n).enumerate() {
-                        let dy = &mut dy[range.clone()];
-                        let f = factor.at(r);
-                        let at = r * n + range.start..r * n + range.end;
-                        if f == 0.0 {
-                            dy.fill(0.0);
-                        } else if let Some(s) = slope {
-                            let s = &s[at];
-                            (0..dy.len()).for_each(|j| dy[j] *= s[j] * f);
-                        } else {
-                            let y = &value[at];
-                            (0..dy.len()).for_each(|j| dy[j] = if y[j] == 0.0 { 0.0 } else { dy[j] * f });
-                        }
-                    }
-                },
-            );
+            let by = t.factor(Kind::Flow, seg.class).scales();
+            let slope = match slope {
+                Some(s) => Slope::Kept(View::new(s, rows, n).cols(range.clone())),
+                None => Slope::Sign(View::new(value, rows, n).cols(range.clone())),
+            };
+            Device::activate_grad(columns(&mut dy, n, range), slope, by);
         }
         debug_assert!(!matches!(t.factor(Kind::Flow, 0), Factor::Unset));
         Some(dy)

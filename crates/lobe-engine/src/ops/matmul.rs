@@ -1,7 +1,7 @@
 //! The product of two variables.
 
 use crate::error::{EngineError, fits};
-use crate::gemm::{View, ViewMut, gemm};
+use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.
@@ -22,7 +22,7 @@ impl Tape<'_> {
         fits("matmul", "columns of the first and rows of the second", k == kb, (m, k), (kb, n))?;
         let mut value = self.ws.pool.take(m * n);
         let (av, bv) = (View::new(self.value(a), m, k), View::new(self.value(b), k, n));
-        gemm(ViewMut::new(&mut value, m, n), 1.0, av, bv, false);
+        Device::gemm(ViewMut::new(&mut value, m, n), 1.0, av, bv, false);
         let needs = self.needs(a) || self.needs(b);
         let out = self.push("matmul", m, n, value, needs);
         self.record_op(out, MatMul { a, b, out });
@@ -38,12 +38,12 @@ impl MatMul {
         let gv = View::new(&g, m, n);
         if t.needs(self.a) {
             let (mut da, sum) = t.grad_slot(self.a);
-            gemm(ViewMut::new(&mut da, m, k), 1.0, gv, View::new(t.value(self.b), k, n).t(), sum);
+            Device::gemm(ViewMut::new(&mut da, m, k), 1.0, gv, View::new(t.value(self.b), k, n).t(), sum);
             t.put_grad(self.a, da);
         }
         if t.needs(self.b) {
             let (mut db, sum) = t.grad_slot(self.b);
-            gemm(ViewMut::new(&mut db, k, n), 1.0, View::new(t.value(self.a), m, k).t(), gv, sum);
+            Device::gemm(ViewMut::new(&mut db, k, n), 1.0, View::new(t.value(self.a), m, k).t(), gv, sum);
             t.put_grad(self.b, db);
         }
         t.release(g);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{EngineError, columns, filled};
+use crate::kernels::{Device, Kernels, View};
 use crate::ops::head::RowWeights;
 use crate::tape::{Tape, Var};
 
@@ -17,20 +18,11 @@ impl Tape<'_> {
         let (rows, cols) = self.shape(x);
         weights.check("l1", rows)?;
         let needs = self.needs(x);
+        let own = self.weigh(weights, rows);
         let mut g = self.ws.pool.take(if needs { rows * cols } else { 0 });
-        let (mut total, mut weighted) = (0.0, 0.0);
-        for r in 0..rows {
-            let (w, x) = (weights.at(r), &self.value(x)[r * cols..][..cols]);
-            if w != 0.0 {
-                let sum: f64 = x.iter().map(|v| f64::from(v.abs())).sum();
-                total += sum;
-                weighted += f64::from(w) * sum;
-            }
-            if needs {
-                let sign = |v: f32| f32::from(i8::from(v > 0.0) - i8::from(v < 0.0));
-                g[r * cols..][..cols].iter_mut().zip(x).for_each(|(g, v)| *g = w * sign(*v));
-            }
-        }
+        let xv = View::new(self.value(x), rows, cols);
+        let (total, weighted) = Device::l1(needs.then_some(&mut g[..]), xv, weights.scales(&own));
+        self.release(own);
         self.add_objective(weighted);
         if needs {
             self.move_grad(x, g);

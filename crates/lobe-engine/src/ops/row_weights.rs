@@ -1,6 +1,9 @@
 //! How much each row counts in an objective.
 
+use crate::buffer::Buf;
 use crate::error::{EngineError, same};
+use crate::kernels::Scales;
+use crate::tape::Tape;
 
 /// Weight of each row in the objective.
 #[derive(Clone, Copy)]
@@ -30,11 +33,26 @@ impl RowWeights<'_> {
             RowWeights::Each(w) => same(op, "rows and row weights", (rows, 1), (w.len(), 1)),
         }
     }
-    pub(crate) fn at(self, row: usize) -> f32 {
+
+    /// As kernels read them; `own` is what [`Tape::weigh`] made of them.
+    pub(crate) fn scales<'b>(self, own: &'b Buf) -> Scales<'b>
+    where
+        Self: 'b,
+    {
         match self {
-            RowWeights::One(w) => w,
-            RowWeights::Each(w) => w[row],
-            RowWeights::By(w) => w(row),
+            RowWeights::One(w) => Scales::One(w),
+            RowWeights::Each(w) => Scales::Rows(w),
+            RowWeights::By(_) => Scales::Rows(own),
         }
+    }
+}
+
+impl Tape<'_> {
+    /// The weights of all rows, where no slice of them exists; otherwise nothing.
+    pub(crate) fn weigh(&mut self, weights: RowWeights<'_>, rows: usize) -> Buf {
+        let RowWeights::By(w) = weights else { return Buf::default() };
+        let mut own = self.ws.pool.take(rows);
+        own.iter_mut().enumerate().for_each(|(r, to)| *to = w(r));
+        own
     }
 }

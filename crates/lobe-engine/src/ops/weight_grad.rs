@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use crate::factors::{Factor, Kind, Run};
-use crate::gemm::{View, ViewMut, gemm};
+use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::layout::ParamId;
-use crate::simd;
 use crate::tape::Tape;
 
 /// Rectangles up to which only what moves is multiplied: many small products cost more than one.
@@ -55,7 +54,7 @@ impl Tape<'_> {
                         let c = ViewMut::new(grads, k, n);
                         let a = View::new(x, rows, k).cols(i.start..i.end).t();
                         let b = View::new(du, rows, n).cols(o.start..o.end);
-                        gemm(c.block(i.start..i.end, o.start..o.end), alpha, a, b, true);
+                        Device::gemm(c.block(i.start..i.end, o.start..o.end), alpha, a, b, true);
                     }
                     None => self.gathered(w, (i, o), classes, x, du),
                 }
@@ -75,21 +74,12 @@ impl Tape<'_> {
         let (ki, no) = (i.end - i.start, o.end - o.start);
         let mut xs = self.ws.pool.take(rows * ki);
         let mut ds = self.ws.pool.take(rows * no);
-        let mut kept = 0;
-        for r in 0..rows {
-            let f: f32 = classes.iter().map(|c| self.factor(Kind::Update, *c).at(r)).product();
-            if f == 0.0 {
-                continue;
-            }
-            xs[kept * ki..][..ki].copy_from_slice(&x[r * k + i.start..r * k + i.end]);
-            let d = &mut ds[kept * no..][..no];
-            d.copy_from_slice(&du[r * n + o.start..r * n + o.end]);
-            simd::scale(d, f);
-            kept += 1;
-        }
+        let by = classes.map(|c| self.factor(Kind::Update, c).scales());
+        let kept = Device::pack_rows(&mut xs, View::new(x, rows, k).cols(i.start..i.end), &by, false);
+        Device::pack_rows(&mut ds, View::new(du, rows, n).cols(o.start..o.end), &by, true);
         if let Some(grads) = self.grads.as_mut().and_then(|g| g.of(w)) {
             let c = ViewMut::new(grads, k, n).block(i.start..i.end, o.start..o.end);
-            gemm(c, 1.0, View::new(&xs, kept, ki).t(), View::new(&ds, kept, no), true);
+            Device::gemm(c, 1.0, View::new(&xs, kept, ki).t(), View::new(&ds, kept, no), true);
         }
         self.release(xs);
         self.release(ds);
@@ -106,18 +96,9 @@ impl Tape<'_> {
         let outs = self.runs(self.plan.cols(b), n, Some(Kind::Update), shut(open));
         let Some(grads) = self.grads.as_mut().and_then(|g| g.of(b)) else { return };
         for o in &outs {
-            let factors = [o.class, whole].map(|c| &self.ws.factors[c][Kind::Update as usize]);
-            let sums = &mut grads[o.start..o.end];
-            match factors {
-                [Factor::One(a), Factor::One(b)] if a * b == 0.0 => {}
-                [Factor::One(a), Factor::One(b)] => simd::column_sums(sums, du, n, o.start, a * b),
-                [a, b] => {
-                    for (r, row) in du.chunks_exact(n).enumerate() {
-                        let f = a.at(r) * b.at(r);
-                        sums.iter_mut().zip(&row[o.start..o.end]).for_each(|(s, d)| *s += f * d);
-                    }
-                }
-            }
+            let by = [o.class, whole].map(|c| self.ws.factors[c][Kind::Update as usize].scales());
+            let du = View::new(du, du.len() / n, n).cols(o.start..o.end);
+            Device::column_sums(&mut grads[o.start..o.end], du, &by);
         }
         self.keep_movable(b);
         self.done(outs);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::{Piece, Rule, Step};
 use super::{above_zero, below_one, built};
-use crate::simd;
+use crate::kernels::{AdamStep, Device, Kernels};
 
 const ABOUT: About = About {
     name: "adam",
@@ -74,23 +74,15 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    pub(super) fn update(self, step: Step, piece: Piece<'_>) {
-        let Piece { params: p, gradient, state: [m, v, ..], .. } = piece;
-        let ([beta1, beta2], eps, n) = (self.betas, self.eps, p.len());
-        let (c1, c2) = (step.unbias(beta1), step.unbias(beta2));
-        let (lr, shrink, l2, keep) = (step.lr, step.shrink, self.l2, self.keep);
-        let (gradient, m, v) = (&gradient[..n], &mut m[..n], &mut v[..n]);
-        simd::on(
-            #[inline(always)]
-            || {
-                for i in 0..n {
-                    let g = gradient[i].mul_add(shrink, l2 * p[i]);
-                    m[i] = (g - m[i]).mul_add(1.0 - beta1, m[i]);
-                    v[i] = (g * g - v[i]).mul_add(1.0 - beta2, v[i]);
-                    p[i] = p[i] * keep - lr * (m[i] * c1) / ((v[i] * c2).sqrt() + eps);
-                }
-            },
-        );
+    pub(super) fn update(&self, step: Step, piece: Piece<'_>) {
+        let Piece { params, gradient, state: [m, v, ..], .. } = piece;
+        Device::adam(params, [m, v], gradient, &self.how(step));
+    }
+
+    pub(super) fn how(&self, step: Step) -> AdamStep {
+        let Moments { betas, eps, l2, keep } = *self;
+        let Step { lr, shrink, .. } = step;
+        AdamStep { lr, shrink, l2, keep, betas, unbias: betas.map(|b| step.unbias(b)), eps }
     }
 }
 

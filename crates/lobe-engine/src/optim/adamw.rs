@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::{Moments, check};
 use super::built;
 use super::rule::{Piece, Rule, Step};
-use crate::simd;
+use crate::kernels::{Device, Kernels};
 
 const ABOUT: About = About {
     name: "adamw",
@@ -54,27 +54,12 @@ impl Rule for AdamW {
 
     fn update(&self, step: Step, piece: Piece<'_>) {
         let keep = 1.0 - step.lr * step.decay;
+        let moments = Moments { betas: self.betas, eps: self.eps, l2: 0.0, keep };
         if !self.amsgrad {
-            return Moments { betas: self.betas, eps: self.eps, l2: 0.0, keep }.update(step, piece);
+            return moments.update(step, piece);
         }
-        let Piece { params: p, gradient, state: [m, v, w, ..], .. } = piece;
-        let ([beta1, beta2], eps, n) = (self.betas, self.eps, p.len());
-        let (c1, c2) = (step.unbias(beta1), step.unbias(beta2));
-        let (lr, shrink) = (step.lr, step.shrink);
-        let (gradient, m, v, w) = (&gradient[..n], &mut m[..n], &mut v[..n], &mut w[..n]);
-        simd::on(
-            #[inline(always)]
-            || {
-                for i in 0..n {
-                    let g = gradient[i] * shrink;
-                    m[i] = (g - m[i]).mul_add(1.0 - beta1, m[i]);
-                    v[i] = (g * g - v[i]).mul_add(1.0 - beta2, v[i]);
-                    // Not `max`, which would hide what is not a number.
-                    w[i] = if v[i] <= w[i] { w[i] } else { v[i] };
-                    p[i] = p[i] * keep - lr * (m[i] * c1) / ((w[i] * c2).sqrt() + eps);
-                }
-            },
-        );
+        let Piece { params, gradient, state: [m, v, w, ..], .. } = piece;
+        Device::amsgrad(params, [m, v, w], gradient, &moments.how(step));
     }
 }
 

@@ -20,8 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::{Moments, check};
 use super::rule::{Matrix, Piece, Rule, Step};
 use super::{below_one, built};
-use crate::gemm::{View, ViewMut, gemm};
-use crate::simd;
+use crate::kernels::{Blend, Device, Kernels, View, ViewMut};
 
 /// Coefficients of the iteration X ← aX + (bA + cA²)X (Jordan et al. 2024).
 const COEFFICIENTS: [f32; 3] = [3.4445, -4.7750, 2.0315];
@@ -112,23 +111,22 @@ impl Muon {
         if rows * cols == 0 {
             return;
         }
-        room.x.clear();
+        let how = Blend { momentum: self.momentum, shrink: step.shrink, nesterov: self.nesterov };
+        room.x.resize(rows * cols, 0.0);
+        let mut x = &mut room.x[..];
         for run in matrix.runs(part) {
-            let (g, m) = (&piece.gradient[run.clone()], &mut piece.state[0][run]);
-            for (g, m) in g.iter().zip(m) {
-                let g = g * step.shrink;
-                *m = (g - *m).mul_add(1.0 - self.momentum, *m);
-                room.x.push(if self.nesterov { (*m - g).mul_add(self.momentum, g) } else { *m });
-            }
+            let (to, rest) = std::mem::take(&mut x).split_at_mut(run.len());
+            Device::blend(to, &mut piece.state[0][run.clone()], &piece.gradient[run], &how);
+            x = rest;
         }
         orthogonalise(room, rows, cols, self.iterations);
         let lr = step.lr * RMS * (rows.max(cols) as f32).sqrt();
         let keep = 1.0 - step.lr * step.decay;
-        let mut x = room.x.iter();
+        let mut x = &room.x[..];
         for run in matrix.runs(part) {
-            for (p, x) in piece.params[run].iter_mut().zip(&mut x) {
-                *p = *p * keep - lr * x;
-            }
+            let (along, rest) = x.split_at(run.len());
+            Device::follow(&mut piece.params[run], along, keep, lr);
+            x = rest;
         }
     }
 }
@@ -137,8 +135,8 @@ impl Muon {
 fn orthogonalise(room: &mut Room, rows: usize, cols: usize, iterations: usize) {
     let [a, b, c] = COEFFICIENTS;
     let side = rows.min(cols);
-    let square: f64 = room.x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-    simd::scale(&mut room.x, (1.0 / (square.sqrt() + TINY)) as f32);
+    let size = Device::squares(&room.x).sqrt();
+    Device::scale(&mut room.x, (1.0 / (size + TINY)) as f32);
     room.next.resize(rows * cols, 0.0);
     room.gram.resize(side * side, 0.0);
     room.poly.resize(side * side, 0.0);
@@ -146,14 +144,14 @@ fn orthogonalise(room: &mut Room, rows: usize, cols: usize, iterations: usize) {
         // The Gram matrix of the shorter side: A = XXᵀ, or XᵀX with the products from the right.
         let x = View::new(&room.x, rows, cols);
         let (left, right) = if rows <= cols { (x, x.t()) } else { (x.t(), x) };
-        gemm(ViewMut::new(&mut room.gram, side, side), 1.0, left, right, false);
+        Device::gemm(ViewMut::new(&mut room.gram, side, side), 1.0, left, right, false);
         let gram = View::new(&room.gram, side, side);
-        room.poly.iter_mut().zip(&room.gram).for_each(|(p, g)| *p = b * g);
-        gemm(ViewMut::new(&mut room.poly, side, side), c, gram, gram, true);
-        room.next.iter_mut().zip(&room.x).for_each(|(n, x)| *n = a * x);
+        Device::scaled(&mut room.poly, b, &room.gram);
+        Device::gemm(ViewMut::new(&mut room.poly, side, side), c, gram, gram, true);
+        Device::scaled(&mut room.next, a, &room.x);
         let poly = View::new(&room.poly, side, side);
         let (left, right) = if rows <= cols { (poly, x) } else { (x, poly) };
-        gemm(ViewMut::new(&mut room.next, rows, cols), 1.0, left, right, true);
+        Device::gemm(ViewMut::new(&mut room.next, rows, cols), 1.0, left, right, true);
         std::mem::swap(&mut room.x, &mut room.next);
     }
 }

@@ -8,7 +8,7 @@ use super::pieces::Cut;
 use super::rule::{MOST_SLOTS, Piece, Step};
 use super::{Optimiser, OptimiserState};
 use crate::buffer::Buf;
-use crate::simd;
+use crate::kernels::{Device, Kernels};
 use crate::step::MOST_LANES;
 
 /// What an update reads and writes.
@@ -112,7 +112,7 @@ impl<'a> Pass<'a> {
         let mut get = || all.next().map(|l| unsafe { l.get(&cut.place()) });
         let Some(first) = get() else { return &mut [] };
         while let Some(next) = get() {
-            simd::add(first, next);
+            Device::add(first, next);
             next.fill(0.0);
         }
         first
@@ -122,7 +122,7 @@ impl<'a> Pass<'a> {
         #[allow(unsafe_code, reason = "pieces of one vector are updated in parallel")]
         // SAFETY: pieces are disjoint ranges, each handled by one task.
         let gradient = unsafe { self.sum(cut) };
-        gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
+        Device::squares(gradient)
     }
 
     fn update(&self, step: Step, cut: &Cut) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::{Piece, Rule, Step};
 use super::{below_one, built};
-use crate::simd;
+use crate::kernels::{Descent, Device, Kernels};
 
 const ABOUT: About = About {
     name: "sgd",
@@ -42,30 +42,9 @@ impl Rule for Sgd {
 
     fn update(&self, step: Step, piece: Piece<'_>) {
         let Step { lr, decay, shrink, .. } = step;
-        let Piece { params: p, gradient, state: [m, ..], .. } = piece;
-        let n = p.len();
-        let gradient = &gradient[..n];
-        if self.momentum == 0.0 {
-            return simd::on(
-                #[inline(always)]
-                || {
-                    for i in 0..n {
-                        p[i] -= lr * gradient[i].mul_add(shrink, decay * p[i]);
-                    }
-                },
-            );
-        }
-        let (momentum, m) = (self.momentum, &mut m[..n]);
-        simd::on(
-            #[inline(always)]
-            || {
-                for i in 0..n {
-                    let g = gradient[i].mul_add(shrink, decay * p[i]);
-                    m[i] = momentum.mul_add(m[i], g);
-                    p[i] -= lr * m[i];
-                }
-            },
-        );
+        let how = Descent { lr, decay, shrink, momentum: self.momentum };
+        let Piece { params, gradient, state: [m, ..], .. } = piece;
+        Device::sgd(params, (self.momentum != 0.0).then_some(m), gradient, &how);
     }
 }
 

@@ -5,20 +5,9 @@ use std::ops::Range;
 
 use super::Plan;
 use crate::error::{EngineError, fits, same};
+pub use crate::kernels::Edit;
+use crate::kernels::{Device, Kernels, View, columns};
 use crate::layout::SiteId;
-
-/// What an intervention does to a unit range of a site, for every row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Edit {
-    /// Replace the columns by these values (one per column of the range).
-    Set(Vec<f32>),
-    /// Add these values.
-    Add(Vec<f32>),
-    /// Remove the component along this unit vector.
-    ProjectOut(Vec<f32>),
-    /// Clamp to a closed interval.
-    Clamp(f32, f32),
-}
 
 /// An [`Edit`] and where it applies, in columns of the site's activation.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +55,7 @@ impl Plan {
 
     pub(crate) fn edit_value(&self, site: SiteId, value: &mut [f32], cols: usize) {
         for e in self.edits.iter().filter(|e| e.site == site) {
-            value.chunks_exact_mut(cols).for_each(|row| e.apply(row));
+            e.apply(value, cols);
         }
     }
 
@@ -82,35 +71,16 @@ impl Plan {
     ) {
         let mut scratch = Vec::new();
         for (n, e) in self.edits.iter().enumerate().rev().filter(|(_, e)| e.site == site) {
-            for (r, row) in grad.chunks_exact_mut(cols).enumerate() {
-                let row = &mut row[e.cols.clone()];
-                match &e.edit {
-                    Edit::Set(_) => row.fill(0.0),
-                    Edit::Add(_) => {}
-                    Edit::ProjectOut(u) => {
-                        let dot: f32 = row.iter().zip(u).map(|(g, u)| g * u).sum();
-                        row.iter_mut().zip(u).for_each(|(g, u)| *g -= dot * u);
-                    }
-                    Edit::Clamp(lo, hi) => {
-                        let seen = if before.is_empty() {
-                            &value[r * cols..(r + 1) * cols]
-                        } else {
-                            scratch.clear();
-                            scratch.extend_from_slice(&before[r * cols..(r + 1) * cols]);
-                            self.edits[..n]
-                                .iter()
-                                .filter(|e| e.site == site)
-                                .for_each(|e| e.apply(&mut scratch));
-                            &scratch
-                        };
-                        for (g, y) in row.iter_mut().zip(&seen[e.cols.clone()]) {
-                            if *y <= *lo || *y >= *hi {
-                                *g = 0.0;
-                            }
-                        }
-                    }
-                }
-            }
+            let seen = if before.is_empty() || !matches!(e.edit, Edit::Clamp(..)) {
+                value
+            } else {
+                scratch.clear();
+                scratch.extend_from_slice(before);
+                self.edits[..n].iter().filter(|e| e.site == site).for_each(|e| e.apply(&mut scratch, cols));
+                &scratch
+            };
+            let seen = View::new(seen, seen.len() / cols, cols).cols(e.cols.clone());
+            Device::edit_grad(columns(grad, cols, e.cols.clone()), seen, &e.edit);
         }
     }
 }
@@ -135,17 +105,8 @@ impl SiteEdit {
         }
     }
 
-    /// Rewrites one row of the site's activation.
-    fn apply(&self, row: &mut [f32]) {
-        let row = &mut row[self.cols.clone()];
-        match &self.edit {
-            Edit::Set(v) => row.copy_from_slice(v),
-            Edit::Add(v) => row.iter_mut().zip(v).for_each(|(x, v)| *x += v),
-            Edit::ProjectOut(u) => {
-                let dot: f32 = row.iter().zip(u).map(|(x, u)| x * u).sum();
-                row.iter_mut().zip(u).for_each(|(x, u)| *x -= dot * u);
-            }
-            Edit::Clamp(lo, hi) => row.iter_mut().for_each(|x| *x = x.clamp(*lo, *hi)),
-        }
+    /// Rewrites the site's activation `[rows, cols]`.
+    fn apply(&self, value: &mut [f32], cols: usize) {
+        Device::edit(columns(value, cols, self.cols.clone()), &self.edit);
     }
 }

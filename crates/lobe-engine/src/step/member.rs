@@ -5,6 +5,7 @@ use super::{Lane, MOST_LANES, Program, StepReport, coupled};
 use crate::buffer::Buf;
 use crate::error::EngineError;
 use crate::factors::RowLabels;
+use crate::kernels::{Device, Kernels};
 use crate::layout::Layout;
 use crate::optim::{Cut, Cutting, Masked, Optimiser, OptimiserState, Target, cut};
 use crate::plan::Plan;
@@ -81,7 +82,7 @@ impl Member {
 
     /// Multiplies all gradients.
     pub fn scale(&mut self, factor: f32) {
-        self.grads.iter_mut().for_each(|g| crate::simd::scale(g, factor));
+        self.grads.iter_mut().for_each(|g| Device::scale(g, factor));
     }
 
     /// Clears all gradients.

@@ -1,4 +1,4 @@
-//! Element-wise kernels compiled once per instruction set and chosen at run time.
+//! Loops compiled once per instruction set and chosen at run time, and the functions that they are made of.
 //!
 //! A kernel is an ordinary loop over slices; [`on`] compiles it with the widest vectors the
 //! machine has (AVX-512, AVX2+FMA, NEON, or plain), so no intrinsics and no `unsafe` are needed.
@@ -6,18 +6,18 @@
 use pulp::Arch;
 
 /// Runs `f` compiled for the best instruction set of this machine. `f` and what it calls must be
-/// `#[inline(always)]` to profit.
+/// `#[inline(always)]` to profit. For loops that are no kernel: those of an optimiser's rule, for instance.
 #[inline]
-pub(crate) fn on<R>(f: impl FnOnce() -> R) -> R {
+pub fn on<R>(f: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(f)
 }
 
 /// Partial sums per reduction: 16 lanes, so that the compiler may vectorise without reassociating.
-pub(crate) const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// exp(x) to 2 ulp on [-87, 88], clamped outside (Cephes polynomial).
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 · 2^23 rounds to an integer, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
@@ -37,13 +37,13 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// 1 / (1 + e^-x).
 #[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
+pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// tanh(x).
 #[inline(always)]
-pub(crate) fn tanh(x: f32) -> f32 {
+pub(super) fn tanh(x: f32) -> f32 {
     // Below 0.04 the quotient cancels; the odd series is exact to f32 there.
     let t = 2.0 * sigmoid(2.0 * x) - 1.0;
     let series = x * (1.0 - x * x * (1.0 / 3.0));
@@ -52,7 +52,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
 
 /// erf(z) and e^(-z²) (Abramowitz and Stegun 7.1.26, |error| < 1.5e-7).
 #[inline(always)]
-pub(crate) fn erf_exp(z: f32) -> (f32, f32) {
+pub(super) fn erf_exp(z: f32) -> (f32, f32) {
     let e = exp(-z * z);
     let a = z.abs();
     let t = 1.0 / 0.327_591_1_f32.mul_add(a, 1.0);
@@ -68,7 +68,7 @@ pub(crate) fn erf_exp(z: f32) -> (f32, f32) {
 /// Sum of `f` over slices of one length, in [`LANES`] interleaved partial sums. Whole chunks, not indices: a
 /// bounds check in the loop would keep it from being vectorised.
 #[inline(always)]
-pub(crate) fn sum<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+pub(super) fn sum<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
     let n = xs[0].len();
     let whole = n - n % LANES;
     let mut s = [0f32; LANES];
@@ -98,7 +98,7 @@ pub(crate) fn sum<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N]) -> f32) 
 
 /// `x ← exp(x − shift)`; returns the sum of the new values, in the order of [`sum`].
 #[inline(always)]
-pub(crate) fn exp_sum(x: &mut [f32], shift: f32) -> f32 {
+pub(super) fn exp_sum(x: &mut [f32], shift: f32) -> f32 {
     let mut s = [0f32; LANES];
     let mut chunks = x.chunks_exact_mut(LANES);
     for c in &mut chunks {
@@ -117,7 +117,7 @@ pub(crate) fn exp_sum(x: &mut [f32], shift: f32) -> f32 {
 
 /// Maximum of `x`; -inf when empty.
 #[inline(always)]
-pub(crate) fn max(x: &[f32]) -> f32 {
+pub(super) fn max(x: &[f32]) -> f32 {
     let mut m = [f32::NEG_INFINITY; LANES];
     let chunks = x.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -131,7 +131,7 @@ pub(crate) fn max(x: &[f32]) -> f32 {
 }
 
 /// `y += x`.
-pub(crate) fn add(y: &mut [f32], x: &[f32]) {
+pub(super) fn add(y: &mut [f32], x: &[f32]) {
     debug_assert_eq!(y.len(), x.len());
     on(
         #[inline(always)]
@@ -143,29 +143,27 @@ pub(crate) fn add(y: &mut [f32], x: &[f32]) {
     );
 }
 
-/// `y *= s`.
-pub(crate) fn scale(y: &mut [f32], s: f32) {
+/// `y = s x`.
+pub(super) fn scaled(y: &mut [f32], s: f32, x: &[f32]) {
+    let n = y.len();
+    let x = &x[..n];
     on(
         #[inline(always)]
         || {
-            for y in y.iter_mut() {
-                *y *= s;
+            for i in 0..n {
+                y[i] = s * x[i];
             }
         },
     );
 }
 
-/// `sums += scale * column sums of x[rows, stride] over columns start..start+sums.len()`.
-pub(crate) fn column_sums(sums: &mut [f32], x: &[f32], stride: usize, start: usize, scale: f32) {
-    let n = sums.len();
+/// `y *= s`.
+pub(super) fn scale(y: &mut [f32], s: f32) {
     on(
         #[inline(always)]
         || {
-            for row in x.chunks_exact(stride) {
-                let row = &row[start..start + n];
-                for j in 0..n {
-                    sums[j] = row[j].mul_add(scale, sums[j]);
-                }
+            for y in y.iter_mut() {
+                *y *= s;
             }
         },
     );
