@@ -67,7 +67,7 @@ pub enum Follows {
     /// One gradient of all terms; the mean loss of each label is logged.
     Loss,
     /// A driver makes the step; the objective is logged.
-    Driven(Driver),
+    Driven(Box<Driver>),
 }
 
 /// Ends training as soon as it holds of an evaluation.
@@ -261,10 +261,9 @@ fn one_step(
     let mut losses = Vec::new();
     for (i, report) in side_by_side(runner, active, step) {
         let t = &mut *active[i];
-        let taken = report.map_err(TrainError::from).and_then(|report| {
+        let taken = report.map_err(TrainError::from).map(|report| {
             losses.extend(mean_loss(&report.records, labels.len()));
             add(&mut t.sums, &report.records);
-            Ok(())
         });
         t.guard(taken, step + 1)?;
         if t.failed.is_none() {

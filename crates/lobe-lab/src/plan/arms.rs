@@ -257,37 +257,32 @@ impl Experiment {
             }
         }
         if numbers && let Some(site) = self.net.cuts().first().copied() {
-            self.penalties(o, (site, self.net.width_at(0)), &mut out)?;
+            penalties(o, (site, self.net.width_at(0)), &mut out)?;
         }
         Ok(out)
     }
+}
 
-    /// Penalties on the values at a site, before any route.
-    fn penalties(
-        &self,
-        o: &Objective,
-        (site, latent): (SiteId, usize),
-        out: &mut Vec<Term>,
-    ) -> Result<(), LabError> {
-        let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
-            let to = if to == 0 { latent } else { to };
-            if from >= to || to > latent {
-                let what = format!("{from}..{to} is not part of the {latent} latents");
-                return in_section(Err(PathError::new("objective", what)), &["model"]);
-            }
-            Ok(from..to)
-        };
-        for l in &o.l1 {
-            let reads = Reads::Site { site, columns: part(l.from, l.to)?, unrouted: true };
-            out.push(Term::new(L1 { reads, weight: l.weight }));
+/// Penalties on the values at a site, before any route.
+fn penalties(o: &Objective, (site, latent): (SiteId, usize), out: &mut Vec<Term>) -> Result<(), LabError> {
+    let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
+        let to = if to == 0 { latent } else { to };
+        if from >= to || to > latent {
+            let what = format!("{from}..{to} is not part of the {latent} latents");
+            return in_section(Err(PathError::new("objective", what)), &["model"]);
         }
-        let split = if o.split == 0 { latent / 2 } else { o.split };
-        if o.correlation != 0.0 {
-            let (left, right) = (part(0, split)?, part(split, 0)?);
-            out.push(Term::new(Correlation { site, columns: latent, left, right, weight: o.correlation }));
-        }
-        Ok(())
+        Ok(from..to)
+    };
+    for l in &o.l1 {
+        let reads = Reads::Site { site, columns: part(l.from, l.to)?, unrouted: true };
+        out.push(Term::new(L1 { reads, weight: l.weight }));
     }
+    let split = if o.split == 0 { latent / 2 } else { o.split };
+    if o.correlation != 0.0 {
+        let (left, right) = (part(0, split)?, part(split, 0)?);
+        out.push(Term::new(Correlation { site, columns: latent, left, right, weight: o.correlation }));
+    }
+    Ok(())
 }
 
 /// An arm's localisation method, and what the arm overrides of the objective.

@@ -86,6 +86,6 @@ pub fn estimate(x: &Experiment, threads: usize) -> Result<Option<Estimate>, LabE
 /// Whether an arm is trained from scratch, on some data, and no other arm is the same network.
 fn trains(x: &Experiment, arm: usize) -> bool {
     let a = &x.arms[arm];
-    let stage = x.recipe.origin_of(&a.arm.name).is_some_and(|s| s.trains());
+    let stage = x.recipe.origin_of(&a.arm.name).is_some_and(crate::recipe::Stage::trains);
     stage && a.same_as.is_none() && a.arm.data != crate::recipe::ArmData::Nothing
 }

@@ -116,7 +116,7 @@ fn unlearn(
     let plan = lobe_train::plan(&*x.net, &*method, &terms);
     let journal = Box::new(MemberJournal::new(work.dir.clone(), work.key.clone()));
     let mut trainee = Trainee::new((x.net.clone(), params), plan, Arc::new(terms), source, spec, journal)?;
-    trainee.follows = Follows::Driven(Driver::new(method.drive()));
+    trainee.follows = Follows::Driven(Box::new(Driver::new(method.drive())));
     trainee.eval = Some(&eval);
     trainee.goal =
         goal.map(|goal| Box::new(move |s: &Scores| kept(x, s).is_some_and(|loss| loss <= goal)) as Goal<'_>);

@@ -127,7 +127,7 @@ fn callbacks() -> Callbacks<'static> {
         stage: &|does, rest| {
             one_of("do", "stage", does, ["train", "relearn", "measure"].into_iter())?;
             let params = if does == "relearn" { completed::<Relearn>(rest)?.1 } else { rest.clone() };
-            let makes = if does == "measure" { Makes::Numbers } else { Makes::Models };
+            let makes = if does == "measure" { Makes::Numbers } else { Makes::Model };
             let starts = if does == "train" { Starts::Drawn } else { Starts::Models };
             Ok(StageInfo { params, facts: StageFacts { makes, starts, noun: None } })
         },

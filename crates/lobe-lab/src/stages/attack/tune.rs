@@ -56,17 +56,16 @@ impl Tuned {
             return Ok(Tuned { plan: Plan::plain(net.layout()), parameters: params.len(), net, params });
         };
         let known = adapted.iter().find(|(r, _)| *r == rank).map(|(_, net)| net.clone());
-        let with = match known {
-            Some(with) => with,
-            None => {
-                let refuse = |e: ParamError| BenchError::Other(format!("low-rank adapters: {e}"));
-                let entry =
-                    adapter("low-rank").ok_or_else(|| BenchError::Missing("no low-rank adapter".into()))?;
-                let (lora, _) = (entry.build)(&json!({ "rank": rank })).map_err(refuse)?;
-                let with = Arc::new(Adapted::new(net, vec![lora]).map_err(refuse)?);
-                adapted.push((rank, with.clone()));
-                with
-            }
+        let with = if let Some(with) = known {
+            with
+        } else {
+            let refuse = |e: ParamError| BenchError::Other(format!("low-rank adapters: {e}"));
+            let entry =
+                adapter("low-rank").ok_or_else(|| BenchError::Missing("no low-rank adapter".into()))?;
+            let (lora, _) = (entry.build)(&json!({ "rank": rank })).map_err(refuse)?;
+            let with = Arc::new(Adapted::new(net, vec![lora]).map_err(refuse)?);
+            adapted.push((rank, with.clone()));
+            with
         };
         let params = with.started(&params, loot::key(desk.seed).child("adapters"));
         let (plan, parameters) = (with.adapters_alone()?, with.own_len());

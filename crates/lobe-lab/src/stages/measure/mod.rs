@@ -147,7 +147,8 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
         said.add(&source, texts.clone());
         let mut found = of_params.clone();
         let made = x.recipe.stage(&source);
-        let (trained, first) = (made.is_some_and(|s| s.trains()), made.is_some_and(|s| s.starts_anew()));
+        let (trained, first) =
+            (made.is_some_and(recipe::Stage::trains), made.is_some_and(recipe::Stage::starts_anew));
         if trained {
             let shown = Feed::new(x, work.arm, work.seed)?.exposure(x.recipe.train_of(&arm.arm).steps)?;
             found.push(count("all", "params", x.layout().len() as u64));

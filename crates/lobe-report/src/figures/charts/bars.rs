@@ -44,7 +44,8 @@ pub(super) fn draw(g: &Group<'_>) -> Drawn {
     let known = || rows.iter().filter_map(|r| r.3.as_ref());
     let levels = g.first.levels.iter().map(|l| l.value);
     let means = known().map(|s| s.mean).chain(levels).chain([0.0]);
-    let Some((low, high)) = with_intervals(means, known().flat_map(|s| s.interval).flat_map(|i| [i.0, i.1]))
+    let Some((low, high)) =
+        with_intervals(means, known().filter_map(|s| s.interval).flat_map(|i| [i.0, i.1]))
     else {
         return (Vec::new(), data);
     };
