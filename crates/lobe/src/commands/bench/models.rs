@@ -115,7 +115,9 @@ impl Model {
             Input::Rows { width } => {
                 let mut row = vec![0.0f32; width];
                 for _ in 0..self.batch {
-                    row.iter_mut().for_each(|x| *x = rng.uniform() as f32);
+                    for x in row.iter_mut() {
+                        *x = rng.uniform() as f32;
+                    }
                     batch.push_row(&row, &[], label);
                 }
             }
