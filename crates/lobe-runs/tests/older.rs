@@ -1,5 +1,4 @@
 //! A run directory that a version of Lobe wrote before the format had a number, and one of a format to come.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -123,7 +123,7 @@ impl Member {
         Ok(self.apply(layout, frozen, optimiser, step))
     }
 
-    /// Updates the parameters with the gradients that [`Runner::gradients`] summed into the lanes, and
+    /// Updates the parameters with the gradients that [`super::Runner::gradients`] summed into the lanes, and
     /// clears them: for steps made of several passes. Does not ask whether every tensor got one.
     pub fn update(&mut self, layout: &Layout, optimiser: &Optimiser, step: u64) -> StepReport {
         self.recut();

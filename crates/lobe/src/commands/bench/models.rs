@@ -115,7 +115,7 @@ impl Model {
             Input::Rows { width } => {
                 let mut row = vec![0.0f32; width];
                 for _ in 0..self.batch {
-                    for x in row.iter_mut() {
+                    for x in &mut row {
                         *x = rng.uniform() as f32;
                     }
                     batch.push_row(&row, &[], label);
