@@ -6,6 +6,8 @@ mod cases;
 mod common;
 #[path = "kernels/draw.rs"]
 mod draw;
+#[path = "kernels/ends.rs"]
+mod ends;
 
 use std::collections::BTreeSet;
 
