@@ -26,6 +26,8 @@ pub enum Init {
     Normal(f32),
     /// Uniform in ±bound.
     Uniform(f32),
+    /// Rows of length 1 in directions drawn evenly: a random embedding.
+    UnitRows,
 }
 
 /// Consecutive equal blocks of rows (or columns) and the units that own them: block `b` covers
@@ -115,6 +117,8 @@ pub struct Tensor {
     pub col_owner: Option<Owner>,
     /// What it is when no unit owns it.
     pub joint: Option<JointKind>,
+    /// Whether it never trains: no plan computes a gradient for it or holds its moments.
+    pub frozen: bool,
     /// Whether it is more than a vector.
     pub matrix: bool,
     /// The columns of every matrix that it holds side by side, ascending: queries, keys and values are three
@@ -194,6 +198,11 @@ impl TensorBuilder<'_> {
         self.tensor.joint = Some(kind);
         self
     }
+    /// That it never trains.
+    pub fn frozen(mut self) -> Self {
+        self.tensor.frozen = true;
+        self
+    }
     /// Adds it.
     pub fn add(self) -> ParamId {
         self.layout.len += self.tensor.rows * self.tensor.cols;
@@ -214,6 +223,7 @@ impl Layout {
             row_owner: None,
             col_owner: None,
             joint: None,
+            frozen: false,
             matrix: rows > 1,
             matrices: if rows > 1 { std::iter::once(0..cols).collect() } else { Vec::new() },
         };
@@ -291,7 +301,7 @@ impl Layout {
     pub fn init(&self, key: Key) -> Buf {
         let mut out = Buf::zeros(self.len);
         for t in &self.tensors {
-            fill(&mut out[t.span()], t.init, key.child(&t.name));
+            fill(&mut out[t.span()], t.cols, t.init, key.child(&t.name));
         }
         out
     }
@@ -316,13 +326,20 @@ impl Layout {
     }
 }
 
-/// Fills `out` with fresh values.
-pub(crate) fn fill(out: &mut [f32], init: Init, key: Key) {
+/// Fills `out`, rows of `cols` numbers, with fresh values.
+pub(crate) fn fill(out: &mut [f32], cols: usize, init: Init, key: Key) {
     let mut rng = key.rng();
     match init {
         Init::Zeros => out.fill(0.0),
         Init::Ones => out.fill(1.0),
         Init::Normal(std) => out.iter_mut().for_each(|x| *x = std * rng.normal() as f32),
         Init::Uniform(b) => out.iter_mut().for_each(|x| *x = b * (2.0 * rng.uniform() as f32 - 1.0)),
+        Init::UnitRows => {
+            for row in out.chunks_exact_mut(cols) {
+                row.iter_mut().for_each(|x| *x = rng.normal() as f32);
+                let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+            }
+        }
     }
 }

@@ -79,6 +79,16 @@ fn single_operations() {
         let b = t.leaf(p[1]);
         t.matmul(x, b)
     });
+    for bias in [false, true] {
+        op(&format!("transposed {bias}"), &[(3, 4), (5, 4), (1, 5)], |t, x, p| {
+            t.transposed(x, p[1], bias.then_some(p[2]))
+        });
+    }
+    // One matrix that writes and reads.
+    op("tied", &[(3, 5), (5, 2), (1, 5)], |t, x, p| {
+        let h = t.linear(x, LinearSpec::new(p[1]))?;
+        t.transposed(h, p[1], Some(p[2]))
+    });
     op("gram", &[(3, 3)], |t, x, _| t.matmul(x, x));
     for over in [Over::Sum, Over::Mean, Over::RowSum, Over::ColumnMean, Over::RowLogSumExp] {
         op(&format!("{over:?}"), &[(3, 4)], |t, x, _| Ok(t.reduce(x, over)));

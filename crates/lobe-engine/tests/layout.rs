@@ -37,6 +37,19 @@ fn initial_values_belong_to_names() {
 }
 
 #[test]
+fn unit_rows_have_length_one_and_point_anywhere() {
+    let mut l = Layout::default();
+    l.tensor("rows", 300, 50).init(Init::UnitRows).add();
+    let p = l.init(Key::root(3));
+    for row in p.chunks_exact(50) {
+        let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        assert!((norm - 1.0).abs() < 1e-6, "{norm}");
+    }
+    let (mean, sd) = statistics(&p);
+    assert!(mean.abs() < 5e-3 && (sd * 50f64.sqrt() - 1.0).abs() < 1e-3, "{mean} {sd}");
+}
+
+#[test]
 fn rectangles_are_disjoint_and_complete() {
     let mut l = Layout::default();
     let heads = l.site("attn.z", 6);

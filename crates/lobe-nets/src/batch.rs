@@ -12,7 +12,7 @@ const TRIM: usize = 32;
 pub const INPUT: &str = "input";
 /// The next token of every position.
 pub const NEXT: &str = "next";
-/// Numbers that are to come out, where they are not the input.
+/// Numbers that are to come out: the input's own where a batch asks for no others.
 pub const WANTED: &str = "wanted";
 
 /// A column of a batch, or the part of it that belongs to a shard.
@@ -175,6 +175,25 @@ impl Batch {
         assert!(row.len() == *width && out.len() == *wanted_width, "numbers per row");
         values.extend_from_slice(row);
         wanted.extend_from_slice(out);
+        self.row_pushed(label);
+    }
+
+    /// Adds a row that `draw` writes over zeros: its numbers, and what is to come out.
+    ///
+    /// # Panics
+    /// If the batch holds tokens.
+    pub fn push_drawn(&mut self, label: LabelId, draw: impl FnOnce(&mut [f32], &mut [f32])) {
+        let Content::Rows { width, values, wanted_width, wanted } = &mut self.content else {
+            panic!("a batch of tokens holds no rows")
+        };
+        let (row, out) = (values.len(), wanted.len());
+        values.resize(row + *width, 0.0);
+        wanted.resize(out + *wanted_width, 0.0);
+        draw(&mut values[row..], &mut wanted[out..]);
+        self.row_pushed(label);
+    }
+
+    fn row_pushed(&mut self, label: LabelId) {
         self.lengths.push(1);
         self.labels.push(label);
         self.row_labels.push(label);
@@ -231,11 +250,11 @@ impl Batch {
         let (rows, _) = self.span_of(shard);
         match (&self.content, name) {
             (Content::Tokens { next, .. }, NEXT) => Some(Column::Ids(&next[rows])),
-            (Content::Rows { width, values, .. }, INPUT) => {
-                Some(Column::Numbers { width: *width, values: &values[rows.start * width..rows.end * width] })
-            }
             (Content::Rows { wanted_width: width, wanted, .. }, WANTED) if *width > 0 => {
                 Some(Column::Numbers { width: *width, values: &wanted[rows.start * width..rows.end * width] })
+            }
+            (Content::Rows { width, values, .. }, INPUT | WANTED) => {
+                Some(Column::Numbers { width: *width, values: &values[rows.start * width..rows.end * width] })
             }
             _ => None,
         }

@@ -9,12 +9,16 @@ mod batch;
 mod gpt;
 pub mod hub;
 mod network;
+mod residual_mlp;
 mod speak;
+mod superposition;
 mod weights;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
 pub use batch::{Batch, Column, Fed, INPUT, NEXT, WANTED};
 pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
 pub use network::{Begin, End, Input, NETWORKS, NetError, Network, NetworkEntry, Output, Ran, Read, network};
+pub use residual_mlp::{Neuron, ResidualMlp, ResidualMlpConfig};
 pub use speak::next_logits;
+pub use superposition::{Superposition, SuperpositionConfig};
 pub use weights::{load, read_header, save};

@@ -34,8 +34,8 @@ fn rows_of_numbers_are_input_and_target() {
         let n = want.len() / 2;
         assert!(matches!(batch.fed(s), Fed::Rows { width: 2, values } if values == want), "{s}");
         assert_eq!(batch.target(s, INPUT), Some(Column::Numbers { width: 2, values: want }));
-        // It holds no token and wants nothing.
-        assert_eq!((batch.target(s, NEXT), batch.target(s, WANTED)), (None, None));
+        // It holds no token, and wants nothing but what goes in.
+        assert_eq!((batch.target(s, NEXT), batch.target(s, WANTED)), (None, batch.target(s, INPUT)));
         assert_eq!(batch.text(s), (&[][..], &[][..], 1));
         assert_eq!((batch.seq(s), batch.examples(s)), (1, 2 * s..2 * s + n));
         assert_eq!(batch.counted(s).collect::<Vec<_>>(), (0..n).collect::<Vec<_>>());
@@ -45,6 +45,19 @@ fn rows_of_numbers_are_input_and_target() {
     assert!(matches!(batch.rows(0).labels, RowLabels::One(l) if l == FORGET));
     assert!(matches!(batch.rows(1).labels, RowLabels::Each(l) if *l == [RETAIN, FORGET]));
     assert!(matches!(batch.rows(2).labels, RowLabels::One(l) if l == UNLABELLED));
+}
+
+#[test]
+fn drawn_rows_are_written_over_zeros() {
+    let mut drawn = Batch::rows_of(2, 3, 2);
+    for (i, label) in LABELS.iter().enumerate() {
+        drawn.push_drawn(*label, |row, out| {
+            assert_eq!((&*row, &*out), (&[0.0; 2][..], &[0.0; 3][..]));
+            row.copy_from_slice(&[10.0 * i as f32, 10.0 * i as f32 + 1.0]);
+            out.fill(-(i as f32));
+        });
+    }
+    assert_eq!(format!("{drawn:?}"), format!("{:?}", rows(3)));
 }
 
 #[test]

@@ -27,6 +27,12 @@ fn settings(kind: &str) -> Vec<Value> {
                 { "name": "decoder" }, { "name": "top", "to": 3, "detach": true }, { "name": "low", "from": 2 },
             ] }),
         ],
+        "residual-mlp" => vec![
+            json!({ "neurons": [5] }),
+            json!({ "neurons": [5, 3], "embedding": 12, "init_std": 0.0 }),
+            json!({ "neurons": [4, 4], "activation": "identity" }),
+        ],
+        "superposition" => vec![json!({ "hidden": 3 })],
         other => panic!("{other} is a new kind of network: give it settings here"),
     }
 }
@@ -135,8 +141,9 @@ fn a_pass_cut_anywhere_is_the_whole_pass_to_the_bit() {
             seen += 1;
         }
     }
-    // Four, two and three places of the transformers, one of each autoencoder.
-    assert_eq!(seen, 4 + 2 + 3 + 2);
+    // Four, two and three places of the transformers, one of each autoencoder, two and three of the residual
+    // MLPs, one of the toy model.
+    assert_eq!(seen, 4 + 2 + 3 + 2 + 2 + 3 + 3 + 1);
 }
 
 #[test]

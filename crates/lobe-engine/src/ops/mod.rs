@@ -18,6 +18,7 @@ pub mod penalty;
 pub mod reduce;
 mod row_weights;
 pub mod site;
+pub mod transposed;
 pub mod unary;
 mod weight_grad;
 
@@ -43,6 +44,7 @@ operations! {
     embedding::Embedding,
     norm::Norm,
     linear::Linear,
+    transposed::Transposed,
     attention::Attention,
     gated::Gated,
     head::TokenNll,

@@ -10,6 +10,8 @@ use crate::moving::Moving;
 /// Per tensor what may move.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Moves {
+    /// Whether the layout lets it train.
+    free: Vec<bool>,
     /// Whether it is trained at all.
     tensors: Vec<bool>,
     /// Which of its entries; `None` is all.
@@ -24,7 +26,11 @@ impl Moves {
     pub(super) fn all(layout: &Layout) -> Moves {
         let n = layout.tensors().len();
         let shapes = layout.tensors().iter().map(|t| (t.rows, t.cols)).collect();
-        Moves { tensors: vec![true; n], entries: vec![None; n], shapes, gradients: Moving::all(layout) }
+        let free: Vec<bool> = layout.tensors().iter().map(|t| !t.frozen).collect();
+        let (tensors, gradients) = (free.clone(), Moving::all(layout));
+        let mut out = Moves { free, tensors, entries: vec![None; n], shapes, gradients };
+        out.settle();
+        out
     }
 
     fn any(&self, p: ParamId) -> bool {
@@ -51,10 +57,11 @@ impl Moves {
 }
 
 impl Plan {
-    /// Only these tensors are trained from now on.
+    /// Only these tensors are trained from now on, as far as the layout lets them train.
     pub fn train_only(mut self, keep: impl Fn(ParamId) -> bool) -> Plan {
-        for (i, t) in self.moves.tensors.iter_mut().enumerate() {
-            *t = keep(ParamId(i));
+        let Moves { free, tensors, .. } = &mut self.moves;
+        for (i, (t, free)) in tensors.iter_mut().zip(free).enumerate() {
+            *t = *free && keep(ParamId(i));
         }
         self.moves.settle();
         self

@@ -98,7 +98,7 @@ pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key)
                 n += row.len();
             }
         }
-        let s = if n > 0 { (sum / n as f64).sqrt() } else { fresh(t.init) };
+        let s = if n > 0 { (sum / n as f64).sqrt() } else { fresh(t.init, t.cols) };
         let mut rng = key.child(&t.name).rng();
         for (rows, cols) in t.owned(region) {
             for r in rows {
@@ -110,13 +110,14 @@ pub fn reinit(layout: &Layout, params: &mut [f32], region: &Selection, key: Key)
     }
 }
 
-/// Root mean square of a tensor that starts like this.
-fn fresh(init: Init) -> f64 {
+/// Root mean square of a tensor with so many columns that starts like this.
+fn fresh(init: Init, cols: usize) -> f64 {
     match init {
         Init::Zeros => 0.0,
         Init::Ones => 1.0,
         Init::Normal(std) => f64::from(std),
         Init::Uniform(bound) => f64::from(bound) / 3f64.sqrt(),
+        Init::UnitRows => 1.0 / (cols as f64).sqrt(),
     }
 }
 
