@@ -10,6 +10,7 @@ use crate::arithmetic::ArithmeticConfig;
 use crate::bilingual::BilingualConfig;
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::features::FeaturesConfig;
 use crate::images::{CifarConfig, GlyphsConfig, IdxConfig};
 use crate::text::TextConfig;
 
@@ -29,6 +30,8 @@ pub enum DataConfig {
     Idx(IdxConfig),
     /// Images in the CIFAR binary layout.
     Cifar(CifarConfig),
+    /// Rows of numbers most of which are zero, drawn when they are asked for.
+    Features(FeaturesConfig),
 }
 
 /// What `lobe list` shows of a source.
@@ -43,7 +46,7 @@ pub struct SourceInfo {
 }
 
 /// All sources.
-pub const SOURCES: [SourceInfo; 6] = [
+pub const SOURCES: [SourceInfo; 7] = [
     SourceInfo {
         kind: "bilingual",
         summary: "stories in English and Spanish from one world of facts",
@@ -70,6 +73,11 @@ pub const SOURCES: [SourceInfo; 6] = [
         summary: "images in the CIFAR-10 or CIFAR-100 binary layout",
         needs_files: true,
     },
+    SourceInfo {
+        kind: "features",
+        summary: "rows of numbers most of which are zero, drawn when they are asked for",
+        needs_files: false,
+    },
 ];
 
 impl DataConfig {
@@ -85,6 +93,7 @@ impl DataConfig {
             DataConfig::Glyphs(c) => c.load(key),
             DataConfig::Idx(c) => c.load(dir),
             DataConfig::Cifar(c) => c.load(dir),
+            DataConfig::Features(c) => c.load(key),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, setting};
+use crate::features::DrawnRows;
 use crate::tokenizer::Tokenizer;
 
 /// In a row of ids: this position is not a target.
@@ -30,9 +31,11 @@ pub struct Dataset {
     pub names: Vec<u32>,
     /// Documents per class, of the training and of the held-out split: a sequence may hold several or part of one.
     pub documents: [Vec<usize>; 2],
+    /// Share of the numbers of held-out rows that are not zero, where a source draws most of them as zeros.
+    pub active: Option<f64>,
     /// Remarks for whoever reads the results: what was left out, which held-out text is no secret.
     pub notes: Vec<String>,
-    /// Hash of all the above except for the names, the number of documents and the remarks, which follow from the source. Equal fingerprints mean equal data.
+    /// Hash of all the above except for the names, the number of documents, the active share and the remarks, which follow from the source. Equal fingerprints mean equal data.
     pub fingerprint: u128,
 }
 
@@ -66,6 +69,8 @@ pub enum Payload {
         /// Channels, height, width, where a row is an image.
         image: Option<(usize, usize, usize)>,
     },
+    /// Rows of numbers that exist only when they are asked for, with what they are to come out as.
+    Drawn(DrawnRows),
 }
 
 /// What rows are to come out as.
@@ -113,19 +118,27 @@ impl Examples {
     pub fn row(&self, i: usize) -> &[u32] {
         match &self.payload {
             Payload::Tokens { seq, ids } => &ids[i * (seq + 1)..(i + 1) * (seq + 1)],
-            Payload::Rows { .. } => &[],
+            Payload::Rows { .. } | Payload::Drawn(_) => &[],
         }
     }
 
-    /// The numbers of example `i`; empty for tokens.
+    /// How its rows are drawn, where they exist only when they are asked for.
+    pub fn drawn(&self) -> Option<&DrawnRows> {
+        match &self.payload {
+            Payload::Drawn(drawn) => Some(drawn),
+            _ => None,
+        }
+    }
+
+    /// The numbers of example `i`; empty for tokens and for rows that are drawn.
     pub fn numbers(&self, i: usize) -> &[f32] {
         match &self.payload {
-            Payload::Tokens { .. } => &[],
+            Payload::Tokens { .. } | Payload::Drawn(_) => &[],
             Payload::Rows { width, values, .. } => &values[i * width..(i + 1) * width],
         }
     }
 
-    /// What example `i` is to come out as; empty where that is the example itself.
+    /// What example `i` is to come out as; empty where that is the example itself, and for rows that are drawn.
     pub fn wanted(&self, i: usize) -> &[f32] {
         match &self.payload {
             Payload::Rows { wanted: Some(w), .. } => &w.values[i * w.width..(i + 1) * w.width],
@@ -138,6 +151,7 @@ impl Examples {
         match &self.payload {
             Payload::Tokens { .. } => self.row(i)[1..].iter().filter(|&&t| t != PAD).count(),
             Payload::Rows { width, .. } => *width,
+            Payload::Drawn(drawn) => drawn.width(),
         }
     }
 
@@ -178,6 +192,7 @@ impl Examples {
                 words(&mut [0, *seq as u32].into_iter());
                 words(&mut ids.iter().copied());
             }
+            Payload::Drawn(drawn) => words(&mut [3].into_iter().chain(drawn.words())),
             Payload::Rows { values, image, wanted, width } => {
                 match image {
                     Some((c, h, w)) => words(&mut [1, *c as u32, *h as u32, *w as u32].into_iter()),
@@ -245,6 +260,7 @@ impl Dataset {
             vocab,
             probes,
             names: Vec::new(),
+            active: None,
             documents,
             notes: Vec::new(),
             fingerprint: u128::from_le_bytes(low),
@@ -291,6 +307,7 @@ impl Dataset {
         match &self.train.payload {
             Payload::Tokens { seq, .. } => *seq,
             Payload::Rows { width, .. } => *width,
+            Payload::Drawn(drawn) => drawn.width(),
         }
     }
 }

@@ -32,6 +32,7 @@ mod census;
 mod config;
 mod dataset;
 mod error;
+mod features;
 mod file;
 mod images;
 mod labelling;
@@ -47,6 +48,7 @@ pub use census::{Census, ClassCensus, Counts};
 pub use config::{DataConfig, SOURCES, SourceInfo};
 pub use dataset::{Dataset, Examples, PAD, Payload, Probe, Wanted};
 pub use error::{DataError, Result};
+pub use features::{DrawnRows, FeaturesConfig, MixingConfig, MixingKind, Target};
 pub use images::{CifarConfig, CifarLayout, GlyphsConfig, IdxConfig, Pixels, fuzz_images};
 pub use labelling::{
     FrequencyRatio, Labelling, Labels, RuleConfig, TokenStrength, WordList, frequency_ratio,

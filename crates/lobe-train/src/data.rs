@@ -1,7 +1,7 @@
 //! From examples to batches.
 
 use lobe_core::LabelId;
-use lobe_data::{Examples, Payload};
+use lobe_data::{DrawnRows, Examples, Payload};
 use lobe_nets::Batch;
 
 /// Rows of numbers per shard of an evaluation.
@@ -14,15 +14,22 @@ fn empty(examples: &Examples, rows: usize) -> Batch {
         Payload::Rows { width, wanted, .. } => {
             Batch::rows_of(*width, wanted.as_ref().map_or(0, |w| w.width), rows)
         }
+        Payload::Drawn(drawn) => Batch::rows_of(drawn.width(), drawn.width(), rows),
     }
 }
 
-/// Adds example `i`.
+/// Adds example `i`; of rows that are drawn, number `i` of the data's own.
 pub fn push(batch: &mut Batch, examples: &Examples, i: usize, label: LabelId) {
     match &examples.payload {
         Payload::Tokens { .. } => batch.push(examples.row(i), label, None),
         Payload::Rows { .. } => batch.push_row(examples.numbers(i), examples.wanted(i), label),
+        Payload::Drawn(drawn) => push_drawn(batch, drawn, (i as u64, examples.class[i]), label),
     }
+}
+
+/// Adds a row that is drawn, by its number and class.
+pub fn push_drawn(batch: &mut Batch, drawn: &DrawnRows, (number, class): (u64, u16), label: LabelId) {
+    batch.push_drawn(label, |row, wanted| drawn.row_into(number, class, row, wanted));
 }
 
 /// These examples with their labels, `per_shard` to a shard; without a number sequences are shards of their own and

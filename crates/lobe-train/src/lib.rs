@@ -17,7 +17,7 @@ pub mod recover;
 mod scores;
 mod trainer;
 
-pub use data::{collect, held_out, push};
+pub use data::{collect, held_out, push, push_drawn};
 pub use drive::Driver;
 pub use error::{Diverged, TrainError};
 pub use forward::Forward;

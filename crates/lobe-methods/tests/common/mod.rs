@@ -10,7 +10,7 @@ use lobe_methods::objective::{Distance, L1, Minimise, Reads, Term, Whole, ordina
 use lobe_methods::{Context, LOCALIZE, Localize};
 use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, Batch, Begin, DecoderConfig, End, Gpt, GptConfig, Input,
-    Network, NormKind, Positions, Read,
+    Network, NormKind, Positions, Read, network,
 };
 use serde_json::{Value, json};
 
@@ -102,9 +102,35 @@ pub(crate) fn autoencoder() -> Bench {
     }
 }
 
+/// A network of rows with its settings: what it is fed with is as wide as the pixels.
+fn of_rows(name: &'static str, settings: &Value, region: &str) -> Bench {
+    let entry = network(name).unwrap();
+    let settings = (entry.read)(settings).unwrap();
+    Bench::new(name, (entry.build)(&settings, Some(Input::Rows { width: PIXELS })).unwrap(), region)
+}
+
+/// Two blocks between an embedding that never trains and its transpose.
+pub(crate) fn residual_mlp() -> Bench {
+    let settings = json!({ "embedding": 14, "neurons": [12, 9], "init_std": 0.0 });
+    Bench {
+        of_one_site: &["blocks.0.mlp.post[-4..]", "blocks.1.mlp.post[-4..]"],
+        to_cut: &["blocks.*.mlp.post[-4..]", "blocks.0.mlp.post[0,3..5,-1]", "blocks.1.mlp.post"],
+        ..of_rows("residual-mlp", &settings, "blocks.*.mlp.post[-4..]")
+    }
+}
+
+/// One matrix that writes and reads.
+pub(crate) fn superposition() -> Bench {
+    Bench {
+        of_one_site: &["hidden[-2..]"],
+        to_cut: &["hidden[-2..]", "hidden[0,2]", "hidden"],
+        ..of_rows("superposition", &json!({ "hidden": 5 }), "hidden[-2..]")
+    }
+}
+
 /// Every network: one of each kind at least, or `conformance.rs` says which is missing.
 pub(crate) fn benches() -> Vec<Bench> {
-    transformers().into_iter().chain([autoencoder()]).collect()
+    transformers().into_iter().chain([autoencoder(), residual_mlp(), superposition()]).collect()
 }
 
 /// What is in a batch: `(number of the example, label)`, and how many go to a shard.
