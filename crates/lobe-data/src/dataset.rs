@@ -302,6 +302,15 @@ impl Dataset {
         matches!(self.train.payload, Payload::Tokens { .. })
     }
 
+    /// What an example consists of, in a word.
+    pub fn unit(&self) -> &'static str {
+        match &self.train.payload {
+            Payload::Tokens { .. } => "token",
+            Payload::Rows { image: Some(_), .. } => "pixel",
+            Payload::Rows { .. } | Payload::Drawn(_) => "number",
+        }
+    }
+
     /// Ids or numbers per example.
     pub fn width(&self) -> usize {
         match &self.train.payload {

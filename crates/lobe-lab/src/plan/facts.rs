@@ -18,7 +18,7 @@ pub(crate) fn data(x: &Experiment) -> DataFacts {
         held_out: Some(held_out as u64),
     };
     DataFacts {
-        unit: if text { "token" } else { "pixel" }.to_owned(),
+        unit: x.data.unit().to_owned(),
         vocabulary: text.then_some(x.data.vocab as u64),
         classes: x.data.counts().into_iter().enumerate().map(of).collect(),
     }

@@ -1,13 +1,13 @@
 //! What a member sees at each step: the shared stream, under the arm's labels and filters.
 
 use lobe_core::{FORGET, LabelId, LabelSet, Selection};
-use lobe_data::{Labels, Stream};
+use lobe_data::{DrawnRows, Labels, Stream};
 use lobe_engine::ops::head::IGNORE;
 use lobe_methods::localize::assign;
 use lobe_methods::objective::{Examples, Whole};
 use lobe_methods::{Localize, ParamError, TrainsOn};
 use lobe_nets::Batch;
-use lobe_train::{At, Source, TrainError, collect, push};
+use lobe_train::{At, Source, TrainError, collect, push, push_drawn};
 
 use super::Experiment;
 use crate::error::LabError;
@@ -61,6 +61,8 @@ pub struct Feed<'a> {
     seed: u64,
     labels: Labels,
     stream: Stream,
+    /// The seed's own rows, where rows are drawn.
+    drawn: Option<DrawnRows>,
     indices: Vec<u32>,
     strength: Vec<f32>,
     targets: Vec<u32>,
@@ -86,6 +88,7 @@ impl<'a> Feed<'a> {
             seed,
             labels,
             stream,
+            drawn: x.data.train.drawn().map(|d| d.under(Experiment::key(seed).child("rows"))),
             indices: Vec::new(),
             strength: Vec::new(),
             targets: Vec::new(),
@@ -124,7 +127,7 @@ impl<'a> Feed<'a> {
     /// If a labelling rule cannot label whole steps.
     pub fn fill(&mut self, step: u64) -> Result<(), LabError> {
         let x = self.x;
-        let (class, _) = self.stream.batch_into(step, &mut self.indices);
+        let (class, epoch) = self.stream.batch_into(step, &mut self.indices);
         let of_step = self.label_of_step(step, class)?;
         let kind = self.kinds.get(step as usize).copied();
         let (trains_on, text) = (&x.arms[self.arm].trains_on, x.data.is_text());
@@ -137,8 +140,14 @@ impl<'a> Feed<'a> {
             }
             let routed = kind.unwrap_or(label);
             if !text {
-                if trains_on.counts(label, 1.0) {
-                    push(&mut self.batch, &x.data.train, i, routed);
+                match &self.drawn {
+                    _ if !trains_on.counts(label, 1.0) => {}
+                    // No epoch repeats a row.
+                    Some(drawn) => {
+                        let number = epoch * x.data.train.len() as u64 + i as u64;
+                        push_drawn(&mut self.batch, drawn, (number, x.data.train.class[i]), routed);
+                    }
+                    None => push(&mut self.batch, &x.data.train, i, routed),
                 }
                 continue;
             }

@@ -138,6 +138,7 @@ fn source_of(kind: &str, mut table: Map<String, Value>) -> Result<(DataConfig, V
         "glyphs" => one(table, DataConfig::Glyphs),
         "idx" => one(table, DataConfig::Idx),
         "cifar" => one(table, DataConfig::Cifar),
+        "features" => one(table, DataConfig::Features),
         other => {
             table.insert("kind".into(), other.into());
             completed(&Value::Object(table))

@@ -119,7 +119,11 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
         let result = c.train(&mut trainees, &tell);
         let seconds = start.elapsed().as_secs_f64();
         result?;
-        let unit = if x.data.is_text() { "tokens/s" } else { "images/s" };
+        let unit = match x.data.unit() {
+            "token" => "tokens/s",
+            "pixel" => "images/s",
+            _ => "rows/s",
+        };
         let own = trainees.iter().zip(&before).map(|(t, before)| (t.targets - before) as f64);
         let own: Vec<f64> = own.collect();
         let all: f64 = own.iter().sum();

@@ -68,6 +68,8 @@ const VALUES: &[(&str, &str)] = &[
     ("max_test", "2000"),
     ("data.train", r#"["data_batch_1.bin"]"#),
     ("data.test", r#"["test_batch.bin"]"#),
+    ("mixing", r#"[{ name = "clean" }, { name = "noisy", kind = "embedding" }]"#),
+    ("mixing.name", r#""noisy""#),
     // Networks.
     ("model.kind", r#""gpt""#),
     ("vocab", "1024"),

@@ -1,7 +1,8 @@
 //! The keys of a recipe as one tree, and how to find one by its dotted name or by its last part.
 
 use lobe_data::{
-    ArithmeticConfig, BilingualConfig, CifarConfig, GlyphsConfig, IdxConfig, RuleConfig, SOURCES, TextConfig,
+    ArithmeticConfig, BilingualConfig, CifarConfig, FeaturesConfig, GlyphsConfig, IdxConfig, RuleConfig, SOURCES,
+    TextConfig,
 };
 use lobe_methods::{About, Choice, ParamDoc, catalogue, params_in, params_of};
 use lobe_nets::{NETWORKS, NetworkEntry};
@@ -60,6 +61,7 @@ pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
         "glyphs" => params_of::<GlyphsConfig>(),
         "idx" => params_of::<IdxConfig>(),
         "cifar" => params_of::<CifarConfig>(),
+        "features" => params_of::<FeaturesConfig>(),
         _ => Vec::new(),
     }
 }

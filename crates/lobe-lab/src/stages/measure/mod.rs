@@ -7,6 +7,7 @@ mod agreement;
 mod calibrate;
 pub(super) mod probes;
 mod samples;
+mod sparse;
 
 use std::time::Instant;
 
@@ -118,6 +119,7 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
     let of_model = |params: &[f32]| -> Result<Vec<Metric>, LabError> {
         let scores = c.scores(params, None, &eval)?;
         let mut found: Vec<Metric> = scores.readings(&*x.net, &x.labels, None).iter().map(metric).collect();
+        found.extend(sparse::run(c, params, &found)?);
         if settings.probes {
             found.extend(probes::run(c, params)?);
         }
