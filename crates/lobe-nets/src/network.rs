@@ -273,12 +273,8 @@ pub struct NetworkEntry {
 }
 
 /// All kinds of networks, in the order they are listed.
-pub static NETWORKS: &[NetworkEntry] = &[
-    crate::gpt::ENTRY,
-    crate::autoencoder::ENTRY,
-    crate::residual_mlp::ENTRY,
-    crate::superposition::ENTRY,
-];
+pub static NETWORKS: &[NetworkEntry] =
+    &[crate::gpt::ENTRY, crate::autoencoder::ENTRY, crate::residual_mlp::ENTRY, crate::superposition::ENTRY];
 
 /// The kind called `name`.
 pub fn network(name: &str) -> Option<&'static NetworkEntry> {

@@ -56,7 +56,8 @@ fn of_drawn(net: &dyn Network, params: &[f32], data: &Dataset, (class, rows): (u
 
 /// The same over the held-out rows of a class.
 fn of_held_out(net: &dyn Network, params: &[f32], data: &Dataset, class: u16) -> f64 {
-    let chosen: Vec<_> = data.test.select(|_, c| c == class).iter().map(|i| (*i as usize, UNLABELLED)).collect();
+    let chosen: Vec<_> =
+        data.test.select(|_, c| c == class).iter().map(|i| (*i as usize, UNLABELLED)).collect();
     errors(net, params, &collect(&data.test, &chosen, None)) / chosen.len() as f64 / data.active.unwrap()
 }
 

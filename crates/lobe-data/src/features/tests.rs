@@ -93,7 +93,8 @@ fn targets_by_name() {
 }
 
 fn mixed(count: usize) -> FeaturesConfig {
-    let of = |name: &str, kind, scale| MixingConfig { name: name.into(), kind, scale, ..MixingConfig::default() };
+    let of =
+        |name: &str, kind, scale| MixingConfig { name: name.into(), kind, scale, ..MixingConfig::default() };
     let mixing = vec![
         of("clean", MixingKind::None, 1.0),
         of("embedding", MixingKind::Embedding, 1.0),
@@ -150,7 +151,8 @@ fn held_out_rows_have_no_chance_in_their_numbers() {
     let data = load(&config);
     assert_eq!(data.active, Some(0.01));
     for feature in 0..100 {
-        let values: Vec<f32> = (0..2000).map(|i| data.test.numbers(i)[feature]).filter(|x| *x != 0.0).collect();
+        let values: Vec<f32> =
+            (0..2000).map(|i| data.test.numbers(i)[feature]).filter(|x| *x != 0.0).collect();
         let mut strata: Vec<i32> = values.iter().map(|x| ((x + 1.0) * 10.0).floor() as i32).collect();
         strata.sort_unstable();
         assert_eq!(strata, (0..20).collect::<Vec<_>>());
@@ -183,7 +185,10 @@ fn wrong_settings_are_refused() {
     let cases = [
         (FeaturesConfig { count: 0, ..base() }, "features: count 0 (1 to 65536)"),
         (FeaturesConfig { probability: 0.0, ..base() }, "features: probability 0 (above 0, at most 1)"),
-        (FeaturesConfig { probability: f64::NAN, ..base() }, "features: probability NaN (above 0, at most 1)"),
+        (
+            FeaturesConfig { probability: f64::NAN, ..base() },
+            "features: probability NaN (above 0, at most 1)",
+        ),
         (FeaturesConfig { exactly: 101, ..base() }, "features: exactly 101 of 100 numbers"),
         (FeaturesConfig { range: [1.0, 1.0], ..base() }, "features: range [1, 1] (the least value first)"),
         (FeaturesConfig { examples: 0, ..base() }, "features: examples 0 (1 to 67108864)"),

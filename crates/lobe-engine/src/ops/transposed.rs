@@ -2,7 +2,7 @@
 
 use crate::error::{EngineError, fits, same};
 use crate::factors::Kind;
-use crate::gemm::{View, ViewMut, gemm};
+use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::layout::ParamId;
 use crate::plan::Segment;
 use crate::tape::{Tape, Var};
@@ -30,10 +30,10 @@ impl Tape<'_> {
         let mut value = self.ws.pool.take(rows * n);
         if let Some(b) = bias {
             same(op, "bias", (1, n), (self.layout.get(b).rows, self.layout.get(b).cols))?;
-            value.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(self.param(b)));
+            Device::add_row(&mut value, None, self.param(b));
         }
         let (xv, wv) = (View::new(self.value(x), rows, m), View::new(self.param(weight), n, m).t());
-        gemm(ViewMut::new(&mut value, rows, n), 1.0, xv, wv, bias.is_some());
+        Device::gemm(ViewMut::new(&mut value, rows, n), 1.0, xv, wv, bias.is_some());
         let learns = self.param_needs(weight) || bias.is_some_and(|b| self.param_needs(b));
         let needs = self.needs(x) || learns;
         let out = self.push(op, rows, n, value, needs);
@@ -43,13 +43,12 @@ impl Tape<'_> {
 
     /// Multiplies every row of `values` `[rows, width]` by its update, segment by segment.
     fn scale_updates(&self, values: &mut [f32], width: usize, segments: &[Segment]) {
+        let rows = values.len() / width;
         for s in segments {
             let factor = self.factor(Kind::Update, s.class);
-            if factor.is(1.0) {
-                continue;
-            }
-            for (r, row) in values.chunks_exact_mut(width).enumerate() {
-                crate::simd::scale(&mut row[s.range.clone()], factor.at(r));
+            if !factor.is(1.0) {
+                let part = ViewMut::new(values, rows, width).block(0..rows, s.range.clone());
+                Device::scale_rows(part, factor.scales());
             }
         }
     }
@@ -63,7 +62,7 @@ impl Transposed {
         if t.needs(self.x) {
             let (mut dx, sum) = t.grad_slot(self.x);
             let w = View::new(t.param(self.weight), n, m);
-            gemm(ViewMut::new(&mut dx, rows, m), 1.0, View::new(&g, rows, n), w, sum);
+            Device::gemm(ViewMut::new(&mut dx, rows, m), 1.0, View::new(&g, rows, n), w, sum);
             t.put_grad(self.x, dx);
         }
         if t.param_needs(self.weight) {
@@ -77,7 +76,7 @@ impl Transposed {
             t.scale_updates(&mut dy, n, t.plan.rows(self.weight));
             if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(self.weight)) {
                 let (dyv, xv) = (View::new(&dy, rows, n).t(), View::new(&x, rows, m));
-                gemm(ViewMut::new(grads, n, m), 1.0, dyv, xv, true);
+                Device::gemm(ViewMut::new(grads, n, m), 1.0, dyv, xv, true);
             }
             t.keep_movable(self.weight);
             t.release(x);

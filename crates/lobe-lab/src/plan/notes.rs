@@ -27,7 +27,9 @@ impl Experiment {
     /// What is said of arms whose network has another number of units.
     pub(crate) fn shape_notes(&self) -> Vec<String> {
         let mut out = Vec::new();
-        for (arm, own) in &self.shapes {
+        // Who writes `model = …` knows that the shape is another.
+        let loaded = |arm: &usize| self.arms[*arm].arm.model.is_empty();
+        for (arm, own) in self.shapes.iter().filter(|(arm, _)| loaded(arm)) {
             out.push(format!(
                 "{} has {} and [model] {}: its own shape is used for it, and outputs are compared",
                 self.arms[*arm].arm.name,

@@ -1,8 +1,8 @@
 //! The keys of a recipe as one tree, and how to find one by its dotted name or by its last part.
 
 use lobe_data::{
-    ArithmeticConfig, BilingualConfig, CifarConfig, FeaturesConfig, GlyphsConfig, IdxConfig, RuleConfig, SOURCES,
-    TextConfig,
+    ArithmeticConfig, BilingualConfig, CifarConfig, FeaturesConfig, GlyphsConfig, IdxConfig, RuleConfig,
+    SOURCES, TextConfig,
 };
 use lobe_methods::{About, Choice, ParamDoc, catalogue, params_in, params_of};
 use lobe_nets::{NETWORKS, NetworkEntry};

@@ -161,7 +161,8 @@ impl ResidualMlp {
             let t = l.tensor("embed.weight", c.features, c.embedding).init(Init::UnitRows);
             t.joint(JointKind::Embedding).frozen().add()
         });
-        let blocks: Vec<Block> = c.neurons.iter().enumerate().map(|(i, n)| block(&mut l, i, *n, &c)).collect();
+        let blocks: Vec<Block> =
+            c.neurons.iter().enumerate().map(|(i, n)| block(&mut l, i, *n, &c)).collect();
         let cuts = [embed].into_iter().chain(blocks.iter().map(|b| b.resid_post)).collect();
         let read = Read::Numbers { width: c.features };
         let outputs = vec![Output { name: "output".into(), target: WANTED, read }];
@@ -216,7 +217,8 @@ impl Network for ResidualMlp {
     fn shape(&self) -> String {
         let c = &self.config;
         let neurons: Vec<String> = c.neurons.iter().map(usize::to_string).collect();
-        let embedded = if c.embedding > 0 { format!(" in {} dimensions", c.embedding) } else { String::new() };
+        let embedded =
+            if c.embedding > 0 { format!(" in {} dimensions", c.embedding) } else { String::new() };
         let linear = if c.activation == Neuron::Identity { "linear " } else { "" };
         format!("{} numbers{embedded}, {} {linear}neurons", c.features, neurons.join(" + "))
     }

@@ -56,6 +56,7 @@ fn remark(warning: bool, text: &str, width: usize) -> String {
 fn data(x: &Experiment, width: usize) -> String {
     let census = x.data.census();
     let images = census.vocab == 0;
+    let one = if x.data.unit() == "pixel" { "image" } else { "row" };
     let row = |name: &str, train: Counts, test: Counts| {
         let counts = if images {
             vec![train.documents, test.documents]
@@ -70,7 +71,7 @@ fn data(x: &Experiment, width: usize) -> String {
         rows.push(row("all", train, test));
     }
     let heading: &[&str] = if images {
-        &["class", "images", "held out"]
+        &["class", &format!("{one}s"), "held out"]
     } else {
         &["class", "documents", "sequences", "targets", "held-out documents", "targets"]
     };
@@ -79,7 +80,7 @@ fn data(x: &Experiment, width: usize) -> String {
     let mut facts = format!(
         "{} of {}: {} over the training data",
         counted(t.steps as usize, "step"),
-        if images { counted(t.batch, "image") } else { counted(t.batch, "sequence") },
+        if images { counted(t.batch, one) } else { counted(t.batch, "sequence") },
         if epochs < 0.1 { format!("{epochs:.2} epochs") } else { format!("{epochs:.1} epochs") }
     );
     if !images {
