@@ -336,9 +336,13 @@ pub(crate) fn fill(out: &mut [f32], cols: usize, init: Init, key: Key) {
         Init::Uniform(b) => out.iter_mut().for_each(|x| *x = b * (2.0 * rng.uniform() as f32 - 1.0)),
         Init::UnitRows => {
             for row in out.chunks_exact_mut(cols) {
-                row.iter_mut().for_each(|x| *x = rng.normal() as f32);
+                for x in row.iter_mut() {
+                    *x = rng.normal() as f32;
+                }
                 let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-                row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+                for x in row.iter_mut() {
+                    *x = (f64::from(*x) / norm) as f32;
+                }
             }
         }
     }

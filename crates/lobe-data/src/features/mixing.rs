@@ -73,7 +73,9 @@ impl MixingConfig {
             MixingKind::Asymmetric => normal(n * n, key.child("asymmetric")),
         };
         let by = if self.kind == MixingKind::Embedding { self.scale } else { self.scale * self.sigma };
-        m.iter_mut().for_each(|x| *x *= by);
+        for x in &mut m {
+            *x *= by;
+        }
         (0..n).for_each(|i| m[i * n + i] = 0.0);
         Some(m.into_iter().map(|x| x as f32).collect())
     }
@@ -100,7 +102,9 @@ fn overlaps(n: usize, width: usize, key: Key) -> Vec<f64> {
     let mut w = normal(n * width, key);
     for row in w.chunks_exact_mut(width) {
         let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-        row.iter_mut().for_each(|x| *x /= norm);
+        for x in row {
+            *x /= norm;
+        }
     }
     let mut out = vec![0.0; n * n];
     for (a, out) in w.chunks_exact(width).zip(out.chunks_exact_mut(n)) {

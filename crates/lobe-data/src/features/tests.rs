@@ -46,7 +46,7 @@ fn drawn_numbers_follow_their_law() {
         let rows: Vec<Vec<f32>> = (0..20_000).map(|i| row(drawn(&data), i, 0).0).collect();
         let [share, mean, squares] = statistics(rows.iter().map(Vec::as_slice));
         let [low, high] = range.map(f64::from);
-        let want = [probability, (low + high) / 2.0, (low * low + low * high + high * high) / 3.0];
+        let want = [probability, f64::midpoint(low, high), (low * low + low * high + high * high) / 3.0];
         let spread = 5.0 / (2e6 * probability).sqrt();
         assert!((share / want[0] - 1.0).abs() < spread, "{share} {probability}");
         assert!((mean - want[1]).abs() < spread * (high - low), "{mean} {range:?}");

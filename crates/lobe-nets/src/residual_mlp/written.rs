@@ -19,7 +19,9 @@ impl ResidualMlp {
     pub(super) fn by_hand(&self, name: &str, key: Key) -> Option<Buf> {
         let mut out = self.layout.init(key);
         for b in &self.blocks {
-            [b.read, b.write].into_iter().for_each(|p| out[self.layout.get(p).span()].fill(0.0));
+            for p in [b.read, b.write] {
+                out[self.layout.get(p).span()].fill(0.0);
+            }
         }
         // Per number: its neurons, as (weight in, weight out).
         let signs: &[(f32, f32)] = match (name, self.config.activation) {
