@@ -171,6 +171,12 @@ pub trait Network: Debug + Send + Sync {
     }
     /// Its settings, complete, as stored beside the weights.
     fn config(&self) -> Value;
+
+    /// The adapters at its doors as [`crate::adapter::Adapted::of`] reads them; [`Network::config`] is that of
+    /// the network they stand at.
+    fn adapters(&self) -> Vec<Value> {
+        Vec::new()
+    }
     /// The settings that decide its function beside the weights. Two networks that say the same and have the
     /// same weights are one function.
     fn function(&self) -> Value {

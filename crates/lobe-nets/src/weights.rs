@@ -11,16 +11,22 @@ use lobe_engine::{Buf, Tensor};
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::{Value, json};
 
+use crate::adapter::Adapted;
 use crate::network::{NetError, Network, restore};
 
 /// Longest accepted header: a network of 100,000 tensors stays far below.
 const MAX_HEADER: u64 = 16 << 20;
 /// Key of the configuration in the header's metadata.
 const CONFIG: &str = "lobe.network";
+/// Key of the adapters at its doors, if there are any.
+const ADAPTERS: &str = "lobe.adapters";
 /// Key of the version of the file's form.
 const VERSION: &str = "lobe.format";
 /// The version that is written. The first said nothing of it.
 const FORMAT: u32 = 2;
+
+/// More adapters than anybody trains side by side in one network.
+const MOST_ADAPTERS: usize = 4096;
 
 /// Longest reason in a refusal: a hostile file must not fill the screen.
 const MAX_REASON: usize = 400;
@@ -79,6 +85,10 @@ pub fn save(net: &dyn Network, params: &[f32], extra: &[(&str, String)]) -> Resu
     }
     let config = serde_json::to_string(&config).map_err(|e| fail(&e))?;
     let mut info = BTreeMap::from([(CONFIG.to_owned(), config), (VERSION.to_owned(), FORMAT.to_string())]);
+    let adapters = net.adapters();
+    if !adapters.is_empty() {
+        info.insert(ADAPTERS.to_owned(), json!(adapters).to_string());
+    }
     info.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
     let entry = |t: &Tensor| Entry {
         name: t.name.clone(),
@@ -152,6 +162,7 @@ pub fn load(path: &Path) -> Result<(Arc<dyn Network>, Buf, HashMap<String, Strin
         Ok(net) => net,
         Err(e) => return refuse(path, format!("has a damaged network configuration: {e}")),
     };
+    let net = adapted(path, net, &info)?;
     if announced != 4 * net.layout().len() {
         return refuse(
             path,
@@ -159,16 +170,25 @@ pub fn load(path: &Path) -> Result<(Arc<dyn Network>, Buf, HashMap<String, Strin
         );
     }
     let mut params = Buf::zeros(net.layout().len());
+    read_tensors((path, &metadata, start), net.layout().tensors(), &mut params)?;
+    Ok((net, params, info))
+}
+
+/// Reads `tensors` by name into their places in `params`.
+pub(crate) fn read_tensors<'a>(
+    (path, metadata, start): (&Path, &Metadata, u64),
+    tensors: impl IntoIterator<Item = &'a Tensor>,
+    params: &mut [f32],
+) -> Result<(), NetError> {
     let mut file = match File::open(path) {
         Ok(f) => f,
         Err(e) => return refuse(path, format!("cannot be opened: {e}")),
     };
     let mut bytes = Vec::new();
-    for t in net.layout().tensors() {
+    for t in tensors {
         let Some(place) = metadata.info(&t.name) else {
             return refuse(path, format!("lacks the tensor {:?}", t.name));
         };
-        let elements = t.rows * t.cols;
         if place.dtype != Dtype::F32 || place.shape != shape(t) {
             let (have, want) = (&place.shape, shape(t));
             return refuse(
@@ -176,7 +196,7 @@ pub fn load(path: &Path) -> Result<(Arc<dyn Network>, Buf, HashMap<String, Strin
                 format!("tensor {:?} is {} {have:?}, expected F32 {want:?}", t.name, place.dtype),
             );
         }
-        bytes.resize(4 * elements, 0);
+        bytes.resize(4 * t.rows * t.cols, 0);
         let at = start + place.data_offsets.0 as u64;
         if file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes)).is_err() {
             return refuse(path, format!("ends inside tensor {:?}", t.name));
@@ -185,5 +205,25 @@ pub fn load(path: &Path) -> Result<(Arc<dyn Network>, Buf, HashMap<String, Strin
             *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         }
     }
-    Ok((net, params, info))
+    Ok(())
+}
+
+/// The network with the adapters that the header announces.
+fn adapted(
+    path: &Path,
+    net: Arc<dyn Network>,
+    info: &HashMap<String, String>,
+) -> Result<Arc<dyn Network>, NetError> {
+    let Some(text) = info.get(ADAPTERS) else { return Ok(net) };
+    let specs: Vec<Value> = match serde_json::from_str(text) {
+        Ok(specs) => specs,
+        Err(e) => return refuse(path, format!("has a damaged list of adapters: {e}")),
+    };
+    if specs.len() > MOST_ADAPTERS {
+        return refuse(path, format!("announces {} adapters; at most {MOST_ADAPTERS} are read", specs.len()));
+    }
+    match Adapted::of(net, &specs) {
+        Ok(net) => Ok(Arc::new(net)),
+        Err(e) => refuse(path, format!("adapter {e}")),
+    }
 }

@@ -33,6 +33,15 @@ pub struct ParamError {
     pub message: String,
 }
 
+impl ParamError {
+    /// The same error of something that stands under `key` of a larger table.
+    #[must_use]
+    pub fn within(self, key: &str) -> ParamError {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{key}.{}", self.path) };
+        ParamError { path, ..self }
+    }
+}
+
 /// A registered item that builds a `T`.
 pub struct Entry<T: ?Sized + 'static> {
     /// Its description.

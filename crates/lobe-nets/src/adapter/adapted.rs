@@ -9,7 +9,7 @@ use lobe_core::registry::{About, ParamError};
 use lobe_engine::{Buf, EngineError, Layout, Plan, SiteId, Tape};
 use serde_json::Value;
 
-use super::{Adapter, Attached};
+use super::{Adapter, Attached, built};
 use crate::network::{Begin, End, Input, Network, Output, Ran};
 
 /// A host with adapters behind it, awake.
@@ -35,6 +35,16 @@ impl Adapted {
         let awake = attached.awake(Plan::plain(attached.layout()));
         let plain = awake.map_err(|e| ParamError { path: String::new(), message: e.to_string() })?;
         Ok(Adapted { host, attached, plain })
+    }
+
+    /// The same from specifications: the kind under `kind`, beside the parameters.
+    ///
+    /// # Errors
+    /// With the first that is wrong or does not fit; the error's path begins with its number.
+    pub fn of(host: Arc<dyn Network>, specs: &[Value]) -> Result<Adapted, ParamError> {
+        let numbered = |(i, spec): (usize, &Value)| built(spec).map_err(|e| e.within(&i.to_string()));
+        let adapters = specs.iter().enumerate().map(numbered).collect::<Result<Vec<_>, _>>()?;
+        Adapted::new(host, adapters)
     }
 
     /// Ordinary training of the adapters alone: the host's weights stay, and have no gradient and no moments.
@@ -77,6 +87,10 @@ impl Network for Adapted {
 
     fn config(&self) -> Value {
         self.host.config()
+    }
+
+    fn adapters(&self) -> Vec<Value> {
+        self.attached.specs()
     }
 
     fn function(&self) -> Value {

@@ -13,6 +13,7 @@ use lobe_engine::ops::binary::Pair;
 use lobe_engine::{Buf, Door, EngineError, Guest, Layout, Owner, ParamId, SiteId, Tape, Var};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Adapter, Standing, check_free, check_name};
 
@@ -69,6 +70,10 @@ impl Add {
 }
 
 impl Adapter for Add {
+    fn spec(&self) -> Value {
+        super::spec(ABOUT.name, self)
+    }
+
     fn declare(&self, host: &Layout, into: &mut Layout) -> Result<Standing, ParamError> {
         check_name(&self.name)?;
         let mut out: Standing = Vec::new();

@@ -21,6 +21,7 @@ use lobe_engine::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Adapter, Standing, check_free, check_name};
 
@@ -178,6 +179,10 @@ impl LowRank {
 }
 
 impl Adapter for LowRank {
+    fn spec(&self) -> Value {
+        super::spec(ABOUT.name, self)
+    }
+
     fn declare(&self, host: &Layout, into: &mut Layout) -> Result<Standing, ParamError> {
         check_name(&self.name)?;
         let wanted = self.wanted(host)?;

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use lobe_core::Key;
 use lobe_core::registry::{Entry, ParamError};
 use lobe_engine::{Buf, Door, EngineError, Guest, Layout, ParamId, Plan};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 pub use adapted::Adapted;
 pub use file::{load, save};
@@ -24,6 +26,9 @@ pub type Standing = Vec<(Door, Arc<dyn Guest>)>;
 
 /// Something that stands at doors of a network and can be trained.
 pub trait Adapter: Send + Sync {
+    /// Its kind under `kind`, and every parameter: what [`Adapted::of`] makes it again from.
+    fn spec(&self) -> Value;
+
     /// Declares tensors, sites and owners for the network `host` at the end of `into`, which begins with the
     /// host's own, and says who stands where. Names are made from the host's and the adapter's.
     ///
@@ -46,6 +51,33 @@ pub static ADAPTERS: &[Entry<dyn Adapter>] = &[low_rank::ENTRY, add::ENTRY];
 /// The kind called `name`.
 pub fn adapter(name: &str) -> Option<&'static Entry<dyn Adapter>> {
     ADAPTERS.iter().find(|e| e.about.name == name)
+}
+
+/// The specification of an adapter with these parameters.
+fn spec(kind: &str, params: &impl Serialize) -> Value {
+    let mut out = Map::from_iter([("kind".to_owned(), Value::from(kind))]);
+    if let Ok(Value::Object(own)) = serde_json::to_value(params) {
+        out.extend(own);
+    }
+    Value::Object(out)
+}
+
+/// Builds an adapter from its specification: its kind under `kind`, beside its parameters.
+///
+/// # Errors
+/// With the key that is wrong; for an unknown kind the nearest one is named.
+pub fn built(spec: &Value) -> Result<Box<dyn Adapter>, ParamError> {
+    let refuse = |message: String| ParamError { path: "kind".into(), message };
+    let mut params = spec.clone();
+    let kind = params.as_object_mut().and_then(|p| p.remove("kind"));
+    let Some(kind) = kind.as_ref().and_then(Value::as_str) else {
+        return Err(refuse("says which kind of adapter it is".into()));
+    };
+    let Some(entry) = adapter(kind) else {
+        let names: Vec<&str> = ADAPTERS.iter().map(|e| e.about.name).collect();
+        return Err(refuse(format!("{kind:?} is no adapter; there are {}", names.join(", "))));
+    };
+    (entry.build)(&params).map(|(adapter, _)| adapter)
 }
 
 /// A network's layout with adapters behind it.
@@ -75,6 +107,11 @@ impl Attached {
     /// Tensors and sites, the host's first.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// What the adapters are made again from, in their order.
+    pub fn specs(&self) -> Vec<Value> {
+        self.adapters.iter().map(|a| a.spec()).collect()
     }
 
     /// The tensors that the adapters brought.
