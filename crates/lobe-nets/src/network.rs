@@ -169,6 +169,13 @@ pub trait Network: Debug + Send + Sync {
     fn plain(&self) -> Plan {
         Plan::plain(self.layout())
     }
+    /// `plan` (of its layout) with its adapters awake.
+    ///
+    /// # Errors
+    /// If the plan belongs to another layout.
+    fn awake(&self, plan: Plan) -> Result<Plan, EngineError> {
+        Ok(plan)
+    }
     /// Its settings, complete, as stored beside the weights.
     fn config(&self) -> Value;
 

@@ -1,7 +1,7 @@
 //! What a language model expects next.
 
 use lobe_core::UNLABELLED;
-use lobe_engine::{EngineError, Plan, ShardRows, Tape, Workspace};
+use lobe_engine::{EngineError, ShardRows, Tape, Workspace};
 
 use crate::batch::Fed;
 use crate::network::Network;
@@ -20,7 +20,7 @@ pub fn next_logits(
         return Err(EngineError::Invalid("only a language model says what comes next".into()));
     };
     let window = &ids[ids.len().saturating_sub(net.context())..];
-    let plan = Plan::plain(net.layout());
+    let plan = net.plain();
     let rows = ShardRows::uniform(window.len(), UNLABELLED);
     let mut tape = Tape::new(ws, net.layout(), params, None, &plan, rows);
     let h = net.hidden(&mut tape, Fed::Tokens { ids: window, seq: window.len() })?;

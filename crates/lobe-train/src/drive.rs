@@ -2,7 +2,7 @@
 //! residual stream, or at weights a simulated attacker reached.
 
 use lobe_engine::optim::Adam;
-use lobe_engine::{EngineError, Member, Optimiser, Plan, Program, Runner, Schedule, SiteId, Tape};
+use lobe_engine::{EngineError, Member, Optimiser, Program, Runner, Schedule, SiteId, Tape};
 use lobe_methods::objective::{Counts, CrossEntropy, Examples, Minimise, Part, Side, Term};
 use lobe_methods::unlearn::Drive;
 use lobe_nets::Network;
@@ -157,7 +157,7 @@ impl Driver {
             a.state.reset();
             a
         } else {
-            Member::new(m.params.clone(), Plan::plain(layout), LANES)?
+            Member::new(m.params.clone(), pass.net.plain(), LANES)?
         };
         self.keep(m);
         // What counted 1 at its own point counts `faded` at the next.
@@ -238,7 +238,7 @@ fn site_gradients(
 ) -> Result<Vec<Vec<f32>>, TrainError> {
     let layout = pass.net.layout();
     // No weight gradient is wanted, and nothing below the site.
-    let plan = Plan::plain(layout).train_only(|_| false);
+    let plan = pass.net.plain().train_only(|_| false);
     let shards: Vec<usize> = (0..program.shards()).collect();
     let parts = pass.runner.map(&shards, |ws, s| -> Result<Vec<f32>, EngineError> {
         let mut tape = Tape::new(ws, layout, params, Some(&mut []), &plan, program.rows(*s));

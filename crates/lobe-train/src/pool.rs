@@ -191,10 +191,10 @@ pub fn shape(net: &dyn Network) -> Option<Shape> {
 /// What may move: the method's choice, and nothing that no term reaches.
 pub fn plan(net: &dyn Network, method: &dyn Unlearn, terms: &[Term]) -> Plan {
     let layout = net.layout();
-    let Some(shape) = shape(net) else { return Plan::plain(layout) };
+    let Some(shape) = shape(net) else { return net.plain() };
     let deepest = terms.iter().map(|t| depth(&t.objective.reads(), shape.layers)).max().unwrap_or(0);
     let moves = method.moves(shape);
-    Plan::plain(layout).train_only(|p| match &moves {
+    net.plain().train_only(|p| match &moves {
         Moves::All => reached(layout, p, deepest, shape.layers),
         Moves::MlpOut(blocks) => {
             let name = &layout.get(p).name;

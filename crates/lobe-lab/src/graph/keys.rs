@@ -66,7 +66,7 @@ fn depends(c: &Context<'_>, at: &Place<'_>, params: &Value) -> KeyParts {
     key.part("model", (&r.model, &a.model, &a.weights));
     key.part("arm", (&a.method, &a.params, x.region_texts(a), &a.data, &a.labels, &a.loss_weight, train));
     key.part("seed", at.seed);
-    let parent = parent(c, stage, at.arm);
+    let parent = parent(c.experiment, stage, at.arm);
     key.part("parent", parent.map(|(p, arm)| self::key(c, r.stage(p).unwrap_or(stage), arm, at.seed)));
     if let Ok(does) = c.stage(stage) {
         key.part("version", does.version());

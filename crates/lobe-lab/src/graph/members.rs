@@ -59,7 +59,7 @@ pub(crate) fn orphan(c: &Context<'_>, stage: &recipe::Stage, arm: usize, seed: u
         let of = |name: &String| c.experiment.recipe.stage(name).is_some_and(|s| has_arm(c, s, arm));
         return made.iter().filter(|s| of(s)).all(|s| c.is_absent(s, arm, seed));
     }
-    parent(c, stage, arm).is_some_and(|(from, arm)| c.is_absent(from, arm, seed))
+    parent(c.experiment, stage, arm).is_some_and(|(from, arm)| c.is_absent(from, arm, seed))
 }
 
 pub(crate) fn has_arm(c: &Context<'_>, stage: &recipe::Stage, arm: usize) -> bool {
@@ -155,7 +155,7 @@ impl Work {
     /// # Errors
     /// If there is no such model.
     pub fn parent(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Buf, LabError> {
-        let Some((from, arm)) = parent(c, stage, self.arm) else {
+        let Some((from, arm)) = parent(c.experiment, stage, self.arm) else {
             return Err(LabError::other(format!("{}: no model to start from", stage.name)));
         };
         let model = ModelRef { stage: from, arm: &c.experiment.arms[arm].arm.name, seed: self.seed };

@@ -50,11 +50,10 @@ pub(crate) fn sources(c: &Context<'_>, stage: &recipe::Stage) -> Vec<String> {
 
 /// The model that (stage, arm) starts from, as (stage, arm); `None` where it starts from nothing.
 pub(crate) fn parent<'a>(
-    c: &'a Context<'_>,
+    x: &'a Experiment,
     stage: &'a recipe::Stage,
     arm: usize,
 ) -> Option<(&'a str, usize)> {
-    let x = c.experiment;
     let own = &x.arms[arm].arm;
     let goes_on = own.kind == ArmKind::GoesOn && stage.facts.starts == Starts::Drawn;
     if stage.starts_anew() && !goes_on {
@@ -78,7 +77,7 @@ pub(crate) fn twin(c: &Context<'_>, stage: &recipe::Stage, arm: usize) -> Option
         Shares::Never => None,
         Shares::Training => Some(other),
         Shares::Model => {
-            let ((from, a), (same, b)) = (parent(c, stage, arm)?, parent(c, stage, other)?);
+            let ((from, a), (same, b)) = (parent(x, stage, arm)?, parent(x, stage, other)?);
             let alike = from == same && a == arm && b == other && x.arms[arm].region == x.arms[other].region;
             twin(c, x.recipe.stage(from).filter(|_| alike)?, arm)
         }
@@ -104,7 +103,7 @@ pub(crate) fn cuts(
     let mut out = Vec::new();
     // A post-hoc arm carries the cuts of the arm it started from.
     let mut at = (stage, arm);
-    while let Some((source, next)) = parent(c, at.0, at.1) {
+    while let Some((source, next)) = parent(x, at.0, at.1) {
         let Some(source) = x.recipe.stage(source) else { break };
         out.extend(c.stage(source)?.cuts(x, next)?);
         at = (source, next);

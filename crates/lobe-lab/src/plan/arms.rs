@@ -43,6 +43,7 @@ impl Experiment {
         let context = Context { labels: &self.labels, regions: &arm.regions };
         let table = in_section(method.table(&context).map_err(|e| in_recipe(&e)), &path)?;
         let plan = Plan::new(self.layout(), &self.labels, &regions, &table)
+            .and_then(|plan| self.net.awake(plan))
             .map_err(|e| LabError::setting(&PathError::new("region", e.to_string()).within(&path)))?;
         let rules = in_section(at_labels(self.section.rules(&arm.labels)), &path)?;
         let labelling = Labelling::new(&rules, &self.data, &mut self.labels.clone())?;
@@ -223,7 +224,7 @@ impl Experiment {
         let rules = in_section(at_labels(self.section.rules(&arm.labels)), &path)?;
         Ok(ArmPlan {
             arm: arm.clone(),
-            plan: Plan::plain(self.layout()),
+            plan: self.net.plain(),
             table: RouteTable::plain(),
             region: None,
             labelling: Labelling::new(&rules, &self.data, &mut self.labels.clone())?,

@@ -156,7 +156,7 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
 fn begun(c: &Context<'_>, stage: &recipe::Stage, (arm, seed): (usize, u64)) -> Result<Buf, LabError> {
     let x = c.experiment.of_arm(arm);
     let (plan, key) = (&x.arms[arm], Experiment::key(seed).child("weights"));
-    if let Some((source, of)) = parent(c, stage, arm) {
+    if let Some((source, of)) = parent(c.experiment, stage, arm) {
         let model = ModelRef { stage: source, arm: &x.arms[of].arm.name, seed };
         return read_model(c, &model);
     }

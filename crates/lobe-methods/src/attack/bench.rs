@@ -137,7 +137,7 @@ pub trait Bench {
     /// # Errors
     /// If the network refuses its data.
     fn before(&mut self) -> Result<Losses, BenchError> {
-        let (victim, plan) = (self.victim().to_vec(), Plan::plain(self.net().layout()));
+        let (victim, plan) = (self.victim().to_vec(), self.net().plain());
         self.losses(&victim, &plan)
     }
     /// Held-out losses with `prefix` (token ids, at most `room`) before every sequence; the prefix is
@@ -167,7 +167,7 @@ pub trait Bench {
     /// # Errors
     /// If the loss is not finite.
     fn loss_on(&mut self, params: &[f32], batch: &Batch) -> Result<f64, BenchError> {
-        let plan = Plan::plain(self.net().layout());
+        let plan = self.net().plain();
         Ok(self.gradient(params, batch, &plan)?.0)
     }
     /// Share of the knowledge probes answered rightly that the forget data tell the answer to and that are

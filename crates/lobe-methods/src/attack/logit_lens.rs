@@ -11,7 +11,7 @@
 
 use lobe_core::RETAIN;
 use lobe_engine::ops::head::{IGNORE, RowWeights};
-use lobe_engine::{EngineError, Plan, ShardRows, Tape, Workspace};
+use lobe_engine::{EngineError, ShardRows, Tape, Workspace};
 use lobe_nets::{Batch, Begin, End, Network};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ fn read_out(
 ) -> Result<f64, BenchError> {
     let (last, width) = (net.blocks(), net.width_at(net.blocks()));
     let (_, head) = net.language().ok_or_else(|| missing("the network predicts no token".into()))?;
-    let plan = Plan::plain(net.layout());
+    let plan = net.plain();
     let mut sum = 0.0;
     for (rows, targets) in rows.chunks(CHUNK * width).zip(targets.chunks(CHUNK)) {
         let shard = ShardRows::uniform(targets.len(), RETAIN);

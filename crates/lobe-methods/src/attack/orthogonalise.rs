@@ -97,7 +97,7 @@ impl Attack for Orthogonalise {
         let width = bench.net().width_at(0);
         let sites = residual(&**bench.net(), &self.layers)?;
         let victim = bench.victim().to_vec();
-        let plain = Plan::plain(bench.net().layout());
+        let plain = bench.net().plain();
         let grid = chosen(self.grid(bench), cases);
         let mut done = 0;
         for between in [Between::Models, Between::Data] {

@@ -11,7 +11,7 @@
 //! Fails: as evidence of what an outsider can do: it needs the original. It says *where* a
 //! capability was cut: the lowest block after which the rest of the victim can still use it.
 
-use lobe_engine::{Edit, Layout, Plan};
+use lobe_engine::{Edit, Layout};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,7 @@ impl Attack for Patch {
         let victim = bench.victim().to_vec();
         let original = bench.original().map(<[f32]>::to_vec);
         let original = original.ok_or_else(|| missing("there is no model from before the removal".into()))?;
-        let plain = Plan::plain(net.layout());
+        let plain = net.plain();
         let grid = chosen(self.grid(bench), cases);
         let (stitched, means): (Vec<_>, Vec<_>) = grid.into_iter().partition(|((site, _), _)| site.is_none());
         let mut done = 0;

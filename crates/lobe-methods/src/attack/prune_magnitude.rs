@@ -9,7 +9,6 @@
 
 use std::ops::Range;
 
-use lobe_engine::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +79,7 @@ impl Attack for PruneMagnitude {
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout().clone();
-        let plan = Plan::plain(&layout);
+        let plan = bench.net().plain();
         for (i, (fraction, case)) in chosen(self.grid(), cases).into_iter().enumerate() {
             let mut params = bench.victim().to_vec();
             let mut gone = 0;

@@ -10,7 +10,7 @@
 //! Fails: what it prunes must be what *suppresses* the capability. A capability that was cut out has
 //! no such weights, and pruning then only hurts.
 
-use lobe_engine::{Plan, SiteId, Tensor};
+use lobe_engine::{SiteId, Tensor};
 use lobe_nets::Batch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -159,7 +159,7 @@ impl Attack for PruneSetDifference {
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout().clone();
-        let plan = Plan::plain(&layout);
+        let plan = bench.net().plain();
         let readers = readers(layout.tensors());
         let sets =
             [bench.examples(Loot::Forget, self.examples)?, bench.examples(Loot::Retain, self.examples)?];

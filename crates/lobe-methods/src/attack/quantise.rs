@@ -11,7 +11,6 @@
 use std::ops::Range;
 
 use lobe_core::JointKind;
-use lobe_engine::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +115,7 @@ impl Attack for Quantise {
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout().clone();
-        let plan = Plan::plain(&layout);
+        let plan = bench.net().plain();
         for (i, ((bits, channels), case)) in chosen(self.grid(), cases).into_iter().enumerate() {
             let mut params = bench.victim().to_vec();
             for t in layout.tensors().iter().filter(|t| t.matrix) {

@@ -225,7 +225,7 @@ impl Attack for SparseGraft {
 
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let layout = bench.net().layout().clone();
-        let plan = Plan::plain(&layout);
+        let plan = bench.net().plain();
         let victim = bench.victim().to_vec();
         let pool = bench.examples(Loot::Forget, self.examples)?;
         let before = bench.losses(&victim, &plan)?;

@@ -9,7 +9,7 @@
 //! Fails: where what was removed is not a constant offset: a steered vector is the same for
 //! every token and can shift a distribution but not compute.
 
-use lobe_engine::{Edit, Plan};
+use lobe_engine::Edit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,7 @@ impl Attack for Steer {
         let width = bench.net().width_at(0);
         let sites = residual(&**bench.net(), &self.layers)?;
         let victim = bench.victim().to_vec();
-        let plain = Plan::plain(bench.net().layout());
+        let plain = bench.net().plain();
         let between = Between::available(bench)[0];
         let (found, took) = directions(bench, between, self.examples, 0.0, &sites)?;
         for (i, ((at, c), case)) in chosen(self.grid(bench), cases).into_iter().enumerate() {

@@ -85,6 +85,10 @@ impl Network for Adapted {
         self.plain.clone()
     }
 
+    fn awake(&self, plan: Plan) -> Result<Plan, EngineError> {
+        self.attached.awake(plan)
+    }
+
     fn config(&self) -> Value {
         self.host.config()
     }

@@ -62,7 +62,7 @@ impl<'a> Desk<'a> {
             return Err(LabError::other(format!("{}: needs a language model", stage.does)));
         }
         let arm = &x.arms[work.arm].arm.name;
-        let Some((source, from)) = parent(c, stage, work.arm) else {
+        let Some((source, from)) = parent(c.experiment, stage, work.arm) else {
             return Err(LabError::other(format!("{}: no model to attack", stage.name)));
         };
         // Tensors of another width cannot be laid into this model.
@@ -221,7 +221,7 @@ impl Bench for Desk<'_> {
         if let Some(known) = self.c.known.before.borrow().get(&self.model) {
             return Ok(known.clone());
         }
-        let losses = self.losses(&self.victim.clone(), &Plan::plain(self.net.layout()))?;
+        let losses = self.losses(&self.victim.clone(), &self.net.plain())?;
         self.c.known.before.borrow_mut().insert(self.model.clone(), losses.clone());
         Ok(losses)
     }
@@ -247,7 +247,7 @@ impl Bench for Desk<'_> {
             after.resize(seq, IGNORE);
             batch.push_pair(&before, &after, all.row_label(s, 0), None);
         }
-        let plan = Plan::plain(self.net.layout());
+        let plan = self.net.plain();
         self.scores(params, &plan, &batch)
     }
 
@@ -333,7 +333,7 @@ impl Bench for Desk<'_> {
         let layout = net.layout();
         let head = self.read_out()?;
         // No weight needs a gradient; the watched site makes one arrive all the same.
-        let plan = Plan::plain(layout).train_only(|_| false);
+        let plan = net.plain().train_only(|_| false);
         let shards: Vec<usize> = (0..batch.shards()).collect();
         let weight = 1.0 / batch.targets().max(1) as f32;
         let parts = self.c.runner.map(&shards, |ws, s| -> Result<(f64, Vec<f32>), BenchError> {

@@ -53,7 +53,7 @@ impl Tuned {
     ) -> Result<Tuned, BenchError> {
         let (net, params) = (desk.net().clone(), start(desk, v));
         let Some(rank) = v.rank else {
-            return Ok(Tuned { plan: Plan::plain(net.layout()), parameters: params.len(), net, params });
+            return Ok(Tuned { plan: net.plain(), parameters: params.len(), net, params });
         };
         let known = adapted.iter().find(|(r, _)| *r == rank).map(|(_, net)| net.clone());
         let with = if let Some(with) = known {

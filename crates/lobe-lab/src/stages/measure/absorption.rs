@@ -1,7 +1,7 @@
 //! Where single examples pull: relative gradient norms on a region and on the rest.
 
 use lobe_core::Selection;
-use lobe_engine::{Plan, Program, Tape};
+use lobe_engine::{Program, Tape};
 use lobe_methods::measure::absorption::relative_norms;
 use lobe_methods::objective::{Distance, Minimise, Single, ordinary};
 
@@ -23,7 +23,7 @@ pub(super) fn run(
     }
     let batch = x.held_out(|_| true, examples);
     let terms = ordinary(&*x.net, Distance::Squared);
-    let plan = Plan::plain(x.layout());
+    let plan = x.net.plain();
     let mut part = vec![false; x.layout().len()];
     x.layout().for_owned(region, |_, range| part[range].fill(true));
     let shards: Vec<usize> = (0..batch.shards()).collect();
