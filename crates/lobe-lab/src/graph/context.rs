@@ -9,6 +9,7 @@ use lobe_methods::Losses;
 use lobe_nets::Batch;
 use lobe_train::{Forward, Job, Scores, Trainee, evaluate};
 
+use super::parents::parent;
 use super::stage::Stage;
 use crate::error::LabError;
 use crate::plan::{Experiment, difference};
@@ -113,6 +114,20 @@ impl<'a> Context<'a> {
     /// The same for the network of an arm.
     pub fn of_arm(&self, arm: usize) -> Context<'a> {
         Context { experiment: self.root.of_arm(arm), ..*self }
+    }
+
+    /// The same for the network of the model that a stage starts from.
+    pub fn at(&self, stage: &recipe::Stage, arm: usize) -> Context<'a> {
+        let experiment = match parent(self.root, stage, arm) {
+            Some((from, of)) => self.root.made_by(from, of),
+            None => self.root.of_arm(arm),
+        };
+        Context { experiment, ..*self }
+    }
+
+    /// The same for the network of the model that a stage makes.
+    pub fn made_by(&self, stage: &str, arm: usize) -> Context<'a> {
+        Context { experiment: self.root.made_by(stage, arm), ..*self }
     }
 
     /// Passes of the network at hand with these parameters.

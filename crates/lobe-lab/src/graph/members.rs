@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lobe_engine::Buf;
+use lobe_nets::Model;
 
 use super::context::{Context, ModelRef};
 use super::keys::key;
@@ -89,7 +89,7 @@ pub(crate) fn share(
     work.dir.take_log(&from)?;
     if stage.makes_model() {
         let model = ModelRef { stage: &stage.name, arm: name, seed: work.seed };
-        write_model(c, &work.dir, &read_model(c, &model)?, &work.key)?;
+        write_model(&work.dir, &read_model(c, &model)?, &work.key)?;
     }
     let status = from.status()?.map(|s| Status { key: work.key.clone(), same_as: Some(name.clone()), ..s });
     if let Some(status) = status {
@@ -127,7 +127,7 @@ pub fn each(
             c.lost(stage, *arm, *seed);
         } else if !shared()? {
             work.dir.reset()?;
-            let done = f(&c.of_arm(*arm), stage, &work);
+            let done = f(&c.at(stage, *arm), stage, &work);
             work.unless_failed(c, stage, done)?;
         }
         c.options.progress.advance(base as f64 + 1.0, &format!("{name}, seed {seed}"));
@@ -150,11 +150,11 @@ pub struct Work {
 }
 
 impl Work {
-    /// The parameters this member's work starts from.
+    /// The model this member's work starts from.
     ///
     /// # Errors
-    /// If there is no such model.
-    pub fn parent(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Buf, LabError> {
+    /// If there is none.
+    pub fn model(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Model, LabError> {
         let Some((from, arm)) = parent(c.experiment, stage, self.arm) else {
             return Err(LabError::other(format!("{}: no model to start from", stage.name)));
         };

@@ -1,5 +1,6 @@
 //! The graph of a run: what a stage is, which members it has, what each depends on and starts from.
 
+mod change;
 mod context;
 mod journal;
 mod keys;
@@ -8,6 +9,7 @@ mod models;
 mod parents;
 mod stage;
 
+pub use change::{At, Change, Changed, change};
 pub(crate) use context::Known;
 pub use context::{Context, ModelRef, Options, Progress, Silent};
 pub(crate) use journal::{MemberJournal, metric};
@@ -16,5 +18,5 @@ pub(crate) use keys::{compared, key, variant_key};
 pub use members::{Done, Work, each};
 pub(crate) use members::{has_arm, members, orphan, settle, share, timing, told};
 pub use models::{read_model, write_model};
-pub(crate) use parents::{control, cut, cuts, parent, sources, twin, whole};
+pub(crate) use parents::{control, cut, parent, sources, twin, whole};
 pub use stage::{Build, Place, Shares, Stage, StageEntry};

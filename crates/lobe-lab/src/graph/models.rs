@@ -1,7 +1,6 @@
 //! Models in the run directory.
 
-use lobe_engine::Buf;
-use lobe_nets::{load, save};
+use lobe_nets::Model;
 
 use super::context::{Context, ModelRef};
 use crate::error::LabError;
@@ -11,25 +10,23 @@ use crate::store::MemberDir;
 ///
 /// # Errors
 /// If there is none, or it has another shape.
-pub fn read_model(c: &Context<'_>, m: &ModelRef<'_>) -> Result<Buf, LabError> {
-    let dir = c.run.member(m.stage, m.arm, m.seed)?;
-    let (net, params, _) = load(&dir.model_path())?;
+pub fn read_model(c: &Context<'_>, m: &ModelRef<'_>) -> Result<Model, LabError> {
+    let path = c.run.member(m.stage, m.arm, m.seed)?.model_path();
+    let (model, _) = Model::load(&path)?;
     let arm = c.experiment.arms.iter().position(|a| a.arm.name == m.arm);
-    let fits = arm.is_some_and(|arm| net.layout().len() == c.of_arm(arm).experiment.layout().len());
-    if !fits {
-        return Err(LabError::other(format!(
-            "{}: the saved model has another shape",
-            dir.model_path().display()
-        )));
+    let net = arm.map(|arm| &c.root.made_by(m.stage, arm).net);
+    match net.filter(|net| net.layout().len() == model.layout().len()) {
+        // What a file cannot say of a network, such as how its weights were drawn, the recipe says.
+        Some(net) => Ok(Model { net: net.clone(), ..model }),
+        None => Err(LabError::other(format!("the saved model has another shape: {}", path.display()))),
     }
-    Ok(params)
 }
 
 /// Writes a member's model.
 ///
 /// # Errors
 /// If the file system refuses.
-pub fn write_model(c: &Context<'_>, dir: &MemberDir, params: &[f32], key: &str) -> Result<(), LabError> {
-    let bytes = save(&*c.experiment.net, params, &[("lobe.key", key.to_owned())])?;
+pub fn write_model(dir: &MemberDir, model: &Model, key: &str) -> Result<(), LabError> {
+    let bytes = model.save(&[("lobe.key", key.to_owned())])?;
     Ok(dir.write("model.safetensors", |w| w.write_all(&bytes))?)
 }

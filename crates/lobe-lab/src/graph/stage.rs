@@ -6,6 +6,7 @@ use lobe_methods::{About, ParamDoc};
 use lobe_nets::hub::Imported;
 use serde_json::Value;
 
+use super::change::{Change, change};
 use super::{Context, Done, KeyParts};
 use crate::error::LabError;
 use crate::plan::Experiment;
@@ -60,11 +61,26 @@ pub trait Stage: Send + Sync {
         Shares::Never
     }
 
+    /// The adapters that it puts at the doors of every model, as [`lobe_nets::adapter::built`] reads them.
+    fn adapters(&self) -> &[Value] {
+        &[]
+    }
+
+    /// How it turns one model into another, if that is what it does.
+    fn changes(&self) -> Option<&dyn Change> {
+        None
+    }
+
     /// Does the work of all members that is not there yet; [`super::each`] goes through them one by one.
     ///
     /// # Errors
     /// What went wrong, where that is not one member's failure.
-    fn run(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError>;
+    fn run(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
+        match self.changes() {
+            Some(does) => change(does, c, stage),
+            None => Err(LabError::other(format!("{}: this stage does nothing", stage.name))),
+        }
+    }
 }
 
 /// A member of a stage.

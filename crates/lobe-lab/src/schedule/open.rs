@@ -95,9 +95,6 @@ impl Experiment {
                 "goes on training another arm's model: a later stage has to do it, [[stage]] do = \"train\"";
             return in_section(Err(PathError::new("from", what)), &["arms", &a.arm.name]);
         }
-        for (stage, does) in recipe.stages.iter().zip(&built) {
-            does.check(&out, stage)?;
-        }
         let cuts = |arm: &crate::recipe::Arm| {
             let of = recipe.stages.iter().zip(&built).filter(|(s, _)| s.arms.contains(&arm.name));
             of.filter_map(|(_, does)| does.cut_regions(arm)).flatten().collect()
@@ -108,6 +105,10 @@ impl Experiment {
             if let Some(model) = does.reads(&out, stage)? {
                 out.take(&stage.name, model)?;
             }
+        }
+        out.grow(&built)?;
+        for (stage, does) in recipe.stages.iter().zip(&built) {
+            does.check(&out, stage)?;
         }
         out.widths = stages::width_notes(&out);
         Ok(out)

@@ -1,13 +1,12 @@
 //! Ablation: writes each arm's model without its region.
 
-use std::time::Instant;
-
 use lobe_core::Selection;
 use lobe_methods::remove;
 use lobe_methods::remove::ablate::{self, Ablate, How};
+use lobe_nets::Model;
 
 use crate::error::LabError;
-use crate::graph::{Context, Done, KeyParts, Place, Shares, Stage, StageEntry, Work, each, write_model};
+use crate::graph::{At, Change, Changed, Context, KeyParts, Place, Shares, Stage, StageEntry};
 use crate::plan::{Experiment, in_recipe, in_section};
 use crate::recipe::{self, PathError, StageFacts};
 
@@ -34,6 +33,7 @@ impl Stage for Ablate {
         }
         // A cut that changes no parameter would make every later number a lie.
         for (arm, a) in x.arms.iter().enumerate().filter(|(_, a)| stage.arms.contains(&a.arm.name)) {
+            let x = x.at(stage, arm);
             let region = self.cuts(x, arm)?.map(|(_, region)| region);
             if let (How::Mean, Some(r)) = (self.how, &region) {
                 let foldable = ablate::foldable(x.layout(), r);
@@ -70,28 +70,28 @@ impl Stage for Ablate {
         Shares::Model
     }
 
-    fn run(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
-        each(c, stage, |c, stage, work| cut(self, c, stage, work))
+    fn changes(&self) -> Option<&dyn Change> {
+        Some(self)
     }
 }
 
-fn cut(does: &Ablate, c: &Context<'_>, stage: &recipe::Stage, work: &Work) -> Result<(), LabError> {
-    let start = Instant::now();
-    let x = c.experiment;
-    let mut params = work.parent(c, stage)?;
-    match does.cuts(x, work.arm)? {
-        None => {}
-        Some((How::Zero, region)) => ablate::zero(x.layout(), &mut params, &region),
-        Some((How::Reinit, region)) => {
-            ablate::reinit(x.layout(), &mut params, &region, Experiment::key(work.seed).child("ablate"));
+impl Change for Ablate {
+    fn change(&self, c: &Context<'_>, at: &At<'_>, mut model: Model) -> Result<Changed, LabError> {
+        let x = c.experiment;
+        let params = &mut model.params;
+        match self.cuts(x, at.arm)? {
+            None => {}
+            Some((How::Zero, region)) => ablate::zero(x.layout(), params, &region),
+            Some((How::Reinit, region)) => {
+                ablate::reinit(x.layout(), params, &region, at.key.child("ablate"));
+            }
+            Some((How::Mean, region)) => {
+                let means = mean_activations(c, params, &region)?;
+                ablate::mean(x.layout(), params, &region, &|site| means[site].clone())?;
+            }
         }
-        Some((How::Mean, region)) => {
-            let means = mean_activations(c, &params, &region)?;
-            ablate::mean(x.layout(), &mut params, &region, &|site| means[site].clone())?;
-        }
+        Ok(Changed::to(model))
     }
-    write_model(c, &work.dir, &params, &work.key)?;
-    work.finish(start, 1.0, "models/s")
 }
 
 /// Mean activation per column of every site the region names, over held-out data.

@@ -2,23 +2,23 @@
 //! (the last step of expand–route–ablate, Cloud et al. 2024, §4.2).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use lobe_core::Selection;
 use lobe_methods::objective::{Distance, ordinary};
 use lobe_methods::remove::ablate::{How, zero};
 use lobe_methods::unlearn::Side;
-use lobe_methods::{About, Bench, Loot, Start, Variant};
+use lobe_methods::{About, Loot, Start, Variant};
+use lobe_nets::Model;
 use lobe_train::{InMemory, TrainError, Trainee};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::attack::{Desk, Draw, LANES, tune};
+use super::attack::{Draw, LANES, tune};
 use super::unlearn;
 use crate::error::LabError;
-use crate::graph::{Context, Done, Stage, StageEntry, Work, cuts, each, metric, write_model};
-use crate::plan::Experiment;
+use crate::graph::{At, Change, Changed, Context, Stage, StageEntry, metric};
+use crate::plan::{Experiment, in_section};
 use crate::recipe::{self, PathError, StageFacts, above_zero, at_least, completed, range};
 use crate::store::Metric;
 
@@ -29,6 +29,9 @@ const ABOUT: About = About {
     unusual: "what was cut is zeroed again at the end",
     fails: "",
 };
+
+/// At most so many held-out examples per label are evaluated along the way.
+const EVALUATED: usize = 200;
 
 /// `do = "cohere"`: ordinary training on retain data; what was cut stays cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,62 +87,69 @@ impl Stage for Cohere {
         6
     }
 
-    fn run(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
-        each(c, stage, |c, stage, work| train(self, c, stage, work))
+    fn check(&self, x: &Experiment, stage: &recipe::Stage) -> Result<(), LabError> {
+        if x.net.language().is_some() {
+            return Ok(());
+        }
+        let what = "cohere needs a language model";
+        in_section(Err(PathError::new("do", what)), &["stage", stage.name.as_str()])
+    }
+
+    fn changes(&self) -> Option<&dyn Change> {
+        Some(self)
     }
 }
 
-fn train(s: &Cohere, c: &Context<'_>, stage: &recipe::Stage, work: &Work) -> Result<(), LabError> {
-    let start = Instant::now();
-    let x = c.experiment;
-    let desk = Desk::new(c, stage, work, "forget")?;
-    let variant = Variant {
-        name: "cohere".into(),
-        start: Start::AsIs,
-        lr: s.lr,
-        steps: s.steps,
-        warmup: 0,
-        batch: s.batch,
-        weight_decay: 0.0,
-        loot: Loot::Retain,
-        retain_share: 0.0,
-        examples: (s.examples > 0).then_some(s.examples),
-        rank: None,
-        watch: None,
-        eval_every: s.eval_every,
-    };
-    // What the arm's labels call retain data, as everywhere where a model is made.
-    let labels = x.labels_of(work.arm, work.seed)?;
-    let key = Experiment::key(work.seed).child("cohere");
-    let retain = unlearn::examples(Side::Retain, &labels, s.examples, key, true)?;
-    let source = Box::new(Draw::over(x, (retain, Vec::new()), &variant, work.seed, LANES)?);
-    let plan = lobe_engine::Plan::plain(x.layout());
-    let model = lobe_engine::Buf::from_slice(desk.victim());
-    let terms = Arc::new(ordinary(&*x.net, Distance::Squared));
-    let journal = Box::new(InMemory::default());
-    let mut done = Trainee::new((x.net.clone(), model), plan, terms, source, tune::spec(&variant), journal)?;
-    done.eval = Some(&desk.eval);
-    c.train(std::slice::from_mut(&mut done), &|n, note| desk.say(n as f64 / s.steps as f64, note))?;
-    if let Some(why) = done.failed {
-        return Err(TrainError::Diverged(why).into());
-    }
-    // Zeroed units have no gradient, but what is zero by decision is kept so by force; what was drawn again
-    // after that is not.
-    let mut drawn = Selection::default();
-    for (how, region) in cuts(c, stage, work.arm)? {
-        if how == How::Reinit {
-            drawn = drawn.union(&region);
-        } else {
-            zero(x.layout(), &mut done.member.params, &region.difference(&drawn));
+impl Change for Cohere {
+    fn change(&self, c: &Context<'_>, at: &At<'_>, model: Model) -> Result<Changed, LabError> {
+        let x = c.experiment;
+        let variant = Variant {
+            name: "cohere".into(),
+            start: Start::AsIs,
+            lr: self.lr,
+            steps: self.steps,
+            warmup: 0,
+            batch: self.batch,
+            weight_decay: 0.0,
+            loot: Loot::Retain,
+            retain_share: 0.0,
+            examples: (self.examples > 0).then_some(self.examples),
+            rank: None,
+            watch: None,
+            eval_every: self.eval_every,
+        };
+        let eval = x.along_the_way(|_| true, EVALUATED);
+        // What the arm's labels call retain data, as everywhere where a model is made.
+        let labels = x.labels_of(at.arm, at.seed)?;
+        let retain = unlearn::examples(Side::Retain, &labels, self.examples, at.key.child("cohere"), true)?;
+        let pools = (retain, Vec::new());
+        let source = Box::new(Draw::over(x, pools, &variant, at.key.child("attack"), LANES)?);
+        let plan = model.kept(x.net.plain());
+        let terms = Arc::new(ordinary(&*x.net, Distance::Squared));
+        let journal = Box::new(InMemory::default());
+        let start = (x.net.clone(), model.params.clone());
+        let mut done = Trainee::new(start, plan, terms, source, tune::spec(&variant), journal)?;
+        done.eval = Some(&eval);
+        let tell = |n: u64, note: &str| at.say(c, n as f64 / self.steps as f64, note);
+        c.train(std::slice::from_mut(&mut done), &tell)?;
+        if let Some(why) = done.failed {
+            return Err(TrainError::Diverged(why).into());
         }
+        // Zeroed units have no gradient, but what is zero by decision is kept so by force; what was drawn again
+        // after that is not.
+        let mut params = done.member.params.clone();
+        let mut drawn = Selection::default();
+        for (how, region) in at.cuts {
+            if *how == How::Reinit {
+                drawn = drawn.union(region);
+            } else {
+                zero(x.layout(), &mut params, &region.clone().difference(&drawn));
+            }
+        }
+        let targets = done.targets as f64;
+        let mut readings: Vec<Metric> = done.journal.readings().iter().map(metric).collect();
+        readings.push(Metric::new("all", "removal_steps", self.steps as f64, "steps"));
+        readings.push(Metric::new("all", "removal_tokens", targets, "tokens"));
+        Ok(Changed { model: model.with(params), readings, speed: (targets, "tokens/s") })
     }
-    let mut log = work.dir.metrics()?;
-    for r in done.journal.readings() {
-        log.append(&metric(r))?;
-    }
-    log.append(&Metric::new("all", "removal_steps", s.steps as f64, "steps"))?;
-    log.append(&Metric::new("all", "removal_tokens", done.targets as f64, "tokens"))?;
-    log.sync()?;
-    write_model(c, &work.dir, &done.member.params, &work.key)?;
-    work.finish(start, done.targets as f64, "tokens/s")
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use lobe_methods::About;
+use lobe_nets::Model;
 use lobe_nets::hub::Imported;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,8 @@ impl Stage for Load {
                 let what = format!("{}: the model's files changed while the run was going on", stage.name);
                 return Err(LabError::other(what));
             }
-            write_model(c, &work.dir, &params, &work.key)?;
+            let model = Model::new(c.experiment.net.clone(), params);
+            write_model(&work.dir, &model, &work.key)?;
             work.finish(start, 1.0, "models/s")
         })
     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
+use lobe_nets::Model;
 use lobe_train::{Spec, Trainee};
 
 use crate::graph::{
@@ -83,7 +84,7 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
         }
     }
     let lanes = all.iter().map(|(a, _)| x.recipe.train_of(&x.arms[*a].arm).lanes).max().unwrap_or(1);
-    let largest = all.iter().map(|(a, _)| x.of_arm(*a).layout().len()).max().unwrap_or(0);
+    let largest = all.iter().map(|(a, _)| x.at(stage, *a).layout().len()).max().unwrap_or(0);
     let each = 4 * largest * (3 + lanes);
     let group = (MEMORY / each.max(1)).max(1);
     while !todo.is_empty() {
@@ -103,15 +104,17 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
                 eval_every: t.eval_every,
                 checkpoint_secs: Some(t.checkpoint_secs),
             };
-            let own = x.of_arm(arm);
-            let params = begun(c, stage, (arm, seed))?;
+            let own = x.at(stage, arm);
+            let begun = begun(c, stage, (arm, seed))?;
             let feed = Box::new(Feed::new(own, arm, seed)?);
             let journal = Box::new(MemberJournal::new(dir.clone(), key.clone()));
-            let model = (own.net.clone(), params);
-            let mut trainee = Trainee::new(model, a.plan.clone(), a.terms.clone(), feed, spec, journal)?;
+            let model = (own.net.clone(), begun.params.clone());
+            let a = &own.arms[arm];
+            let plan = begun.kept(a.plan.clone());
+            let mut trainee = Trainee::new(model, plan, a.terms.clone(), feed, spec, journal)?;
             trainee.eval = Some(&eval);
             trainees.push(trainee);
-            ids.push((arm, seed, dir, key));
+            ids.push((arm, seed, dir, key, begun.with(Buf::zeros(0))));
         }
         resumed |= trainees.iter().any(|t| t.done() > 0);
         let before: Vec<u64> = trainees.iter().map(|t| t.targets).collect();
@@ -127,12 +130,12 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
         let own = trainees.iter().zip(&before).map(|(t, before)| (t.targets - before) as f64);
         let own: Vec<f64> = own.collect();
         let all: f64 = own.iter().sum();
-        for (((arm, seed, dir, key), t), own) in ids.into_iter().zip(&mut trainees).zip(own) {
+        for (((arm, seed, dir, key, begun), t), own) in ids.into_iter().zip(&mut trainees).zip(own) {
             if let Some(failure) = t.failed.take() {
                 told(c, stage, arm, seed, Failure { reason: failure.reason, step: failure.step });
                 continue;
             }
-            write_model(&c.of_arm(arm), &dir, &t.member.params, &key)?;
+            write_model(&dir, &begun.with(t.member.params.clone()), &key)?;
             // Side by side, a member takes wall time in proportion to what it is trained on. One that is not
             // trained has no speed.
             if own > 0.0 {
@@ -153,8 +156,8 @@ fn run(c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
 
 /// What a member starts from: the model of the arm that it goes on from, weights set by hand, or weights as they
 /// are drawn.
-fn begun(c: &Context<'_>, stage: &recipe::Stage, (arm, seed): (usize, u64)) -> Result<Buf, LabError> {
-    let x = c.experiment.of_arm(arm);
+fn begun(c: &Context<'_>, stage: &recipe::Stage, (arm, seed): (usize, u64)) -> Result<Model, LabError> {
+    let x = c.experiment.at(stage, arm);
     let (plan, key) = (&x.arms[arm], Experiment::key(seed).child("weights"));
     if let Some((source, of)) = parent(c.experiment, stage, arm) {
         let model = ModelRef { stage: source, arm: &x.arms[of].arm.name, seed };
@@ -162,11 +165,11 @@ fn begun(c: &Context<'_>, stage: &recipe::Stage, (arm, seed): (usize, u64)) -> R
     }
     if let Some(name) = &plan.arm.weights {
         let none = || LabError::other(format!("{}: no weights called {name:?}", plan.arm.name));
-        return x.net.written(name, key).ok_or_else(none);
+        return Ok(Model::new(x.net.clone(), x.net.written(name, key).ok_or_else(none)?));
     }
     let mut params = x.layout().init(key);
     if let Some(region) = &plan.asks.silent {
         lobe_methods::localize::silence(x.layout(), &mut params, region);
     }
-    Ok(params)
+    Ok(Model::new(x.net.clone(), params))
 }

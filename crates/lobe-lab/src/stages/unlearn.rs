@@ -83,7 +83,8 @@ fn unlearn(
     let arm = &x.arms[work.arm].arm;
     let train = x.recipe.train_of(arm);
     let (method, terms) = method(x, work.arm, work.seed)?;
-    let reference = work.parent(c, stage)?;
+    let whole = work.model(c, stage)?;
+    let reference = whole.params.clone();
     let key = Experiment::key(work.seed).child("unlearn");
     let labels = x.labels_of(work.arm, work.seed)?;
     let pool = |side, most| -> Result<Pool, LabError> {
@@ -113,7 +114,7 @@ fn unlearn(
         eval_every: train.eval_every,
         checkpoint_secs: Some(train.checkpoint_secs),
     };
-    let plan = lobe_train::plan(&*x.net, &*method, &terms);
+    let plan = whole.kept(lobe_train::plan(&*x.net, &*method, &terms));
     let journal = Box::new(MemberJournal::new(work.dir.clone(), work.key.clone()));
     let mut trainee = Trainee::new((x.net.clone(), params), plan, Arc::new(terms), source, spec, journal)?;
     trainee.follows = Follows::Driven(Box::new(Driver::new(method.drive())));
@@ -131,7 +132,7 @@ fn unlearn(
     let (steps, tokens) = (trainee.done() as f64, trainee.targets as f64);
     trainee.journal.note(Reading::new("all", "removal_steps", steps, "steps"))?;
     trainee.journal.note(Reading::new("all", "removal_tokens", tokens, "tokens"))?;
-    write_model(c, &work.dir, &trainee.member.params, &work.key)?;
+    write_model(&work.dir, &whole.with(trainee.member.params.clone()), &work.key)?;
     timing(&work.dir, start.elapsed().as_secs_f64(), tokens, "tokens/s")?;
     Ok(trainee.close()?)
 }

@@ -70,7 +70,7 @@ impl<'a> Desk<'a> {
             Some((first, baseline)) => {
                 let arm = &x.arms[baseline].arm.name;
                 let model = ModelRef { stage: &first.name, arm, seed: work.seed };
-                Some(read_model(c, &model)?)
+                Some(read_model(c, &model)?.params)
             }
             None => None,
         };
@@ -81,7 +81,7 @@ impl<'a> Desk<'a> {
             label: x.labels.find(label).unwrap_or(lobe_core::FORGET),
             seed: work.seed,
             model: (source.to_owned(), from, work.seed),
-            victim: work.parent(c, stage)?,
+            victim: work.model(c, stage)?.params,
             original,
             cut: cut(c, stage, work.arm)?,
             eval: x.along_the_way(|_| true, EVALUATED),
@@ -113,8 +113,8 @@ impl<'a> Desk<'a> {
             return Ok(f(self));
         }
         let name = &self.c.experiment.arms[arm].arm.name;
-        let params = read_model(&self.c, &ModelRef { stage, arm: name, seed: self.seed })?;
-        let c = self.c.of_arm(arm);
+        let params = read_model(&self.c, &ModelRef { stage, arm: name, seed: self.seed })?.params;
+        let c = self.c.made_by(stage, arm);
         let net = std::mem::replace(&mut self.net, c.experiment.net.clone());
         let own = (self.c, net, self.model.clone(), std::mem::replace(&mut self.victim, params));
         (self.c, self.model, self.member) = (c, model, None);

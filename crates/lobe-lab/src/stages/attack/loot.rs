@@ -91,7 +91,7 @@ impl<'a> Draw<'a> {
     ) -> Result<Draw<'a>, LabError> {
         let mut main = pool(x, label, v.loot, seed);
         main.truncate(v.examples.unwrap_or(usize::MAX));
-        Draw::over(x, (main, pool(x, label, Loot::Retain, seed)), v, seed, lanes)
+        Draw::over(x, (main, pool(x, label, Loot::Retain, seed)), v, key(seed), lanes)
     }
 
     /// The same from these training examples, by number.
@@ -99,7 +99,7 @@ impl<'a> Draw<'a> {
         x: &'a Experiment,
         (main, retain): (Vec<usize>, Vec<usize>),
         v: &Variant,
-        seed: u64,
+        key: Key,
         lanes: usize,
     ) -> Result<Draw<'a>, LabError> {
         let kept = ((v.batch as f64 * v.retain_share).round() as usize).min(v.batch - 1);
@@ -108,7 +108,7 @@ impl<'a> Draw<'a> {
         }
         let counts = ((v.batch - kept).min(main.len()), kept.min(retain.len()));
         let batch = empty(x, v.batch, lanes, None);
-        Ok(Draw { x, main, retain, counts, key: key(seed).child("batch"), batch })
+        Ok(Draw { x, main, retain, counts, key: key.child("batch"), batch })
     }
 
     /// Different examples that so many steps can have drawn.

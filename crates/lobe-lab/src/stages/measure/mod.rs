@@ -110,14 +110,14 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
     let other = control(c, stage, work.seed).filter(|(_, arm)| settings.agreement && *arm != work.arm);
     let compared = match other {
         Some((first, arm)) => {
-            let of = c.of_arm(arm).experiment;
+            let of = c.made_by(&first.name, arm).experiment;
             let arm = &x.arms[arm].arm.name;
-            Some((of, read_model(c, &ModelRef { stage: &first.name, arm, seed: work.seed })?))
+            Some((of, read_model(c, &ModelRef { stage: &first.name, arm, seed: work.seed })?.params))
         }
         None => None,
     };
-    let of_model = |params: &[f32]| -> Result<Vec<Metric>, LabError> {
-        let scores = c.scores(params, None, &eval)?;
+    let of_model = |c: &Context<'_>, params: &[f32]| -> Result<Vec<Metric>, LabError> {
+        let (x, scores) = (c.experiment, c.scores(params, None, &eval)?);
         let mut found: Vec<Metric> = scores.readings(&*x.net, &x.labels, None).iter().map(metric).collect();
         found.extend(sparse::run(c, params, &found)?);
         if settings.probes {
@@ -141,10 +141,12 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
         if !made || c.is_absent(&source, work.arm, work.seed) {
             continue;
         }
-        let params = read_model(c, &ModelRef { stage: &source, arm: &arm.arm.name, seed: work.seed })?;
+        let params = read_model(c, &ModelRef { stage: &source, arm: &arm.arm.name, seed: work.seed })?.params;
+        let c = &c.made_by(&source, work.arm);
+        let x = c.experiment;
         let (of_params, texts) = match last {
             Some((same, numbers, texts)) if same[..] == params[..] => (numbers, texts),
-            _ => (of_model(&params)?, samples::of_model(c, work, &params)?),
+            _ => (of_model(c, &params)?, samples::of_model(c, work, &params)?),
         };
         said.add(&source, texts.clone());
         let mut found = of_params.clone();
