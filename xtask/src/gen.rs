@@ -21,11 +21,14 @@ pub(crate) const NOTE: &str =
     "<!-- Written by `cargo run -p xtask -- gen`. Edit the code, not this page. -->\n\n";
 
 /// Kinds of the catalogue: as it calls them, the folder, the heading of the index.
-const KINDS: [(&str, &str, &str); 6] = [
+const KINDS: [(&str, &str, &str); 9] = [
     ("method", "methods", "Localisation methods"),
     ("unlearning", "unlearning", "Post-hoc removal"),
     ("removal", "removals", "Removal stages"),
     ("attack", "attacks", "Attacks"),
+    ("locator", "locators", "Ways to score weights"),
+    ("treatment", "treatments", "Treatments of weights"),
+    ("adapter", "adapters", "Adapters"),
     ("measure", "measures", "Measures"),
     ("optimiser", "optimisers", "Optimisers"),
 ];
@@ -72,7 +75,7 @@ fn on_disk(root: &Path) -> Result<BTreeMap<String, String>> {
 
 fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
     let mut sources = Vec::new();
-    for dir in ["crates/lobe-methods/src", "crates/lobe-engine/src/optim"] {
+    for dir in ["crates/lobe-methods/src", "crates/lobe-engine/src/optim", "crates/lobe-nets/src/adapter"] {
         let found = texts(&root.join(dir))?.into_iter();
         sources.extend(found.map(|f| TextFile { path: format!("{dir}/{}", f.path), ..f }));
     }

@@ -7,9 +7,11 @@
 
 pub mod attack;
 pub mod localize;
+pub mod locate;
 pub mod measure;
 pub mod objective;
 pub mod remove;
+pub mod treat;
 pub mod unlearn;
 
 pub use attack::{
@@ -27,6 +29,9 @@ pub fn catalogue() -> Vec<(&'static str, &'static About, Vec<ParamDoc>)> {
     out.extend(LOCALIZE.iter().map(|e| ("method", e.about, (e.params)())));
     out.extend(UNLEARN.iter().map(|e| ("unlearning", e.about, (e.params)())));
     out.extend(remove::STAGES.iter().map(|e| ("removal", e.about, (e.params)())));
+    out.extend(locate::LOCATORS.iter().map(|e| ("locator", e.about, (e.params)())));
+    out.extend(treat::TREATMENTS.iter().map(|e| ("treatment", e.about, (e.params)())));
+    out.extend(lobe_nets::adapter::ADAPTERS.iter().map(|e| ("adapter", e.about, (e.params)())));
     out.extend(ATTACKS.iter().map(|e| ("attack", e.about, (e.params)())));
     out.extend(measure::MEASURES.iter().map(|a| ("measure", a, Vec::new())));
     out.extend(lobe_engine::optim::OPTIMISERS.iter().map(|e| ("optimiser", e.about, (e.params)())));

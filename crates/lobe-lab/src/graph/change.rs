@@ -28,8 +28,49 @@ pub struct At<'a> {
     pub key: Key,
     /// What was cut out of the model before, the last one first, and how.
     pub cuts: &'a [(How, Selection)],
+    /// Where unfinished work can be kept.
+    pub kept: Option<Kept<'a>>,
     /// Work of the stage that is done, and what this is of all: (members before, part of one).
     pub share: (f64, f64),
+}
+
+/// Where a member's unfinished work is kept between two processes.
+#[derive(Clone, Copy)]
+pub struct Kept<'a>(&'a Work);
+
+/// Keys in the header of an unfinished model.
+const KEY: &str = "lobe.key";
+const DONE: &str = "lobe.done";
+const READINGS: &str = "lobe.readings";
+
+impl Kept<'_> {
+    /// Keeps a model of which so much is done, and its numbers so far.
+    pub(crate) fn save(
+        self,
+        name: &str,
+        model: &Model,
+        done: u64,
+        readings: &[Metric],
+    ) -> Result<(), LabError> {
+        let readings = serde_json::to_string(readings).unwrap_or_default();
+        let info = [(KEY, self.0.key.clone()), (DONE, done.to_string()), (READINGS, readings)];
+        let bytes = model.save(&info)?;
+        Ok(self.0.dir.write(name, |w| w.write_all(&bytes))?)
+    }
+
+    /// What was kept of this very work; nothing where the file is damaged or another work's.
+    pub(crate) fn open(self, name: &str) -> Option<(Model, u64, Vec<Metric>)> {
+        let (model, info) = Model::load(&self.0.dir.path().join(name)).ok()?;
+        let same = info.get(KEY) == Some(&self.0.key);
+        let readings = serde_json::from_str(info.get(READINGS)?).ok()?;
+        Some((model, info.get(DONE)?.parse().ok()?, readings)).filter(|_| same)
+    }
+
+    /// Forgets it.
+    pub(crate) fn remove(self, name: &str) {
+        // A file that stays has another key by the time that anybody looks for one.
+        drop(std::fs::remove_file(self.0.dir.path().join(name)));
+    }
 }
 
 impl At<'_> {
@@ -48,6 +89,8 @@ pub struct Changed {
     pub model: Model,
     /// Numbers of the way there.
     pub readings: Vec<Metric>,
+    /// Files for people to read: name and content.
+    pub files: Vec<(String, Vec<u8>)>,
     /// How much was done, and its unit per second.
     pub speed: (f64, &'static str),
 }
@@ -55,7 +98,7 @@ pub struct Changed {
 impl Changed {
     /// A model that was made in one go.
     pub fn to(model: Model) -> Changed {
-        Changed { model, readings: Vec::new(), speed: (1.0, "models/s") }
+        Changed { model, readings: Vec::new(), files: Vec::new(), speed: (1.0, "models/s") }
     }
 }
 
@@ -85,6 +128,7 @@ fn one(does: &dyn Change, c: &Context<'_>, stage: &recipe::Stage, work: &Work) -
         seed: work.seed,
         key: Experiment::key(work.seed),
         cuts: &cuts,
+        kept: Some(Kept(work)),
         share: (work.base as f64, 1.0),
     };
     let done = does.change(c, &at, work.model(c, stage)?)?;
@@ -92,6 +136,9 @@ fn one(does: &dyn Change, c: &Context<'_>, stage: &recipe::Stage, work: &Work) -
         let mut log = work.dir.metrics()?;
         done.readings.iter().try_for_each(|r| log.append(r))?;
         log.sync()?;
+    }
+    for (name, bytes) in &done.files {
+        work.dir.write(name, |w| w.write_all(bytes))?;
     }
     write_model(&work.dir, &done.model, &work.key)?;
     work.finish(start, done.speed.0, done.speed.1)

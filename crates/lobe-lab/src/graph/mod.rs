@@ -9,7 +9,7 @@ mod models;
 mod parents;
 mod stage;
 
-pub use change::{At, Change, Changed, change};
+pub use change::{At, Change, Changed, Kept, change};
 pub(crate) use context::Known;
 pub use context::{Context, ModelRef, Options, Progress, Silent};
 pub(crate) use journal::{MemberJournal, metric};

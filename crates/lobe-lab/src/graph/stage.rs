@@ -39,12 +39,12 @@ pub trait Stage: Send + Sync {
         Ok(None)
     }
 
-    /// What it cuts out of an arm's model, and how.
+    /// What it cuts out of an arm's model, the last cut first, and how.
     ///
     /// # Errors
     /// If the region does not fit the network.
-    fn cuts(&self, _x: &Experiment, _arm: usize) -> Result<Option<(How, Selection)>, LabError> {
-        Ok(None)
+    fn cuts(&self, _x: &Experiment, _arm: usize) -> Result<Vec<(How, Selection)>, LabError> {
+        Ok(Vec::new())
     }
 
     /// The names of the regions that it cuts out of an arm's model; `None` where it cuts nothing.

@@ -34,7 +34,7 @@ impl Stage for Ablate {
         // A cut that changes no parameter would make every later number a lie.
         for (arm, a) in x.arms.iter().enumerate().filter(|(_, a)| stage.arms.contains(&a.arm.name)) {
             let x = x.at(stage, arm);
-            let region = self.cuts(x, arm)?.map(|(_, region)| region);
+            let region = self.cuts(x, arm)?.pop().map(|(_, region)| region);
             if let (How::Mean, Some(r)) = (self.how, &region) {
                 let foldable = ablate::foldable(x.layout(), r);
                 in_section(foldable.map_err(|e| PathError::new("how", e.to_string())), &path)?;
@@ -50,10 +50,10 @@ impl Stage for Ablate {
         Ok(())
     }
 
-    fn cuts(&self, x: &Experiment, arm: usize) -> Result<Option<(How, Selection)>, LabError> {
+    fn cuts(&self, x: &Experiment, arm: usize) -> Result<Vec<(How, Selection)>, LabError> {
         let own = || x.arms[arm].region.clone();
         let region = if self.region.is_empty() { own() } else { Some(x.region(&self.region)?) };
-        Ok(region.map(|region| (self.how, region)))
+        Ok(region.map(|region| (self.how, region)).into_iter().collect())
     }
 
     fn cut_regions(&self, arm: &recipe::Arm) -> Option<Vec<String>> {
@@ -79,7 +79,7 @@ impl Change for Ablate {
     fn change(&self, c: &Context<'_>, at: &At<'_>, mut model: Model) -> Result<Changed, LabError> {
         let x = c.experiment;
         let params = &mut model.params;
-        match self.cuts(x, at.arm)? {
+        match self.cuts(x, at.arm)?.pop() {
             None => {}
             Some((How::Zero, region)) => ablate::zero(x.layout(), params, &region),
             Some((How::Reinit, region)) => {

@@ -150,6 +150,6 @@ impl Change for Cohere {
         let mut readings: Vec<Metric> = done.journal.readings().iter().map(metric).collect();
         readings.push(Metric::new("all", "removal_steps", self.steps as f64, "steps"));
         readings.push(Metric::new("all", "removal_tokens", targets, "tokens"));
-        Ok(Changed { model: model.with(params), readings, speed: (targets, "tokens/s") })
+        Ok(Changed { readings, speed: (targets, "tokens/s"), ..Changed::to(model.with(params)) })
     }
 }

@@ -4,29 +4,48 @@
 mod ablate;
 mod attack;
 mod cohere;
+mod fit;
 mod load;
+mod locate;
 mod measure;
+mod repeat;
 mod train;
+mod treat;
 mod unlearn;
 
 use std::sync::OnceLock;
 
 pub(crate) use attack::width_notes;
 pub use cohere::Cohere;
+pub use fit::Fit;
 pub use load::Load;
+pub use locate::Locate;
 pub use measure::Measure;
+pub use repeat::{Repeat, Settings as RepeatSettings};
 pub use train::TrainStage;
+pub use treat::Treat;
 pub use unlearn::UnlearnStage;
 
 use lobe_methods::ATTACKS;
 
 use crate::error::LabError;
 use crate::graph::{Stage, StageEntry};
+use crate::plan::Experiment;
 use crate::recipe::Recipe;
 
 /// All kinds of stages but the attacks, in the order they are listed.
-static STAGES: &[fn() -> StageEntry] =
-    &[train::entry, load::entry, ablate::entry, unlearn::entry, cohere::entry, measure::entry];
+static STAGES: &[fn() -> StageEntry] = &[
+    train::entry,
+    load::entry,
+    ablate::entry,
+    locate::entry,
+    treat::entry,
+    fit::entry,
+    unlearn::entry,
+    cohere::entry,
+    repeat::entry,
+    measure::entry,
+];
 
 /// All kinds of stages: those of the list, and every attack.
 pub fn every() -> &'static [StageEntry] {
@@ -37,6 +56,11 @@ pub fn every() -> &'static [StageEntry] {
 /// The kind called `name`.
 pub fn find(name: &str) -> Option<&'static StageEntry> {
     every().iter().find(|e| e.about.name == name)
+}
+
+/// The arms of a stage, as indices.
+fn arms(x: &Experiment, stage: &crate::recipe::Stage) -> impl Iterator<Item = usize> {
+    (0..x.arms.len()).filter(|a| stage.arms.contains(&x.arms[*a].arm.name))
 }
 
 /// The stages of a recipe, in order.

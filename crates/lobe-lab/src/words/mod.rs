@@ -35,11 +35,14 @@ pub struct Word {
 }
 
 /// Kinds in the order they are listed, with their headings.
-pub const KINDS: [(&str, &str); 12] = [
+pub const KINDS: [(&str, &str); 15] = [
     ("method", "Localisation methods (arms: method = …)"),
     ("unlearning", "Post-hoc removal (arms: method = …, from = …)"),
     ("removal", "Removal (stages: do = …)"),
     ("attack", "Attacks (stages: do = …)"),
+    ("locator", "Ways to score weights (stage locate: by = …)"),
+    ("treatment", "What can be done to weights (stage treat: how = …)"),
+    ("adapter", "Adapters (stage fit: adapters: kind = …)"),
     ("stage", "Other stages (do = …)"),
     ("measure", "Measures (what `measure` and the report compute)"),
     ("data", "Data (data: kind = …)"),

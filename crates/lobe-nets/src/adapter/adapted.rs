@@ -16,6 +16,8 @@ use crate::network::{Begin, End, Input, Network, Output, Ran};
 pub struct Adapted {
     host: Arc<dyn Network>,
     attached: Attached,
+    /// Adapters that the network had before, and its number of tensors and of parameters then.
+    before: (usize, usize, usize),
     plain: Plan,
 }
 
@@ -26,15 +28,26 @@ impl fmt::Debug for Adapted {
 }
 
 impl Adapted {
-    /// `host` with `adapters`, in their order.
+    /// `host` with `adapters`, in their order, behind those that it has.
     ///
     /// # Errors
     /// With what the first of them refuses that does not fit.
     pub fn new(host: Arc<dyn Network>, adapters: Vec<Box<dyn Adapter>>) -> Result<Adapted, ParamError> {
-        let attached = Attached::new(host.layout(), adapters)?;
+        let (tensors, numbers) = (host.layout().tensors().len(), host.layout().len());
+        // No adapter stands at another one's doors: all of them see the network that they began with.
+        let (host, mut all) = match host.as_any().downcast_ref::<Adapted>() {
+            Some(inner) => {
+                let again = inner.attached.specs().iter().map(built).collect::<Result<Vec<_>, _>>()?;
+                (inner.host.clone(), again)
+            }
+            None => (host, Vec::new()),
+        };
+        let before = (all.len(), tensors, numbers);
+        all.extend(adapters);
+        let attached = Attached::new(host.layout(), all)?;
         let awake = attached.awake(Plan::plain(attached.layout()));
         let plain = awake.map_err(|e| ParamError { path: String::new(), message: e.to_string() })?;
-        Ok(Adapted { host, attached, plain })
+        Ok(Adapted { host, attached, before, plain })
     }
 
     /// The same from specifications: the kind under `kind`, beside the parameters.
@@ -47,18 +60,25 @@ impl Adapted {
         Adapted::new(host, adapters)
     }
 
-    /// Ordinary training of the adapters alone: the host's weights stay, and have no gradient and no moments.
+    /// Ordinary training of the new adapters alone: the host's weights stay, and have no gradient and no moments.
     ///
     /// # Errors
     /// If an adapter does not fit, which was found out before.
     pub fn adapters_alone(&self) -> Result<Plan, EngineError> {
-        let own: Vec<_> = self.attached.own().collect();
-        self.attached.awake(Plan::plain(self.attached.layout()).train_only(|p| own.contains(&p)))
+        let (_, first, _) = self.before;
+        self.attached.awake(Plan::plain(self.attached.layout()).train_only(|p| p.0 >= first))
     }
 
-    /// The host's weights with adapters at their start behind them.
+    /// The host's weights with the new adapters at their start behind them.
+    ///
+    /// # Panics
+    /// If `host` are not weights of the host.
     pub fn started(&self, host: &[f32], key: Key) -> Buf {
-        self.attached.started(host, key)
+        let (known, _, numbers) = self.before;
+        let mut params = Buf::zeros(self.attached.layout().len());
+        params[..numbers].copy_from_slice(&host[..numbers]);
+        self.attached.start(known, &mut params, key);
+        params
     }
 
     /// The host's weights with all adapters written into them; `None` if one cannot be.
@@ -66,9 +86,9 @@ impl Adapted {
         self.attached.merged(params)
     }
 
-    /// Number of the adapters' own numbers.
+    /// Number of the new adapters' own numbers.
     pub fn own_len(&self) -> usize {
-        self.attached.layout().len() - self.attached.host_len()
+        self.attached.layout().len() - self.before.2
     }
 }
 

@@ -140,8 +140,13 @@ impl Attached {
     pub fn started(&self, host: &[f32], key: Key) -> Buf {
         let mut params = Buf::zeros(self.layout.len());
         params[..self.host_len()].copy_from_slice(host);
-        self.adapters.iter().for_each(|a| a.start(&self.layout, &mut params, key));
+        self.start(0, &mut params, key);
         params
+    }
+
+    /// Fills the tensors of all adapters from number `first` on with what they start from.
+    pub(crate) fn start(&self, first: usize, params: &mut [f32], key: Key) {
+        self.adapters[first..].iter().for_each(|a| a.start(&self.layout, params, key));
     }
 
     /// The host's weights with all adapters written into them; `None` if one cannot be.

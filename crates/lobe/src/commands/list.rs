@@ -14,7 +14,7 @@ use crate::table::wrap;
   lobe list method
   lobe list --json | jq '.[] | select(.kind == \"attack\") | .name'")]
 pub(crate) struct Args {
-    /// Only one kind: method, unlearning, removal, attack, stage, measure, data, tokenizer, model, optimiser, column or
+    /// Only one kind: method, unlearning, removal, attack, locator, treatment, adapter, stage, measure, data, tokenizer, model, optimiser, column or
     /// metric
     kind: Option<String>,
     /// Print one JSON array
