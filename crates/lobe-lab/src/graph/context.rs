@@ -9,10 +9,9 @@ use lobe_methods::Losses;
 use lobe_nets::Batch;
 use lobe_train::{Forward, Job, Scores, Trainee, evaluate};
 
-use super::parents::parent;
 use super::stage::Stage;
 use crate::error::LabError;
-use crate::plan::{Experiment, difference};
+use crate::plan::{Experiment, difference, parent};
 use crate::recipe;
 use crate::store::{FailedMember, Failure, Metric, RunDir};
 

@@ -4,9 +4,10 @@ use lobe_methods::Case;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::parents::{control, parent, whole};
+use super::parents::{control, whole};
 use super::stage::Place;
 use super::{Context, Work};
+use crate::plan::parent;
 use crate::recipe::{self, Train, canonical};
 
 /// The parts of a key, by name.

@@ -7,8 +7,9 @@ use lobe_nets::Model;
 use super::context::{Context, ModelRef};
 use super::keys::key;
 use super::models::{read_model, write_model};
-use super::parents::{parent, sources, twin};
+use super::parents::{sources, twin};
 use crate::error::LabError;
+use crate::plan::parent;
 use crate::recipe::{self, Makes};
 use crate::store::{Failure, MemberDir, State, Status, Timing};
 

@@ -18,5 +18,5 @@ pub(crate) use keys::{compared, key, variant_key};
 pub use members::{Done, Work, each};
 pub(crate) use members::{has_arm, members, orphan, settle, share, timing, told};
 pub use models::{read_model, write_model};
-pub(crate) use parents::{control, cut, parent, sources, twin, whole};
+pub(crate) use parents::{control, cut, sources, twin, whole};
 pub use stage::{Build, Place, Shares, Stage, StageEntry};

@@ -6,8 +6,8 @@ use lobe_methods::remove::ablate::How;
 use super::Context;
 use super::stage::Shares;
 use crate::error::LabError;
-use crate::plan::Experiment;
-use crate::recipe::{self, ArmKind, Starts};
+use crate::plan::{Experiment, parent};
+use crate::recipe;
 
 /// The stage that made the baseline's model, and the arm, where that comes before `stage` and did not fail.
 pub(crate) fn whole<'a>(
@@ -46,26 +46,6 @@ fn made_before<'a>(
 pub(crate) fn sources(c: &Context<'_>, stage: &recipe::Stage) -> Vec<String> {
     let before = c.experiment.recipe.stages.iter().take_while(|s| s.name != stage.name);
     before.filter(|s| s.makes_model()).map(|s| s.name.clone()).collect()
-}
-
-/// The model that (stage, arm) starts from, as (stage, arm); `None` where it starts from nothing.
-pub(crate) fn parent<'a>(
-    x: &'a Experiment,
-    stage: &'a recipe::Stage,
-    arm: usize,
-) -> Option<(&'a str, usize)> {
-    let own = &x.arms[arm].arm;
-    let goes_on = own.kind == ArmKind::GoesOn && stage.facts.starts == Starts::Drawn;
-    if stage.starts_anew() && !goes_on {
-        return None;
-    }
-    let from = own.from.as_ref().filter(|_| goes_on || stage.facts.starts == Starts::From);
-    // A post-hoc arm that goes on from another one finds it in the same stage.
-    if let Some(from) = from.filter(|f| stage.arms.contains(f)) {
-        return Some((&stage.name, x.arms.iter().position(|a| a.arm.name == *from)?));
-    }
-    let (source, made_by) = x.recipe.source_of(stage, from.unwrap_or(&own.name))?;
-    Some((&source.name, x.arms.iter().position(|a| a.arm.name == made_by)?))
 }
 
 /// The earlier arm whose work in `stage` is this arm's as well: both were trained alike, cut alike, and the

@@ -4,6 +4,7 @@ mod alike;
 mod arms;
 mod facts;
 mod feed;
+mod lineage;
 mod networks;
 mod notes;
 mod optimise;
@@ -19,7 +20,6 @@ use lobe_engine::{Layout, Plan};
 use lobe_methods::TrainsOn;
 use lobe_methods::localize::with_kinds;
 use lobe_methods::objective::Term;
-use lobe_nets::adapter::Adapted;
 use lobe_nets::hub::Imported;
 use lobe_nets::{Batch, Input, Network};
 use serde_json::Value;
@@ -28,13 +28,13 @@ use self::arms::localize;
 pub(crate) use self::facts::{data as data_facts, model as model_facts};
 pub(crate) use self::feed::empty;
 pub use self::feed::{Asks, Exposure, Feed};
+pub(crate) use self::lineage::parent;
 pub use self::networks::{Loaded, read_weights};
 pub(crate) use self::networks::{difference, fingerprint, same_but_for_units, units};
 pub(crate) use self::optimise::{distance, optimiser};
 pub use self::settings::{DataKeys, DataSection, ModelSection, Objective};
 pub(crate) use self::settings::{in_recipe, method, unlearn};
 use crate::error::LabError;
-use crate::graph::{Stage, parent};
 use crate::recipe::{Arm, ArmData, ArmKind, PathError, Recipe};
 
 /// One arm, compiled.
@@ -228,54 +228,6 @@ impl Experiment {
     /// The experiment over an arm's own network.
     pub(crate) fn of_arm(&self, arm: usize) -> &Experiment {
         self.shapes.get(&arm).map_or(self, |own| own)
-    }
-
-    /// The experiment over the network of the models that a stage makes of an arm.
-    pub(crate) fn made_by(&self, stage: &str, arm: usize) -> &Experiment {
-        self.grown.get(&(stage.to_owned(), arm)).map_or_else(|| self.of_arm(arm), |own| own)
-    }
-
-    /// The experiment over the network of the model that a stage starts from.
-    pub(crate) fn at(&self, stage: &crate::recipe::Stage, arm: usize) -> &Experiment {
-        match parent(self, stage, arm) {
-            Some((from, of)) => self.made_by(from, of),
-            None => self.of_arm(arm),
-        }
-    }
-
-    /// Follows the adapters that stages put at the doors of models, from stage to stage.
-    pub(crate) fn grow(&mut self, stages: &[Box<dyn Stage>]) -> Result<(), LabError> {
-        let recipe = self.recipe.clone();
-        for (stage, does) in recipe.stages.iter().zip(stages).filter(|(s, _)| s.makes_model()) {
-            for arm in (0..self.arms.len()).filter(|a| stage.arms.contains(&self.arms[*a].arm.name)) {
-                let from = parent(self, stage, arm).map(|(s, a)| (s.to_owned(), a));
-                let before = from.as_ref().and_then(|from| self.grown.get(from)).cloned();
-                let specs = does.adapters();
-                let same = before.is_some() && specs.is_empty() && from.is_some_and(|(_, a)| a == arm);
-                let own = match before {
-                    None if specs.is_empty() => continue,
-                    Some(own) if same => own,
-                    before => {
-                        let on = before.as_deref().unwrap_or_else(|| self.at(stage, arm));
-                        Arc::new(on.with_adapters(specs, arm, &stage.name)?)
-                    }
-                };
-                self.grown.insert((stage.name.clone(), arm), own);
-            }
-        }
-        Ok(())
-    }
-
-    /// The same with adapters at the network's doors, and `arm` compiled for it.
-    fn with_adapters(&self, specs: &[Value], arm: usize, stage: &str) -> Result<Experiment, LabError> {
-        let mut net = self.net.clone();
-        if !specs.is_empty() {
-            let with = Adapted::of(net, specs).map_err(|e| in_recipe(&e).within(&["adapters"]));
-            net = Arc::new(in_section(with, &["stage", stage])?);
-        }
-        let mut own = Experiment { net, shapes: BTreeMap::new(), grown: BTreeMap::new(), ..self.clone() };
-        own.arms[arm] = own.compile(&self.arms[arm].arm, &self.objective)?;
-        Ok(own)
     }
 
     /// The arms that some stage trains from scratch.

@@ -106,7 +106,7 @@ impl Experiment {
                 out.take(&stage.name, model)?;
             }
         }
-        out.grow(&built)?;
+        out.grow(&built.iter().map(|does| does.adapters()).collect::<Vec<_>>())?;
         for (stage, does) in recipe.stages.iter().zip(&built) {
             does.check(&out, stage)?;
         }

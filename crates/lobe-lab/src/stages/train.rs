@@ -12,10 +12,10 @@ use lobe_nets::Model;
 use lobe_train::{Spec, Trainee};
 
 use crate::graph::{
-    Context, Done, MemberJournal, ModelRef, Shares, Stage, StageEntry, Work, key, members, orphan, parent,
+    Context, Done, MemberJournal, ModelRef, Shares, Stage, StageEntry, Work, key, members, orphan,
     read_model, share, timing, told, twin, write_model,
 };
-use crate::plan::{Experiment, Feed, optimiser};
+use crate::plan::{Experiment, Feed, optimiser, parent};
 use crate::recipe::{self, Makes, StageFacts, Starts, Train};
 use crate::store::Failure;
 

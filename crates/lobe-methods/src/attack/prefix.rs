@@ -177,7 +177,7 @@ impl Attack for Prefix {
         for (done, (start, case)) in chosen(self.grid(), cases).into_iter().enumerate() {
             let share = |step: u64| (done as f64 + step as f64 / self.steps as f64) / cases.len() as f64;
             let rng = bench.key().child("prefix").index(start as u64).rng();
-            let trial = self.search(bench, &forget, case, start, rng, &share)?;
+            let trial = self.search(bench, &forget, case, (start, rng), &share)?;
             bench.keep(trial)?;
         }
         Ok(())
@@ -200,8 +200,7 @@ impl Prefix {
         bench: &mut dyn Bench,
         forget: &Batch,
         case: Case,
-        start: usize,
-        mut rng: Rng,
+        (start, mut rng): (usize, Rng),
         share: &dyn Fn(u64) -> f64,
     ) -> Result<Trial, BenchError> {
         let (limit, vocab) = (bench.net().context(), bench.net().language().map_or(0, |(vocab, _)| vocab));

@@ -150,8 +150,7 @@ impl SparseGraft {
         bench: &mut dyn Bench,
         host: &Host,
         name: String,
-        graft: &Graft,
-        mut x: Vec<f32>,
+        (graft, mut x): (&Graft, Vec<f32>),
         lr: f64,
     ) -> Result<Trial, BenchError> {
         let (adam, layout, mut state) = (optimiser(lr), graft.layout(), OptimiserState::default());
@@ -242,7 +241,7 @@ impl Attack for SparseGraft {
                 solved.insert(found).trial(bench, &host, case.name, by)?
             } else {
                 let (graft, x) = Self::graft(&places, kind, size)?;
-                self.train(bench, &host, case.name, &graft, x, by)?
+                self.train(bench, &host, case.name, (&graft, x), by)?
             };
             bench.keep(trial)?;
             bench.progress((i + 1) as f64 / cases.len() as f64)?;

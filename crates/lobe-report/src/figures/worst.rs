@@ -117,14 +117,15 @@ fn draw(m: &Matrix, rows: &[(&Row, Look)]) -> Drawing {
         let column = m.column(worst.column);
         let beyond = inside(s.mean) != s.mean;
         let label = if beyond { format!("{column}: {}", share(s.mean)) } else { column.to_owned() };
-        name(&mut svg, frame, x.at(inside(s.interval.map_or(s.mean, |i| i.1))), y, &label, &x, row);
+        let right = x.at(inside(s.interval.map_or(s.mean, |i| i.1)));
+        name(&mut svg, frame, (right, y), &label, &x, row);
         svg.close();
     }
     svg.finish("Recovery of every arm under every attack, worst case marked")
 }
 
 /// The worst attack's name right of its interval, or left of all marks where there is no room.
-fn name(svg: &mut Svg, frame: Frame, right: f64, y: f64, text: &str, x: &Scale, row: &Row) {
+fn name(svg: &mut Svg, frame: Frame, (right, y): (f64, f64), text: &str, x: &Scale, row: &Row) {
     let text = fit(text, 130.0);
     let wide = crate::svg::text_width(&text, 12.0) * 1.05;
     if right + 11.0 + wide <= frame.right {

@@ -14,7 +14,8 @@ use super::loot::Half;
 use super::variants::Sweep;
 use super::{loot, tune};
 use crate::error::LabError;
-use crate::graph::{Context, ModelRef, Work, cut, parent, read_model, whole};
+use crate::graph::{Context, ModelRef, Work, cut, read_model, whole};
+use crate::plan::parent;
 use crate::recipe;
 use crate::stages::measure::probes;
 
