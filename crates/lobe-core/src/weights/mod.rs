@@ -16,6 +16,8 @@
 
 mod parse;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use thiserror::Error;
@@ -55,14 +57,22 @@ pub enum Term {
 }
 
 /// Which weights of a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Edges {
     /// All that it owns.
+    #[default]
     Owned,
     /// Those that it reads: the columns that it owns.
     In,
     /// Those that it writes: the rows that it owns.
     Out,
+}
+
+impl Edges {
+    pub(crate) fn is_owned(&self) -> bool {
+        *self == Edges::Owned
+    }
 }
 
 /// A direction in a matrix.
