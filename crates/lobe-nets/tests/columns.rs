@@ -32,7 +32,7 @@ fn rows_of_numbers_are_input_and_target() {
     let values: [&[f32]; 3] = [&[0.0, 1.0, 10.0, 11.0], &[20.0, 21.0, 30.0, 31.0], &[40.0, 41.0]];
     for (s, want) in values.into_iter().enumerate() {
         let n = want.len() / 2;
-        assert!(matches!(batch.fed(s), Fed::Rows { width: 2, values } if values == want), "{s}");
+        assert!(matches!(batch.fed(s), Fed::Rows { width: 2, values, noise: &[] } if values == want), "{s}");
         assert_eq!(batch.target(s, INPUT), Some(Column::Numbers { width: 2, values: want }));
         // It holds no token, and wants nothing but what goes in.
         assert_eq!((batch.target(s, NEXT), batch.target(s, WANTED)), (None, batch.target(s, INPUT)));
