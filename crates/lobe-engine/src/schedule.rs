@@ -64,6 +64,8 @@ mod tests {
         assert!((l.at(54) - 1.1).abs() < 1e-6);
         // Half of the way is the root of the floor: 2 · √0.01 = 0.2.
         let e = Schedule { shape: ScheduleShape::Exponential, floor: 0.01, ..s };
-        assert!((e.at(4) - 2.0).abs() < 1e-6 && (e.at(54) - 0.2).abs() < 1e-6 && (e.at(104) - 0.02).abs() < 1e-7);
+        assert!(
+            (e.at(4) - 2.0).abs() < 1e-6 && (e.at(54) - 0.2).abs() < 1e-6 && (e.at(104) - 0.02).abs() < 1e-7
+        );
     }
 }

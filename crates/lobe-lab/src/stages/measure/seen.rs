@@ -27,7 +27,10 @@ pub(super) fn check(settings: &Measure, x: &Experiment, stage: &recipe::Stage) -
         let (_, units) = in_section(units(settings, x), &path)?;
         let labels = x.test_labels().len();
         if units.len() != labels {
-            return refuse("argmax", format!("names {} units for {labels} labels of held-out data", units.len()));
+            return refuse(
+                "argmax",
+                format!("names {} units for {labels} labels of held-out data", units.len()),
+            );
         }
     }
     if settings.decode.is_empty() {

@@ -85,7 +85,8 @@ fn one(g: &Group<'_>, t: &Table<'_>, top: f64) -> Drawing {
     let names: Vec<String> = rows.iter().map(|r| shorten(r, 26)).collect();
     let left = 34.0 + names.iter().map(|n| text_width(n, 12.0)).fold(0.0, f64::max);
     let named = columns.iter().map(|c| text_width(&shorten(c, 14), 11.0) + 8.0).fold(34.0, f64::max);
-    let side = if numbers { named.min(WIDEST) } else { (400.0 / columns.len().max(1) as f64).clamp(3.0, 24.0) };
+    let side =
+        if numbers { named.min(WIDEST) } else { (400.0 / columns.len().max(1) as f64).clamp(3.0, 24.0) };
     let tall = if numbers { 24.0 } else { side.max(4.0) };
     let head = 66.0;
     let (width, height) = (left + side * columns.len() as f64, head + tall * rows.len() as f64);
