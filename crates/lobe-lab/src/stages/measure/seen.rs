@@ -3,7 +3,7 @@
 
 use lobe_core::{Region, UNLABELLED};
 use lobe_data::Payload;
-use lobe_engine::{Plan, ShardRows, SiteId, Tape, Workspace};
+use lobe_engine::{ShardRows, SiteId, Tape, Workspace};
 use lobe_methods::measure::confusion::Confusion;
 use lobe_nets::{Batch, Begin, End};
 
@@ -134,7 +134,7 @@ pub(super) fn decoded(settings: &Measure, x: &Experiment, params: &[f32]) -> Res
     let Some(side) = side(x).filter(|_| !settings.decode.is_empty()) else { return Ok(None) };
     let units = x.net.width_at(0);
     let rows = settings.decode.len() * units;
-    let (mut ws, plan) = (Workspace::default(), Plan::plain(x.layout()));
+    let (mut ws, plan) = (Workspace::default(), x.net.plain());
     let shard = ShardRows::uniform(rows, UNLABELLED);
     let mut tape = Tape::new(&mut ws, x.layout(), params, None, &plan, shard);
     let z = tape.input(rows, units, |z| {
