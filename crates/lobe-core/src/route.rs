@@ -89,7 +89,7 @@ pub struct RouteTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint_rows: Option<String>,
     /// Which weights of the routed units `update` means; all data updates the others.
-    #[serde(default, skip_serializing_if = "Edges::is_owned")]
+    #[serde(default)]
     pub edges: Edges,
 }
 

@@ -69,12 +69,6 @@ pub enum Edges {
     Out,
 }
 
-impl Edges {
-    pub(crate) fn is_owned(&self) -> bool {
-        *self == Edges::Owned
-    }
-}
-
 /// A direction in a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {

@@ -112,7 +112,7 @@ impl Partition {
     /// Whether each label of `home` keeps to its part.
     fn keeps(&self) -> Result<Vec<bool>, ParamError> {
         let Some(routed) = &self.routed else { return Ok(vec![true; self.home.len()]) };
-        for (i, name) in routed.iter().enumerate().filter(|(_, name)| !self.home.contains(name)) {
+        if let Some((i, name)) = routed.iter().enumerate().find(|(_, name)| !self.home.contains(name)) {
             let hint = did_you_mean(name, self.home.iter().map(String::as_str));
             return refuse(&format!("routed.{i}"), format!("{name:?} is not one of `home`{hint}"));
         }
