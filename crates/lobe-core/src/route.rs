@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::label::LabelId;
+use crate::weights::Edges;
 
 /// Three numbers for a (label, region) pair. `1, 1, 1` is ordinary training; negative is legal.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,9 @@ pub struct RouteTable {
     /// all data, whatever a row says about the units. `None`: they follow the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint_rows: Option<String>,
+    /// Which weights of the routed units `update` means; all data updates the others.
+    #[serde(default)]
+    pub edges: Edges,
 }
 
 impl RouteTable {

@@ -9,6 +9,8 @@ pub enum ScheduleShape {
     Cosine,
     /// A straight line from the peak to `floor`.
     Linear,
+    /// The same factor at every step, from the peak to `floor`.
+    Exponential,
 }
 
 /// Linear warm-up, then a shape that ends at a fraction of the peak.
@@ -43,6 +45,7 @@ impl Schedule {
             ScheduleShape::Constant => return self.peak,
             ScheduleShape::Cosine => 0.5 * (1.0 + (std::f32::consts::PI * t).cos()),
             ScheduleShape::Linear => 1.0 - t,
+            ScheduleShape::Exponential => return self.peak * self.floor.powf(t),
         };
         self.peak * (self.floor + (1.0 - self.floor) * fall)
     }
@@ -59,5 +62,10 @@ mod tests {
         assert!((s.at(54) - 1.1).abs() < 1e-6 && (s.at(104) - 0.2).abs() < 1e-6 && s.at(999) >= 0.2 - 1e-6);
         let l = Schedule { shape: ScheduleShape::Linear, ..s };
         assert!((l.at(54) - 1.1).abs() < 1e-6);
+        // Half of the way is the root of the floor: 2 · √0.01 = 0.2.
+        let e = Schedule { shape: ScheduleShape::Exponential, floor: 0.01, ..s };
+        assert!(
+            (e.at(4) - 2.0).abs() < 1e-6 && (e.at(54) - 0.2).abs() < 1e-6 && (e.at(104) - 0.02).abs() < 1e-7
+        );
     }
 }

@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::{Bench, Items, SEQ, assert_same, autoencoder, small};
+use common::{Bench, Items, SEQ, assert_same, autoencoder, drawn, small};
 use lobe_core::{FORGET, Key, LabelId, RETAIN, Route, RouteTable, Target, UNLABELLED};
 use lobe_engine::{Plan, Program, SiteId};
 use lobe_methods::UNLEARN;
 use lobe_methods::objective::{
     Correlation, Counts, CrossEntropy, Distance, Examples, L1, Minimise, Part, ReadOut, Reads, Recalled,
-    Reconstruct, Side, Term, sparse,
+    Reconstruct, Side, Term, Variational, sparse,
 };
 use lobe_methods::unlearn::Shape;
-use lobe_nets::{Autoencoder, AutoencoderConfig, Batch, DecoderConfig};
+use lobe_nets::{Autoencoder, AutoencoderConfig, Batch, DecoderConfig, Fed};
 use serde_json::json;
 
 const MIXED: [(usize, LabelId); 5] = [(0, FORGET), (1, RETAIN), (2, UNLABELLED), (3, FORGET), (4, RETAIN)];
@@ -198,6 +198,44 @@ fn the_gradient_of_training_is_the_slope_of_its_objective() {
             }
         }
     }
+}
+
+/// The same for a latent that is drawn: through the noise into means and scales.
+#[test]
+fn the_gradient_reaches_means_and_scales_through_the_noise() {
+    let mut bench = drawn();
+    let net = bench.net.clone();
+    let site = net.layout().find_site("heads").unwrap();
+    let terms = |penalty: f32, distance: f32| {
+        let reads = Reads::Site { site, columns: 0..16, unrouted: false };
+        let of = Term::new(Variational { reads, weight: 1.0 });
+        let mut out = vec![Term { weight: penalty, ..of }];
+        out.push(Term { weight: distance, ..reconstruct(0, Distance::Squared, false) });
+        out
+    };
+    for per_shard in [1, 2, 5] {
+        let batch = bench.batch(&Items { items: &MIXED, per_shard });
+        for (name, terms) in [("both", terms(0.7, 3.0)), ("the distance", terms(0.0, 3.0))] {
+            let program = Minimise::new(&*net, &terms, Sided::new(&batch, Vec::new()));
+            let moved = check(&format!("{name}, {per_shard} to a shard"), &mut bench, 4e-3, &program);
+            assert!(
+                moved.iter().any(|t| t == "heads.weight") && moved.iter().any(|t| t == "decoder.2.weight")
+            );
+        }
+    }
+    // Scales move by the distance only where there is noise.
+    let (plan, terms) = (Plan::plain(net.layout()), terms(0.0, 1.0));
+    let t = net.layout().get(net.layout().find("heads.bias").unwrap()).span();
+    let scales = t.start + 8..t.end;
+    let noisy = bench.batch(&Items { items: &MIXED, per_shard: 5 });
+    let mut still = Batch::rows_of(10, 0, 5);
+    for row in 0..MIXED.len() {
+        let Fed::Rows { values, .. } = noisy.fed(0) else { panic!("rows") };
+        still.push_row(&values[10 * row..][..10], &[], FORGET);
+    }
+    let moves =
+        |batch: &Batch| bench.follow(&plan, batch, &terms).1[scales.clone()].iter().any(|g| *g != 0.0);
+    assert!(moves(&noisy) && !moves(&still));
 }
 
 /// What a made-up reference says of every example: numbers near those of a model, which is all that is asked.

@@ -2,7 +2,7 @@
 
 use lobe_core::LabelId;
 use lobe_engine::ops::head::IGNORE;
-use lobe_engine::{RowLabels, ShardRows, Tape, Var};
+use lobe_engine::{EngineError, RowLabels, ShardRows, Tape, Var};
 
 /// Sequences are trimmed to a multiple of this many positions: few enough distinct lengths for
 /// buffers to be reused, short enough that padding costs little.
@@ -45,6 +45,8 @@ pub enum Fed<'a> {
         width: usize,
         /// The numbers.
         values: &'a [f32],
+        /// The noise of each row, side by side; empty where there is none.
+        noise: &'a [f32],
     },
     /// Rows that are on the tape already.
     Ready(Var),
@@ -56,17 +58,34 @@ impl Fed<'_> {
         match self {
             Fed::Tokens { .. } => None,
             Fed::Ready(x) => Some(x),
-            Fed::Rows { width, values } => {
+            Fed::Rows { width, values, .. } => {
                 Some(tape.input(values.len() / width.max(1), width, |buf| buf.copy_from_slice(values)))
             }
         }
+    }
+
+    /// The noise as a variable, `width` numbers per row; `None` where there is none.
+    ///
+    /// # Errors
+    /// If there are other numbers of it.
+    pub fn noise(self, tape: &mut Tape<'_>, width: usize) -> Result<Option<Var>, EngineError> {
+        let Fed::Rows { width: columns, values, noise } = self else { return Ok(None) };
+        let rows = values.len() / columns.max(1);
+        if noise.is_empty() {
+            return Ok(None);
+        }
+        if noise.len() != rows * width {
+            let what = format!("{} numbers of noise for {rows} rows of {width}", noise.len());
+            return Err(EngineError::Invalid(what));
+        }
+        Ok(Some(tape.input(rows, width, |buf| buf.copy_from_slice(noise))))
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Content {
     Tokens { seq: usize, inputs: Vec<u32>, next: Vec<u32> },
-    Rows { width: usize, values: Vec<f32>, wanted_width: usize, wanted: Vec<f32> },
+    Rows { width: usize, values: Vec<f32>, wanted_width: usize, wanted: Vec<f32>, noise: Vec<f32> },
 }
 
 /// Examples ready for the engine. Fill it again and again; it does not allocate once warm.
@@ -96,8 +115,8 @@ impl Batch {
     /// An empty batch of rows of `width` numbers, `per_shard` to a shard, with `wanted` numbers each that are
     /// to come out (0: none).
     pub fn rows_of(width: usize, wanted: usize, per_shard: usize) -> Batch {
-        let (values, targets) = (Vec::new(), Vec::new());
-        Batch::new(Content::Rows { width, values, wanted_width: wanted, wanted: targets }, per_shard)
+        let (values, targets, noise) = (Vec::new(), Vec::new(), Vec::new());
+        Batch::new(Content::Rows { width, values, wanted_width: wanted, wanted: targets, noise }, per_shard)
     }
 
     /// Forgets all examples.
@@ -107,9 +126,10 @@ impl Batch {
                 inputs.clear();
                 next.clear();
             }
-            Content::Rows { values, wanted, .. } => {
+            Content::Rows { values, wanted, noise, .. } => {
                 values.clear();
                 wanted.clear();
+                noise.clear();
             }
         }
         self.lengths.clear();
@@ -169,7 +189,7 @@ impl Batch {
     /// # Panics
     /// If the batch holds tokens or a length is wrong.
     pub fn push_row(&mut self, row: &[f32], out: &[f32], label: LabelId) {
-        let Content::Rows { width, values, wanted_width, wanted } = &mut self.content else {
+        let Content::Rows { width, values, wanted_width, wanted, .. } = &mut self.content else {
             panic!("a batch of tokens holds no rows")
         };
         assert!(row.len() == *width && out.len() == *wanted_width, "numbers per row");
@@ -183,7 +203,7 @@ impl Batch {
     /// # Panics
     /// If the batch holds tokens.
     pub fn push_drawn(&mut self, label: LabelId, draw: impl FnOnce(&mut [f32], &mut [f32])) {
-        let Content::Rows { width, values, wanted_width, wanted } = &mut self.content else {
+        let Content::Rows { width, values, wanted_width, wanted, .. } = &mut self.content else {
             panic!("a batch of tokens holds no rows")
         };
         let (row, out) = (values.len(), wanted.len());
@@ -198,6 +218,17 @@ impl Batch {
         self.labels.push(label);
         self.row_labels.push(label);
         self.count += 1;
+    }
+
+    /// Gives the row last added its noise. Every row of a batch has as much of it, or none has any.
+    ///
+    /// # Panics
+    /// If the batch holds tokens, or the rows before have other numbers of it.
+    pub fn push_noise(&mut self, of_row: &[f32]) {
+        let rows = self.labels.len();
+        let Content::Rows { noise, .. } = &mut self.content else { panic!("a batch of tokens has no noise") };
+        noise.extend_from_slice(of_row);
+        assert!(noise.len() == rows * of_row.len(), "numbers of noise per row");
     }
 
     /// Number of examples: sequences or rows.
@@ -239,8 +270,10 @@ impl Batch {
         let (rows, seq) = self.span_of(shard);
         match &self.content {
             Content::Tokens { inputs, .. } => Fed::Tokens { ids: &inputs[rows], seq },
-            Content::Rows { width, values, .. } => {
-                Fed::Rows { width: *width, values: &values[rows.start * width..rows.end * width] }
+            Content::Rows { width, values, noise, .. } => {
+                let each = noise.len() / self.len().max(1);
+                let noise = &noise[rows.start * each..rows.end * each];
+                Fed::Rows { width: *width, values: &values[rows.start * width..rows.end * width], noise }
             }
         }
     }

@@ -15,7 +15,7 @@ mod speak;
 mod superposition;
 mod weights;
 
-pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
+pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig, LatentActivation, OutputActivation};
 pub use batch::{Batch, Column, Fed, INPUT, NEXT, WANTED};
 pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
 pub use model::Model;

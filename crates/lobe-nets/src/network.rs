@@ -197,6 +197,11 @@ pub trait Network: Debug + Send + Sync {
     fn shape(&self) -> String;
     /// What it is fed with.
     fn input(&self) -> Input;
+    /// How many numbers of a standard normal it takes beside each row while it is trained; without them it runs at
+    /// their mean, 0.
+    fn noise(&self) -> usize {
+        0
+    }
     /// What can be read off it; at least one.
     fn outputs(&self) -> &[Output];
     /// The sites that everything passes through, in order: where a pass can begin or end.

@@ -56,7 +56,7 @@ fn autoencoder() -> Host {
     let net = Autoencoder::new(config.resolve(9).unwrap());
     let (x, layout) = (normals("rows", 7 * 9), net.layout.clone());
     let forward = move |t: &mut Tape<'_>| {
-        let fed = Fed::Rows { width: 9, values: &x };
+        let fed = Fed::Rows { width: 9, values: &x, noise: &[] };
         let ends = net.run(t, Begin::Input(fed), End::Outputs)?.ends;
         t.concat(ends[0], ends[1])
     };

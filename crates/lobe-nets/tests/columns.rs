@@ -32,7 +32,7 @@ fn rows_of_numbers_are_input_and_target() {
     let values: [&[f32]; 3] = [&[0.0, 1.0, 10.0, 11.0], &[20.0, 21.0, 30.0, 31.0], &[40.0, 41.0]];
     for (s, want) in values.into_iter().enumerate() {
         let n = want.len() / 2;
-        assert!(matches!(batch.fed(s), Fed::Rows { width: 2, values } if values == want), "{s}");
+        assert!(matches!(batch.fed(s), Fed::Rows { width: 2, values, noise: &[] } if values == want), "{s}");
         assert_eq!(batch.target(s, INPUT), Some(Column::Numbers { width: 2, values: want }));
         // It holds no token, and wants nothing but what goes in.
         assert_eq!((batch.target(s, NEXT), batch.target(s, WANTED)), (None, batch.target(s, INPUT)));
@@ -58,6 +58,40 @@ fn drawn_rows_are_written_over_zeros() {
         });
     }
     assert_eq!(format!("{drawn:?}"), format!("{:?}", rows(3)));
+}
+
+#[test]
+fn every_row_has_its_own_noise_whatever_the_shard() {
+    let mut batch = Batch::rows_of(2, 0, 2);
+    for round in 0..2 {
+        batch.clear();
+        for i in 0..3 {
+            batch.push_row(&[0.0, 1.0], &[], FORGET);
+            batch.push_noise(&[i as f32, 0.5 + round as f32, 7.0]);
+        }
+    }
+    let noise = |s: usize| match batch.fed(s) {
+        Fed::Rows { noise, .. } => noise.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((noise(0), noise(1)), (vec![0.0, 1.5, 7.0, 1.0, 1.5, 7.0], vec![2.0, 1.5, 7.0]));
+    let (mut ws, layout) = (Workspace::default(), Layout::default());
+    let plan = Plan::plain(&layout);
+    let mut tape = Tape::new(&mut ws, &layout, &[], None, &plan, ShardRows::uniform(2, FORGET));
+    let there = batch.fed(0).noise(&mut tape, 3).unwrap().unwrap();
+    assert_eq!((tape.shape(there), tape.value(there)), ((2, 3), &[0.0, 1.5, 7.0, 1.0, 1.5, 7.0][..]));
+    let wrong = batch.fed(0).noise(&mut tape, 2).unwrap_err().to_string();
+    assert!(wrong.contains("6 numbers of noise for 2 rows of 2"), "{wrong}");
+    assert!(rows(0).fed(0).noise(&mut tape, 3).unwrap().is_none());
+}
+
+#[test]
+#[should_panic(expected = "numbers of noise per row")]
+fn a_row_without_noise_among_others_is_refused() {
+    let mut batch = Batch::rows_of(2, 0, 2);
+    batch.push_row(&[0.0, 1.0], &[], FORGET);
+    batch.push_row(&[0.0, 1.0], &[], FORGET);
+    batch.push_noise(&[1.0]);
 }
 
 #[test]

@@ -26,6 +26,8 @@ fn settings(kind: &str) -> Vec<Value> {
             json!({ "hidden": [9, 5], "latent": 6, "latent_bias": true, "decoders": [
                 { "name": "decoder" }, { "name": "top", "to": 3, "detach": true }, { "name": "low", "from": 2 },
             ] }),
+            json!({ "hidden": [7], "latent": 4, "variational": true, "latent_activation": "relu",
+                    "output_activation": "sigmoid" }),
         ],
         "residual-mlp" => vec![
             json!({ "neurons": [5] }),
@@ -81,7 +83,7 @@ impl Feed {
     fn fed(&self) -> Fed<'_> {
         match self.width {
             0 => Fed::Tokens { ids: &self.ids, seq: self.seq },
-            width => Fed::Rows { width, values: &self.values },
+            width => Fed::Rows { width, values: &self.values, noise: &[] },
         }
     }
 }
@@ -143,7 +145,7 @@ fn a_pass_cut_anywhere_is_the_whole_pass_to_the_bit() {
     }
     // Four, two and three places of the transformers, one of each autoencoder, two and three of the residual
     // MLPs, one of the toy model.
-    assert_eq!(seen, 4 + 2 + 3 + 2 + 2 + 3 + 3 + 1);
+    assert_eq!(seen, 4 + 2 + 3 + 3 + 2 + 3 + 3 + 1);
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn a_network_refuses_what_it_is_not_fed_with() {
         let net = &*net;
         let feed = Feed::of(net);
         let other = match net.input() {
-            Input::Tokens { .. } => Fed::Rows { width: 3, values: &[0.5; 6] },
+            Input::Tokens { .. } => Fed::Rows { width: 3, values: &[0.5; 6], noise: &[] },
             Input::Rows { .. } => Fed::Tokens { ids: &[0, 1], seq: 2 },
         };
         let refused = taped(net, &params, feed.rows, |tape| net.run(tape, Begin::Input(other), End::Outputs));

@@ -117,6 +117,28 @@ fn a_small_map_is_drawn_as_it_was() {
 }
 
 #[test]
+fn arms_of_one_row_each_are_the_rows_of_one_map() {
+    let chart = |arm: &str, seed: u64| {
+        let first = if arm == "plain" { 0.1 } else { 0.3 } + 0.02 * seed as f64;
+        json!({"name": "map", "title": "Which edges", "kind": "heat", "x": {"name": "output and label"},
+            "rows": [""], "columns": ["bottom low", "bottom high"], "values": [[first, null]]})
+    };
+    let (_, f) = with(2, chart);
+    assert_eq!(svg(&f).matches("<g class=\"cell").count(), 4, "two cells for each arm");
+    assert_eq!(svg(&f).matches("class=\"panel-title\"").count(), 1, "in one drawing");
+    for said in
+        [">plain</text>", ">routed</text>", ">bottom high</text>", "<title>routed, bottom low: 0.31</title>"]
+    {
+        assert!(svg(&f).contains(said), "{said}: {}", svg(&f));
+    }
+    assert!(
+        f.csv.contains("plain,,bottom low,0.11") && f.csv.contains("plain,,bottom high,,0\n"),
+        "{}",
+        f.csv
+    );
+}
+
+#[test]
 fn ten_pictures_of_28_by_28_fit_into_the_page() {
     let (run, f) = with(2, |_, seed| {
         // A ring: what latents decode to looks like this.

@@ -18,6 +18,8 @@ mod parse;
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::region::resolve::{hint, matches, written};
@@ -55,9 +57,11 @@ pub enum Term {
 }
 
 /// Which weights of a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Edges {
     /// All that it owns.
+    #[default]
     Owned,
     /// Those that it reads: the columns that it owns.
     In,

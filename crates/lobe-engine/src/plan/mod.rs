@@ -5,7 +5,7 @@ mod moves;
 
 use std::ops::Range;
 
-use lobe_core::{JointKind, LabelSet, Region, Route, RouteTable, Selection, Target};
+use lobe_core::{Edges, JointKind, LabelSet, Region, Route, RouteTable, Selection, Target};
 
 pub use self::edits::{Edit, SiteEdit};
 use self::moves::Moves;
@@ -148,7 +148,8 @@ impl Plan {
         let ordinary = REGIONS + regions.len();
         let joint_rows = joint_rows(layout, table)?;
         // Class `ordinary + c` is class `c` with an update of 1.
-        let classes = if joint_rows.is_some() { 2 * ordinary } else { ordinary };
+        let shifts = joint_rows.is_some() || table.edges != Edges::Owned;
+        let classes = if shifts { 2 * ordinary } else { ordinary };
         let routes = routes(table, labels, ordinary, classes)?;
         let named = |site: usize| regions.iter().any(|r| r.names(site));
         let unit_class = |site: usize, units: Range<u32>| {
@@ -175,7 +176,8 @@ impl Plan {
             })
             .collect();
         let owner_named = |owner: &Option<Owner>| owner.as_ref().is_some_and(|o| named(o.site.0));
-        let side = |owner: &Option<Owner>, extent: usize, joint: Option<&Selection>| {
+        // All data updates the whole side (`all`), or the rows (or columns) of the units of `joint`.
+        let side = |owner: &Option<Owner>, extent: usize, all: bool, joint: Option<&Selection>| {
             let Some(o) = owner.as_ref().filter(|o| named(o.site.0)) else { return vec![] };
             segments(extent, |i| {
                 let hit = o.parts.iter().find(|p| (p.start..p.start + p.blocks * p.width).contains(&i));
@@ -183,14 +185,14 @@ impl Plan {
                     let b = (i - p.start) / p.width;
                     let units = b * p.units_per_block..(b + 1) * p.units_per_block;
                     let units = units.start as u32..units.end as u32;
-                    let shift = joint.is_some_and(|j| j.contains_all(o.site.0, &units));
+                    let shift = all || joint.is_some_and(|j| j.contains_all(o.site.0, &units));
                     unit_class(o.site.0, units) + if shift { ordinary } else { 0 }
                 })
             })
         };
         let tensors = layout.tensors().iter().map(|t| TensorPlan {
-            rows: side(&t.row_owner, t.rows, joint_rows.as_ref()),
-            cols: side(&t.col_owner, t.cols, None),
+            rows: side(&t.row_owner, t.rows, table.edges == Edges::In, joint_rows.as_ref()),
+            cols: side(&t.col_owner, t.cols, table.edges == Edges::Out, None),
             whole: match t.joint {
                 Some(kind) => class_of(Target::Joint(kind)),
                 None if owner_named(&t.row_owner) || owner_named(&t.col_owner) => PLAIN,

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use lobe_core::{FORGET, LabelId, RouteRow, RouteTable, Selection, Target, UNLABELLED};
 use lobe_data::{Labelling, Mix};
-use lobe_engine::{Plan, SiteId};
+use lobe_engine::{Layout, Plan, SiteId};
 use lobe_methods::localize::check_regions;
-use lobe_methods::objective::{Correlation, CrossEntropy, L1, Reads, Reconstruct, Term, sparse};
+use lobe_methods::objective::{Correlation, CrossEntropy, L1, Reads, Reconstruct, Term, Variational, sparse};
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
 use lobe_nets::Read;
 use serde_json::Value;
 
-use super::{ArmPlan, Asks, Experiment, Objective, distance, in_recipe, in_section};
+use super::{ArmPlan, Asks, Experiment, Objective, Per, distance, in_recipe, in_section};
 use crate::error::LabError;
 use crate::recipe::{self, Arm, ArmData, ArmKind, Masked, PathError};
 
@@ -253,19 +253,26 @@ impl Experiment {
                     numbers = true;
                     let sum_of_means = first && o.sum_of_means;
                     let kind = distance(o);
-                    out.push(Term::new(Reconstruct { output, width, kind, label_weight, sum_of_means }));
+                    let width = if o.per == Per::Image { 1 } else { width };
+                    let of = Reconstruct { output, width, kind, label_weight, sum_of_means };
+                    out.push(Term { weight: o.weight, ..Term::new(of) });
                 }
             }
         }
         if numbers && let Some(site) = self.net.cuts().first().copied() {
-            penalties(o, (site, self.net.width_at(0)), &mut out)?;
+            penalties(self.layout(), o, (site, self.net.width_at(0)), &mut out)?;
         }
         Ok(out)
     }
 }
 
 /// Penalties on the values at a site, before any route.
-fn penalties(o: &Objective, (site, latent): (SiteId, usize), out: &mut Vec<Term>) -> Result<(), LabError> {
+fn penalties(
+    layout: &Layout,
+    o: &Objective,
+    (site, latent): (SiteId, usize),
+    out: &mut Vec<Term>,
+) -> Result<(), LabError> {
     let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
         let to = if to == 0 { latent } else { to };
         if from >= to || to > latent {
@@ -277,6 +284,15 @@ fn penalties(o: &Objective, (site, latent): (SiteId, usize), out: &mut Vec<Term>
     for l in &o.l1 {
         let reads = Reads::Site { site, columns: part(l.from, l.to)?, unrouted: true };
         out.push(Term::new(L1 { reads, weight: l.weight }));
+    }
+    if let Some(heads) = &o.variational {
+        let known = layout.sites().iter().map(|s| s.name.as_str());
+        let found = recipe::one_of("objective.variational.at", "site", &heads.at, known);
+        in_section(found, &["model"])?;
+        let site = layout.find_site(&heads.at).unwrap_or(site);
+        let columns = 0..layout.sites()[site.0].units as usize;
+        let reads = Reads::Site { site, columns, unrouted: false };
+        out.push(Term::new(Variational { reads, weight: heads.weight }));
     }
     let split = if o.split == 0 { latent / 2 } else { o.split };
     if o.correlation != 0.0 {

@@ -66,6 +66,7 @@ pub struct Feed<'a> {
     indices: Vec<u32>,
     strength: Vec<f32>,
     targets: Vec<u32>,
+    noise: Vec<f32>,
     /// The label each step is routed under, where the method has kinds of steps.
     kinds: Vec<LabelId>,
     /// The batch of the step last asked for.
@@ -92,6 +93,7 @@ impl<'a> Feed<'a> {
             indices: Vec::new(),
             strength: Vec::new(),
             targets: Vec::new(),
+            noise: Vec::new(),
             kinds: Vec::new(),
             batch,
         };
@@ -140,8 +142,10 @@ impl<'a> Feed<'a> {
             }
             let routed = kind.unwrap_or(label);
             if !text {
+                if !trains_on.counts(label, 1.0) {
+                    continue;
+                }
                 match &self.drawn {
-                    _ if !trains_on.counts(label, 1.0) => {}
                     // No epoch repeats a row.
                     Some(drawn) => {
                         let number = epoch * x.data.train.len() as u64 + i as u64;
@@ -149,6 +153,7 @@ impl<'a> Feed<'a> {
                     }
                     None => push(&mut self.batch, &x.data.train, i, routed),
                 }
+                self.add_noise(step, n);
                 continue;
             }
             let weighted = self.weigh(i, label);
@@ -170,6 +175,17 @@ impl<'a> Feed<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Draws the noise of the row just added, which is number `row` of the step: the same for every arm.
+    fn add_noise(&mut self, step: u64, row: usize) {
+        let width = self.x.net.noise();
+        if width > 0 {
+            let mut rng = Experiment::key(self.seed).child("noise").index(step).index(row as u64).rng();
+            self.noise.clear();
+            self.noise.extend((0..width).map(|_| rng.normal() as f32));
+            self.batch.push_noise(&self.noise);
+        }
     }
 
     /// What the first `steps` steps show: which examples, under which labels, without making a batch of

@@ -32,7 +32,7 @@ pub(crate) use self::lineage::parent;
 pub use self::networks::{Loaded, read_weights};
 pub(crate) use self::networks::{difference, fingerprint, same_but_for_units, units};
 pub(crate) use self::optimise::{distance, optimiser};
-pub use self::settings::{DataKeys, DataSection, ModelSection, Objective};
+pub use self::settings::{DataKeys, DataSection, ModelSection, Objective, Per};
 pub(crate) use self::settings::{in_recipe, method, unlearn};
 use crate::error::LabError;
 use crate::recipe::{Arm, ArmData, ArmKind, PathError, Recipe};

@@ -17,6 +17,7 @@ pub(crate) fn optimiser(t: &Train) -> Result<Optimiser, LabError> {
         recipe::Schedule::Constant => ScheduleShape::Constant,
         recipe::Schedule::Cosine => ScheduleShape::Cosine,
         recipe::Schedule::Linear => ScheduleShape::Linear,
+        recipe::Schedule::Exponential => ScheduleShape::Exponential,
     };
     let masked = match t.masked {
         recipe::Masked::ZeroGrad => Masked::ZeroGrad,

@@ -150,8 +150,12 @@ fn source_of(kind: &str, mut table: Map<String, Value>) -> Result<(DataConfig, V
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
-    /// "absolute" or "squared" distance per pixel.
+    /// "absolute" or "squared" distance of each pixel.
     pub distance: Distance,
+    /// Whether the distance is the mean per "pixel" or, per "image", the mean of the sums over an image's pixels.
+    pub per: Per,
+    /// Factor of the distance, 0 to 1e6.
+    pub weight: f32,
     /// Whether the main loss is the sum of the labels' means instead of one mean over all images.
     pub sum_of_means: bool,
     /// L1 penalty on the code, per image and before any route: λ per latent part, `{ from, to, weight }`;
@@ -161,16 +165,24 @@ pub struct Objective {
     pub correlation: f32,
     /// Where the correlation penalty splits the latent; 0 is the middle.
     pub split: usize,
+    /// Penalty on the means and scales of a latent that is drawn, which stand side by side `at` a site:
+    /// λ times the mean over images and latents of mean² + exp(scale) − scale. Absent: none.
+    /// Example: `variational = { at = "heads", weight = 1.0 }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variational: Option<Heads>,
 }
 
 impl Default for Objective {
     fn default() -> Self {
         Objective {
             distance: Distance::Absolute,
+            per: Per::Pixel,
+            weight: 1.0,
             sum_of_means: false,
             l1: Vec::new(),
             correlation: 0.0,
             split: 0,
+            variational: None,
         }
     }
 }
@@ -183,6 +195,26 @@ pub enum Distance {
     Absolute,
     /// (x - t)²
     Squared,
+}
+
+/// A penalty on means and scales.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Heads {
+    /// The site at which means and scales stand side by side.
+    pub at: String,
+    /// λ
+    pub weight: f32,
+}
+
+/// What a distance is the mean of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// All pixels alike.
+    Pixel,
+    /// Images, each the sum over its pixels.
+    Image,
 }
 
 /// An L1 penalty on part of the latent.

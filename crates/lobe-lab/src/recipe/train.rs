@@ -24,6 +24,8 @@ pub enum Schedule {
     Cosine,
     /// Falls in a straight line from `lr` to `min_lr`.
     Linear,
+    /// Falls by the same factor at every step, from `lr` to `min_lr`.
+    Exponential,
 }
 
 /// What happens to parameters whose update a route switches off.
@@ -173,6 +175,9 @@ impl Train {
             return Err(PathError::new("warmup", message));
         }
         range("min_lr", self.min_lr, 0.0..=1.0)?;
+        if self.schedule == Schedule::Exponential && self.min_lr == 0.0 {
+            return Err(PathError::new("min_lr", "must be above 0: no factor leads from `lr` to 0"));
+        }
         if let Some(clip) = self.clip {
             above_zero("clip", clip, 1e9)?;
         }

@@ -83,6 +83,9 @@ const VALUES: &[(&str, &str)] = &[
     ("decoders.from", "16"),
     ("decoders.to", "16"),
     ("objective.l1", "[{ weight = 0.003 }]"),
+    ("objective.variational", r#"{ at = "heads", weight = 1.0 }"#),
+    ("variational.at", r#""heads""#),
+    ("variational.weight", "1.0"),
     ("l1.from", "16"),
     ("l1.to", "16"),
     ("l1.weight", "0.003"),
@@ -103,6 +106,13 @@ const VALUES: &[(&str, &str)] = &[
     ("table.label", r#""forget""#),
     ("table.region", r#""elsewhere""#),
     ("table.update", "0"),
+    ("home", r#"["forget"]"#),
+    ("routed", r#"["forget"]"#),
+    ("off", "{ update = 0.0 }"),
+    ("off.forward", "0.0"),
+    ("off.backward", "0.0"),
+    ("off.update", "0.0"),
+    ("unrouted", "{ backward = 0.5 }"),
     ("layer", "1"),
     ("layers", "4"),
     ("arms.layers", "[1]"),
@@ -120,6 +130,8 @@ const VALUES: &[(&str, &str)] = &[
     ("stage.path", r#""gpt2""#),
     ("stage.examples", "[16, 64]"),
     ("kinds", r#"["entries", "rank"]"#),
+    ("stage.argmax", r#""latent""#),
+    ("stage.decode", "[1.0, 2.0]"),
 ];
 
 /// How the words of the catalogue stand in a recipe.

@@ -105,6 +105,8 @@ pub const METRICS: &[Metric] = &[
     Metric { parts_count: true, ..m("mae", "mae", Lower, "mean absolute error per number on held-out rows (per pixel on images): of the first decoder, with @DECODER of each other one").titled("absolute error").of("decoder") },
     m("mse_per_active", "mse", Lower, "mean squared error per active number of rows that are mostly zero: mse divided by the share of their numbers that is active").titled("squared error per active number"),
     m("one_hot", "number", Neither, "what a number comes out as that goes into the network as 1 where all others are 0: the mean over all numbers").titled("a single 1 comes out as"),
+    m("argmax_accuracy", "fraction", Higher, "held-out examples whose largest unit has the number of their label").titled("largest unit is the label's"),
+    m("argmax_purity", "fraction", Neither, "held-out examples of the label that their largest unit answers to most: the accuracy if units were given to labels afterwards").titled("largest unit, best assignment"),
     m("calibrated_loss", "nat", Lower, "held-out loss after a logit bias was fitted").titled("loss, calibrated"),
     m("accuracy", "fraction", Higher, "held-out tokens whose most likely prediction is right"),
     Metric { chance: "probe_chance", ..m("probe_accuracy", "fraction", Higher, "knowledge probes answered correctly among given choices; @CLASS where a label has several classes, @told for facts that training examples of the class state, @told-elsewhere for facts that only another class states").titled("probes answered").of("class") },

@@ -10,6 +10,7 @@ mod kinds;
 mod modular;
 mod none;
 mod parameter_masking;
+mod partition;
 mod routes;
 mod sgtm;
 mod start;
@@ -133,6 +134,9 @@ pub trait Localize: Send + Sync {
     fn expected(&self) -> Vec<Expect>;
 }
 
+/// Most regions of an arm, where a method takes several: as many as there are labels.
+const MOST_REGIONS: usize = 48;
+
 /// All localisation methods, in the order they are listed.
 pub static LOCALIZE: &[Entry<dyn Localize>] = &[
     none::ENTRY,
@@ -144,6 +148,7 @@ pub static LOCALIZE: &[Entry<dyn Localize>] = &[
     experts::ENTRY,
     era::ENTRY,
     modular::ENTRY,
+    partition::ENTRY,
     routes::ENTRY,
 ];
 

@@ -116,7 +116,7 @@ impl Localize for Modular {
         true
     }
     fn regions(&self) -> (usize, usize) {
-        (1, 8)
+        (1, super::MOST_REGIONS)
     }
     fn expected(&self) -> Vec<Expect> {
         vec![

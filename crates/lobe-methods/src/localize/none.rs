@@ -28,7 +28,7 @@ impl Localize for None {
         Ok(RouteTable::plain())
     }
     fn regions(&self) -> (usize, usize) {
-        (0, 8)
+        (0, super::MOST_REGIONS)
     }
     fn expected(&self) -> Vec<Expect> {
         let all = [FORGET, RETAIN, UNLABELLED];

@@ -79,7 +79,7 @@ impl Localize for Routes {
         Ok(out)
     }
     fn regions(&self) -> (usize, usize) {
-        (1, 8)
+        (1, super::MOST_REGIONS)
     }
     fn expected(&self) -> Vec<Expect> {
         vec![(UNLABELLED, Part::Region, Status::Plain), (UNLABELLED, Part::Elsewhere, Status::Plain)]

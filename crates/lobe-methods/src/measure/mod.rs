@@ -4,6 +4,7 @@ pub mod absorption;
 pub mod agreement;
 pub mod calibrate;
 pub mod compute_penalty;
+pub mod confusion;
 pub mod gap;
 pub mod leakage;
 pub mod recovery;
@@ -47,6 +48,7 @@ pub static MEASURES: &[About] = &[
     leakage::ABOUT,
     recovery::ABOUT,
     agreement::ABOUT,
+    confusion::ABOUT,
     absorption::ABOUT,
     compute_penalty::ABOUT,
 ];

@@ -11,6 +11,7 @@ mod cross_entropy;
 mod distance;
 mod l1;
 mod program;
+mod variational;
 
 use std::ops::Range;
 
@@ -25,6 +26,7 @@ pub use distance::Reconstruct;
 pub use l1::L1;
 pub use lobe_engine::ops::distance::Distance;
 pub use program::{Counts, Examples, Minimise, Part, ReadOut, Recalled, Single, Whole};
+pub use variational::Variational;
 
 /// Which data a term is evaluated on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use lobe_methods::objective::{Distance, L1, Minimise, Reads, Term, Whole, ordina
 use lobe_methods::{Context, LOCALIZE, Localize};
 use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, Batch, Begin, DecoderConfig, End, Gpt, GptConfig, Input,
-    Network, NormKind, Positions, Read, network,
+    LatentActivation, Network, NormKind, OutputActivation, Positions, Read, network,
 };
 use serde_json::{Value, json};
 
@@ -128,9 +128,29 @@ pub(crate) fn superposition() -> Bench {
     }
 }
 
+/// An autoencoder whose latent is drawn.
+pub(crate) fn drawn() -> Bench {
+    let config = AutoencoderConfig {
+        hidden: vec![14, 12],
+        latent: 8,
+        latent_bias: true,
+        variational: true,
+        latent_activation: LatentActivation::Relu,
+        output_activation: OutputActivation::Sigmoid,
+        ..AutoencoderConfig::default()
+    };
+    let net = Autoencoder::new(config.resolve(PIXELS).unwrap());
+    Bench {
+        of_one_site: &["latent[-4..]"],
+        to_cut: &["latent[-4..]", "latent[0,3..5]"],
+        ..Bench::new("drawn latent", Arc::new(net), "latent[-4..]")
+    }
+}
+
 /// Every network: one of each kind at least, or `conformance.rs` says which is missing.
 pub(crate) fn benches() -> Vec<Bench> {
-    transformers().into_iter().chain([autoencoder(), residual_mlp(), superposition()]).collect()
+    let rows = [autoencoder(), drawn(), residual_mlp(), superposition()];
+    transformers().into_iter().chain(rows).collect()
 }
 
 /// What is in a batch: `(number of the example, label)`, and how many go to a shard.
@@ -202,7 +222,12 @@ impl Bench {
             }
             Input::Rows { width } => {
                 let mut out = Batch::rows_of(width, 0, items.per_shard);
-                items.items.iter().for_each(|(i, label)| out.push_row(&pixels(*i), &[], *label));
+                for (i, label) in items.items {
+                    out.push_row(&pixels(*i), &[], *label);
+                    if self.net.noise() > 0 {
+                        out.push_noise(&noise(*i, self.net.noise()));
+                    }
+                }
                 out
             }
         }
@@ -269,6 +294,11 @@ pub(crate) fn tokens(i: usize) -> Vec<u32> {
 fn pixels(i: usize) -> Vec<f32> {
     let mut rng = Key::root(4).index(i as u64).rng();
     (0..PIXELS).map(|_| rng.normal() as f32).collect()
+}
+
+fn noise(i: usize, width: usize) -> Vec<f32> {
+    let mut rng = Key::root(5).index(i as u64).rng();
+    (0..width).map(|_| rng.normal() as f32).collect()
 }
 
 /// Every registered method: with default parameters, and with every switch and every choice of

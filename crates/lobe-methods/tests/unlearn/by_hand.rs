@@ -212,3 +212,21 @@ fn constrained_tuning_fades_as_a_token_gains() {
     let w = |beta: f64, gain: f64| 2.0 * (1.0 - sigma(beta * gain)) / 3.0;
     all_close(&grad, &[w(0.5, 1.0), 0.0, w(2.0, -1.0), 1.0 / 3.0]);
 }
+
+#[test]
+fn means_and_scales_of_a_drawn_latent_are_penalised_literally() {
+    let reads = Reads::Site { site: SiteId(0), columns: 0..4, unrouted: false };
+    let penalty = Variational { reads, weight: 3.0 };
+    // Two rows of two means and two scales.
+    let values = [1.0, -2.0, 0.0, 1.0, 0.0, 0.5, -1.0, 0.0];
+    let sheet = Sheet::new(4, &[0, 0], &values, &[]).into_numbers();
+    let (value, grad) = sheet.at(&penalty);
+    let e = std::f64::consts::E;
+    let squares = 1.0 + 4.0 + 0.25;
+    // exp(c) − c of 0, 1, −1, 0.
+    let rest = 1.0 + (e - 1.0) + (1.0 / e + 1.0) + 1.0;
+    close(value, 3.0 / 4.0 * (squares + rest));
+    let each = 3.0 / 4.0;
+    let want = [2.0, -4.0, 0.0, e - 1.0, 0.0, 1.0, 1.0 / e - 1.0, 0.0].map(|x| each * x);
+    all_close(&grad, &want);
+}

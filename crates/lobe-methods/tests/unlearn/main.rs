@@ -8,7 +8,7 @@ mod by_hand;
 use lobe_core::{FORGET, Key, LabelId, RETAIN, Rng, UNLABELLED};
 use lobe_engine::ops::head::IGNORE;
 use lobe_engine::{RowLabels, SiteId};
-use lobe_methods::objective::{Correlation, CrossEntropy, Distance, L1, Reconstruct};
+use lobe_methods::objective::{Correlation, CrossEntropy, Distance, L1, Reconstruct, Variational};
 use lobe_methods::unlearn::{Drive, Moves, Objective, Reads, Shape, Side, Term, View, npo};
 use lobe_methods::{UNLEARN, Unlearn};
 use serde_json::{Value, json};
@@ -168,6 +168,8 @@ fn of_training() -> Vec<(String, Side, Box<dyn Objective>)> {
         let reads = Reads::Site { site: SiteId(0), columns: 2..5, unrouted };
         out.push((format!("L1, unrouted: {unrouted}"), Box::new(L1 { reads, weight: 0.3 })));
     }
+    let reads = Reads::Site { site: SiteId(0), columns: 0..6, unrouted: false };
+    out.push(("means and scales".into(), Box::new(Variational { reads, weight: 0.3 })));
     let coupled = Correlation { site: SiteId(0), columns: 6, left: 0..2, right: 3..6, weight: 0.7 };
     out.push(("correlation".into(), Box::new(coupled)));
     out.into_iter().map(|(name, objective)| (name, Side::All, objective)).collect()

@@ -133,6 +133,10 @@ impl Network for Adapted {
         self.host.input()
     }
 
+    fn noise(&self) -> usize {
+        self.host.noise()
+    }
+
     fn outputs(&self) -> &[Output] {
         self.host.outputs()
     }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use lobe_core::JointKind;
 use lobe_core::registry::{About, params_of, read};
+use lobe_engine::ops::binary::Pair;
 use lobe_engine::ops::linear::{Act, LinearSpec};
-use lobe_engine::{EngineError, Init, Layout, Owner, ParamId, SiteId, Tape, Var};
+use lobe_engine::ops::unary::Function;
+use lobe_engine::{EngineError, Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tape, Var};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use serde_json::Value;
 
-use crate::batch::INPUT;
+use crate::batch::{Fed, INPUT};
 use crate::network::{
     Begin, End, Input, NetError, Network, NetworkEntry, Output, Ran, Read, saved, settings,
 };
@@ -73,6 +75,34 @@ pub struct AutoencoderConfig {
     pub decoders: Vec<DecoderConfig>,
     /// Whether the last encoder layer has a bias.
     pub latent_bias: bool,
+    /// Whether the latent is drawn in training: two linear maps of the last encoder layer give a mean and a scale
+    /// for each latent, side by side at the site `heads`, and the latent is mean + scale · noise. Measured, it is
+    /// the mean.
+    pub variational: bool,
+    /// What the latent goes through before its site.
+    pub latent_activation: LatentActivation,
+    /// What the outputs of all decoders go through.
+    pub output_activation: OutputActivation,
+}
+
+/// What a latent goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatentActivation {
+    /// Nothing.
+    Identity,
+    /// max(x, 0)
+    Relu,
+}
+
+/// What an output goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputActivation {
+    /// Nothing.
+    Identity,
+    /// 1 / (1 + e⁻ˣ)
+    Sigmoid,
 }
 
 impl Default for AutoencoderConfig {
@@ -84,6 +114,9 @@ impl Default for AutoencoderConfig {
             latent: 32,
             decoders: vec![main],
             latent_bias: false,
+            variational: false,
+            latent_activation: LatentActivation::Identity,
+            output_activation: OutputActivation::Identity,
         }
     }
 }
@@ -154,6 +187,8 @@ pub struct Autoencoder {
     /// Tensors and sites.
     pub layout: Layout,
     encoder: Vec<Layer>,
+    /// Means and scales of the latents, side by side.
+    heads: Option<Layer>,
     decoders: Vec<Vec<Layer>>,
     cuts: Vec<SiteId>,
     outputs: Vec<Output>,
@@ -189,6 +224,8 @@ fn stack(
             let b = l.tensor(format!("{name}.{i}.bias"), 1, to).init(bound);
             match &cols_owner {
                 Some(o) => b.cols_owned(o.clone()).add(),
+                // Of a code that is no output.
+                None if name == "encoder" => b.add(),
                 None => b.joint(JointKind::Head).add(),
             }
         });
@@ -199,6 +236,18 @@ fn stack(
     out
 }
 
+/// The maps from a code to the mean and the scale of each latent; both belong to the latent.
+fn heads(l: &mut Layout, latent: SiteId, units: usize) -> Layer {
+    let site = l.site("heads", 2 * units);
+    let part = |start| OwnerPart { start, blocks: units, width: 1, units_per_block: 1 };
+    let owner = Owner { site: latent, parts: vec![part(0), part(units)] };
+    let bound = Init::Uniform(1.0 / (units as f32).sqrt());
+    let weight = l.tensor("heads.weight", units, 2 * units).init(bound).side_by_side(&[units, units]);
+    let weight = weight.cols_owned(owner.clone()).add();
+    let bias = Some(l.tensor("heads.bias", 1, 2 * units).init(bound).cols_owned(owner).add());
+    Layer { weight, bias, act: Act::Identity, site: Some(site) }
+}
+
 impl Autoencoder {
     /// Builds the layout of a resolved shape.
     pub fn new(config: AutoencoderConfig) -> Autoencoder {
@@ -206,7 +255,10 @@ impl Autoencoder {
         let mut l = Layout::default();
         let latent = l.site("latent", c.latent);
         let widths: Vec<usize> = [c.input].into_iter().chain(c.hidden.clone()).chain([c.latent]).collect();
-        let encoder = stack(&mut l, "encoder", &widths, None, c.latent_bias, Some(latent));
+        // What is mapped to means and scales belongs to all of them.
+        let owned = (!c.variational).then_some(latent);
+        let encoder = stack(&mut l, "encoder", &widths, None, c.latent_bias, owned);
+        let heads = c.variational.then(|| heads(&mut l, latent, c.latent));
         let decoders = c.decoders.iter().map(|d| {
             let widths: Vec<usize> =
                 [d.to - d.from].into_iter().chain(c.hidden.iter().rev().copied()).chain([c.input]).collect();
@@ -222,7 +274,7 @@ impl Autoencoder {
             read: Read::Numbers { width: c.input },
         };
         let outputs = c.decoders.iter().map(output).collect();
-        Autoencoder { config: c, layout: l, encoder, decoders, cuts: vec![latent], outputs }
+        Autoencoder { config: c, layout: l, encoder, heads, decoders, cuts: vec![latent], outputs }
     }
 
     fn layers(tape: &mut Tape<'_>, layers: &[Layer], mut x: Var) -> Result<Var, EngineError> {
@@ -232,6 +284,28 @@ impl Autoencoder {
                 tape.linear(x, LinearSpec { weight, bias, act, residual: None, site, open: site.is_none() })?;
         }
         Ok(x)
+    }
+
+    /// What enters the site of the latent.
+    fn code(&self, tape: &mut Tape<'_>, fed: Fed<'_>) -> Result<Var, EngineError> {
+        let none = || EngineError::Invalid("an autoencoder is fed with rows of numbers".into());
+        let x = fed.rows(tape).ok_or_else(none)?;
+        let mut code = Self::layers(tape, &self.encoder, x)?;
+        let latent = self.config.latent;
+        if let Some(Layer { weight, bias, act, site }) = self.heads {
+            let both =
+                tape.linear(code, LinearSpec { weight, bias, act, residual: None, site, open: true })?;
+            code = tape.columns(both, 0..latent)?;
+            if let Some(noise) = fed.noise(tape, latent)? {
+                let scale = tape.columns(both, latent..2 * latent)?;
+                let drawn = tape.pair(scale, Pair::Mul, noise)?;
+                code = tape.pair(code, Pair::Add, drawn)?;
+            }
+        }
+        Ok(match self.config.latent_activation {
+            LatentActivation::Identity => code,
+            LatentActivation::Relu => tape.map(code, Function::Relu),
+        })
     }
 }
 
@@ -260,6 +334,10 @@ impl Network for Autoencoder {
         Input::Rows { width: self.config.input }
     }
 
+    fn noise(&self) -> usize {
+        if self.config.variational { self.config.latent } else { 0 }
+    }
+
     fn outputs(&self) -> &[Output] {
         &self.outputs
     }
@@ -273,9 +351,7 @@ impl Network for Autoencoder {
         let latent = self.cuts[0];
         let z = match from {
             Begin::Input(fed) => {
-                let none = || EngineError::Invalid("an autoencoder is fed with rows of numbers".into());
-                let x = fed.rows(tape).ok_or_else(none)?;
-                let code = Self::layers(tape, &self.encoder, x)?;
+                let code = self.code(tape, fed)?;
                 ran.unrouted.push((latent, code));
                 tape.site(code, latent)?
             }
@@ -290,7 +366,11 @@ impl Network for Autoencoder {
             if d.detach {
                 part = tape.detach(part);
             }
-            ran.ends.push(Self::layers(tape, layers, part)?);
+            let end = Self::layers(tape, layers, part)?;
+            ran.ends.push(match self.config.output_activation {
+                OutputActivation::Identity => end,
+                OutputActivation::Sigmoid => tape.map(end, Function::Sigmoid),
+            });
         }
         Ok(ran)
     }

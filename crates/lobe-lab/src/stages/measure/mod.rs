@@ -7,6 +7,7 @@ mod agreement;
 mod calibrate;
 pub(super) mod probes;
 mod samples;
+mod seen;
 mod sparse;
 
 use std::time::Instant;
@@ -22,9 +23,9 @@ use crate::graph::{
     Context, Done, KeyParts, ModelRef, Place, Stage, StageEntry, Work, compared, control, each, has_arm, key,
     metric, read_model, sources,
 };
-use crate::plan::Feed;
+use crate::plan::{Experiment, Feed};
 use crate::recipe::{self, Makes, StageFacts, Starts};
-use crate::store::{Metric, Sample};
+use crate::store::{Chart, Metric, Sample};
 
 const ABOUT: About = About {
     name: "measure",
@@ -51,6 +52,13 @@ pub struct Measure {
     pub gradients: usize,
     /// Largest number of held-out examples per label.
     pub examples: usize,
+    /// Units of one site, as a region: which of them is the largest is held against the label, unit i for the i-th
+    /// label. Empty: none. Example: `argmax = "latent"`.
+    pub argmax: String,
+    /// Strengths at which each unit of the first cut alone is decoded to a picture. Empty: none.
+    pub decode: Vec<f64>,
+    /// Whether to draw the loss of every output on every label as one map of all arms.
+    pub map: bool,
 }
 
 impl Default for Measure {
@@ -62,6 +70,9 @@ impl Default for Measure {
             agreement: true,
             gradients: 16,
             examples: 1_000_000,
+            argmax: String::new(),
+            decode: Vec::new(),
+            map: false,
         }
     }
 }
@@ -82,6 +93,10 @@ pub(super) fn entry() -> StageEntry {
 impl Stage for Measure {
     fn version(&self) -> u32 {
         7
+    }
+
+    fn check(&self, x: &Experiment, stage: &recipe::Stage) -> Result<(), LabError> {
+        seen::check(self, x, stage)
     }
 
     fn depends(&self, c: &Context<'_>, at: &Place<'_>, parts: &mut KeyParts) {
@@ -136,6 +151,7 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
     // A stage that leaves an arm as it was (a cut without a region) makes no new numbers.
     let mut last: Option<(Buf, Vec<Metric>, Vec<Sample>)> = None;
     let mut said = samples::Samples::default();
+    let mut charts: Vec<Chart> = Vec::new();
     for source in sources(c, stage) {
         let made = x.recipe.stage(&source).is_some_and(|s| s.arms.contains(&arm.arm.name));
         if !made || c.is_absent(&source, work.arm, work.seed) {
@@ -150,6 +166,11 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
         };
         said.add(&source, texts.clone());
         let mut found = of_params.clone();
+        let (answers, confusion) = seen::confusion(settings, c, &params, &eval)?;
+        let drawn = settings.map.then(|| seen::map(x, &found));
+        found.extend(answers);
+        let seen = confusion.into_iter().chain(seen::decoded(settings, x, &params)?).chain(drawn);
+        charts.extend(seen.map(|c| Chart { name: of_stage(&source, &c.name), ..c }));
         let made = x.recipe.stage(&source);
         let (trained, first) =
             (made.is_some_and(recipe::Stage::trains), made.is_some_and(recipe::Stage::starts_anew));
@@ -179,6 +200,9 @@ fn measure(settings: &Measure, c: &Context<'_>, stage: &recipe::Stage, work: &Wo
         last = Some((params, of_params, texts));
     }
     said.write(work)?;
+    if !charts.is_empty() {
+        work.dir.write_charts(&charts)?;
+    }
     log.sync()?;
     work.finish(start, f64::from(numbers), "numbers/s")
 }

@@ -1,4 +1,4 @@
-//! A table of cells per arm, such as a confusion map.
+//! A table of cells per arm, such as a confusion map. Arms that have a single row each are the rows of one table.
 
 use lobe_runs::{Chart, Shape};
 
@@ -10,6 +10,11 @@ use crate::theme::{heat, step};
 
 /// Up to so many columns have their numbers in the cells.
 const READABLE: usize = 12;
+
+/// Most arms that are rows of one table.
+const MOST_LINES: usize = 64;
+/// Widest column whose name is written out.
+const WIDEST: f64 = 84.0;
 
 /// Rows, columns and their cells.
 type Cells<'a> = (&'a [String], &'a [String], &'a [Vec<Option<f64>>]);
@@ -23,9 +28,10 @@ fn cells(c: &Chart) -> Cells<'_> {
 
 pub(super) fn draw(g: &Group<'_>) -> Drawn {
     let (rows, columns, _) = cells(g.first);
+    let lines = rows.len() == 1 && g.arms.len() > 1;
     let mut data = Data::new(&["arm", "row", "column", "mean", "seeds"]);
     let mut all: Vec<(&str, Vec<Vec<Option<f64>>>)> = Vec::new();
-    for (arm, _, members) in g.arms.iter().take(MOST_ARMS) {
+    for (arm, _, members) in g.arms.iter().take(if lines { MOST_LINES } else { MOST_ARMS }) {
         let at = |row: &String, column: &String| {
             // By their names: another seed may have them in another order, or not all of them.
             let of = |c: &Chart| {
@@ -49,20 +55,38 @@ pub(super) fn draw(g: &Group<'_>) -> Drawn {
     let values = all.iter().flat_map(|(_, t)| t.iter().flatten().copied().flatten());
     // One scale for all arms: the colours of 0 and of the largest number.
     let Some(top) = extent(values.map(f64::abs)).map(|(_, high)| high) else { return (Vec::new(), data) };
+    let top = if top > 0.0 { top } else { 1.0 };
+    if lines {
+        let names: Vec<String> = all.iter().map(|(arm, _)| (*arm).to_owned()).collect();
+        let table: Vec<_> = all.into_iter().flat_map(|(_, table)| table).collect();
+        let drawing = one(g, &Table { title: "all arms", rows: &names, values: &table }, top);
+        return (vec![Panel { drawing, size: Size::Wide }], data);
+    }
     let panel = |(arm, table): &(&str, Vec<Vec<Option<f64>>>)| {
-        let drawing = one(g, arm, table, if top > 0.0 { top } else { 1.0 });
+        let drawing = one(g, &Table { title: arm, rows, values: table }, top);
         let size = if drawing.width > 480.0 { Size::Wide } else { Size::Plain };
         Panel { drawing, size }
     };
     (all.iter().map(panel).collect(), data)
 }
 
-fn one(g: &Group<'_>, arm: &str, table: &[Vec<Option<f64>>], top: f64) -> Drawing {
-    let (rows, columns, _) = cells(g.first);
+/// One table.
+struct Table<'a> {
+    title: &'a str,
+    rows: &'a [String],
+    /// `[row][column]`
+    values: &'a [Vec<Option<f64>>],
+}
+
+fn one(g: &Group<'_>, t: &Table<'_>, top: f64) -> Drawing {
+    let (_, columns, _) = cells(g.first);
+    let Table { title: arm, rows, values: table } = *t;
     let numbers = columns.len() <= READABLE;
-    let names: Vec<String> = rows.iter().map(|r| shorten(r, 18)).collect();
+    let names: Vec<String> = rows.iter().map(|r| shorten(r, 26)).collect();
     let left = 34.0 + names.iter().map(|n| text_width(n, 12.0)).fold(0.0, f64::max);
-    let side = if numbers { 34.0 } else { (400.0 / columns.len().max(1) as f64).clamp(3.0, 24.0) };
+    let named = columns.iter().map(|c| text_width(&shorten(c, 14), 11.0) + 8.0).fold(34.0, f64::max);
+    let side =
+        if numbers { named.min(WIDEST) } else { (400.0 / columns.len().max(1) as f64).clamp(3.0, 24.0) };
     let tall = if numbers { 24.0 } else { side.max(4.0) };
     let head = 66.0;
     let (width, height) = (left + side * columns.len() as f64, head + tall * rows.len() as f64);
@@ -81,7 +105,7 @@ fn one(g: &Group<'_>, arm: &str, table: &[Vec<Option<f64>>], top: f64) -> Drawin
         ((16.0 / side).ceil().max(1.0) as usize, (13.0 / tall).ceil().max(1.0) as usize);
     for (i, column) in columns.iter().enumerate().step_by(every_column) {
         let at = (left + side * (i as f64 + 0.5), head - 8.0);
-        svg.text(at, Anchor::Middle, "tick", &shorten(column, if numbers { 5 } else { 3 }));
+        svg.text(at, Anchor::Middle, "tick", &shorten(column, if numbers { 14 } else { 3 }));
     }
     for (i, name) in names.iter().enumerate().step_by(every_row) {
         svg.text((left - 6.0, head + tall * (i as f64 + 0.5) + 4.0), Anchor::End, "tick", name);
