@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use lobe_core::Key;
-use lobe_core::registry::{About, ParamDoc, ParamError};
+use lobe_core::registry::{About, List, Listed, ParamDoc, ParamError};
 use lobe_engine::ops::head::HeadSpec;
 use lobe_engine::{Buf, EngineError, Layout, Plan, SiteId, Tape, Var};
 use serde_json::Value;
@@ -285,13 +285,23 @@ pub struct NetworkEntry {
     pub reads_text: bool,
 }
 
+impl Listed for NetworkEntry {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+}
+
 /// All kinds of networks, in the order they are listed.
-pub static NETWORKS: &[NetworkEntry] =
-    &[crate::gpt::ENTRY, crate::autoencoder::ENTRY, crate::residual_mlp::ENTRY, crate::superposition::ENTRY];
+pub static NETWORKS: List<NetworkEntry> = List::new(&[
+    crate::gpt::ENTRY,
+    crate::autoencoder::ENTRY,
+    crate::residual_mlp::ENTRY,
+    crate::superposition::ENTRY,
+]);
 
 /// The kind called `name`.
 pub fn network(name: &str) -> Option<&'static NetworkEntry> {
-    NETWORKS.iter().find(|e| e.about.name == name)
+    NETWORKS.find(name)
 }
 
 /// Settings of a network as its type has them.

@@ -82,7 +82,7 @@ pub fn words() -> Vec<Word> {
         out.push(plain("stage", about.name, about.summary, params, examples::of_word("stage", about.name)));
     }
     out.extend(SOURCES.iter().map(|s| {
-        plain("data", s.kind, s.summary, keys::of_source(s.kind), examples::of_word("data", s.kind))
+        plain("data", s.kind, s.summary, (s.params)(), examples::of_word("data", s.kind))
     }));
     for t in kinds_of::<TokenizerConfig>() {
         let example = examples::of_word("tokenizer", &t.name);

@@ -34,7 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use lobe_core::registry::{About, ParamDoc, ParamError, in_range, read};
+use lobe_core::registry::{About, List, Listed, ParamDoc, ParamError, in_range, read};
 
 /// What an attack starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,12 @@ pub struct AttackEntry {
     pub build: fn(&Value) -> Result<(Box<dyn Attack>, Value), ParamError>,
 }
 
+impl Listed for AttackEntry {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+}
+
 /// Reads an attack's parameters. No number lies outside of the range in their schema; where that has no
 /// lower end, it is 0.
 fn parse<P: DeserializeOwned + Serialize + JsonSchema>(value: &Value) -> Result<(P, Value), ParamError> {
@@ -155,7 +161,7 @@ fn parse<P: DeserializeOwned + Serialize + JsonSchema>(value: &Value) -> Result<
 }
 
 /// All attacks, in the order they are listed.
-pub static ATTACKS: &[AttackEntry] = &[
+pub static ATTACKS: List<AttackEntry> = List::new(&[
     relearn::ENTRY,
     relearn_lora::ENTRY,
     relearn_retain::ENTRY,
@@ -171,4 +177,4 @@ pub static ATTACKS: &[AttackEntry] = &[
     steer::ENTRY,
     patch::ENTRY,
     prefix::ENTRY,
-];
+]);

@@ -19,7 +19,7 @@ use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_y
 pub use kinds::{Kind, assign, with_kinds};
 pub use start::silence;
 
-use lobe_core::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, List, ParamError};
 
 /// What a method may know when it writes its table.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +134,7 @@ pub trait Localize: Send + Sync {
 }
 
 /// All localisation methods, in the order they are listed.
-pub static LOCALIZE: &[Entry<dyn Localize>] = &[
+pub static LOCALIZE: List<Entry<dyn Localize>> = List::new(&[
     none::ENTRY,
     filter::ENTRY,
     gradient_routing::ENTRY,
@@ -145,7 +145,7 @@ pub static LOCALIZE: &[Entry<dyn Localize>] = &[
     era::ENTRY,
     modular::ENTRY,
     routes::ENTRY,
-];
+]);
 
 /// The parameter `joint_projections`, for [`RouteTable::joint_rows`]; empty is none.
 fn joint_rows(text: &str) -> Result<Option<String>, ParamError> {
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_described() {
         for (i, e) in LOCALIZE.iter().enumerate() {
-            assert!(LOCALIZE[..i].iter().all(|f| f.about.name != e.about.name));
+            assert!(LOCALIZE.iter().take(i).all(|f| f.about.name != e.about.name));
             assert!(
                 !e.about.summary.is_empty() && !e.about.reference.is_empty() && !e.about.fails.is_empty()
             );

@@ -26,7 +26,7 @@ mod undial;
 mod undo;
 mod wga;
 
-use lobe_core::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, List, ParamError};
 
 pub use crate::objective::{Objective, Reads, Side, Term, View};
 
@@ -133,7 +133,7 @@ pub trait Unlearn: Send + Sync {
 }
 
 /// All post-hoc methods, in the order they are listed.
-pub static UNLEARN: &[Entry<dyn Unlearn>] = &[
+pub static UNLEARN: List<Entry<dyn Unlearn>> = List::new(&[
     gradient_ascent::ENTRY,
     grad_diff::ENTRY,
     npo::ENTRY,
@@ -152,4 +152,4 @@ pub static UNLEARN: &[Entry<dyn Unlearn>] = &[
     tar::ENTRY,
     constrained_tuning::ENTRY,
     deep_augmentation::ENTRY,
-];
+]);
