@@ -19,7 +19,9 @@ pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig};
 pub use batch::{Batch, Column, Fed, INPUT, NEXT, WANTED};
 pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
 pub use model::Model;
-pub use network::{Begin, End, Input, NETWORKS, NetError, Network, NetworkEntry, Output, Ran, Read, network};
+pub use network::{
+    Begin, End, Input, NETWORKS, NetError, Network, NetworkEntry, Output, Ran, Read, network, saved, settings,
+};
 pub use residual_mlp::{Neuron, ResidualMlp, ResidualMlpConfig};
 pub use speak::next_logits;
 pub use superposition::{Superposition, SuperpositionConfig};

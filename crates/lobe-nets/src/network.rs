@@ -305,15 +305,17 @@ pub fn network(name: &str) -> Option<&'static NetworkEntry> {
 }
 
 /// Settings of a network as its type has them.
-pub(crate) fn settings<C: serde::de::DeserializeOwned>(value: &Value) -> Result<C, NetError> {
+///
+/// # Errors
+/// If they are no `C`.
+pub fn settings<C: serde::de::DeserializeOwned>(value: &Value) -> Result<C, NetError> {
     serde_json::from_value(value.clone()).map_err(|e| NetError::Config { key: "kind", what: e.to_string() })
 }
 
 /// Settings of a network as they are saved.
-pub(crate) fn saved<C: serde::Serialize>(config: &C) -> Value {
-    // Through text: a narrow float then has its own shortest digits and not those of its f64. A table of
-    // numbers and names can always be written.
-    serde_json::to_string(config).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+pub fn saved<C: serde::Serialize>(config: &C) -> Value {
+    // A table of numbers and names can always be written.
+    lobe_core::registry::full(config).unwrap_or_default()
 }
 
 /// A network from a saved configuration `{ "kind": …, … }`.

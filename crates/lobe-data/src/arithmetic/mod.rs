@@ -93,8 +93,10 @@ impl DataSource for ArithmeticConfig {
 }
 
 /// The registered source.
-pub(crate) const ENTRY: SourceEntry =
-    SourceEntry::of::<ArithmeticConfig>("arithmetic", "sums, differences, products and quotients, as equations and word problems");
+pub(crate) const ENTRY: SourceEntry = SourceEntry::of::<ArithmeticConfig>(
+    "arithmetic",
+    "sums, differences, products and quotients, as equations and word problems",
+);
 
 impl ArithmeticConfig {
     fn check(&self, templates: &[Templates; 4]) -> Result<()> {

@@ -7,9 +7,8 @@
 mod drawn;
 mod mixing;
 
-use std::sync::Arc;
-
 use std::path::Path;
+use std::sync::Arc;
 
 use lobe_core::Key;
 use schemars::JsonSchema;

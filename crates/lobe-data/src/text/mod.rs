@@ -86,8 +86,11 @@ impl DataSource for TextConfig {
 }
 
 /// The registered source.
-pub(crate) const ENTRY: SourceEntry =
-    SourceEntry::of::<TextConfig>("text", "text, JSON or tab-separated files and folders of them, one class per source").from_files();
+pub(crate) const ENTRY: SourceEntry = SourceEntry::of::<TextConfig>(
+    "text",
+    "text, JSON or tab-separated files and folders of them, one class per source",
+)
+.from_files();
 
 impl TextConfig {
     /// Loads the data set; relative paths start at `dir`. Documents keep the order of the

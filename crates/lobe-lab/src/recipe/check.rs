@@ -58,7 +58,12 @@ pub fn one_of<'a>(
 ///
 /// # Errors
 /// Names the nearest one.
-pub fn listed<T: Listed>(list: &List<T>, path: &str, what: &str, name: &str) -> Result<&'static T, PathError> {
+pub fn listed<T: Listed>(
+    list: &List<T>,
+    path: &str,
+    what: &str,
+    name: &str,
+) -> Result<&'static T, PathError> {
     let unknown = || format!("unknown {what} {name:?}{}", did_you_mean(name, list.names()));
     list.find(name).ok_or_else(|| PathError::new(path, unknown()))
 }

@@ -11,10 +11,7 @@ use crate::recipe::{self, PathError, StageFacts};
 
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
-    StageEntry::of::<Ablate>(
-        &ablate::ABOUT,
-        StageFacts { noun: Some("the cut"), ..StageFacts::default() },
-    )
+    StageEntry::of::<Ablate>(&ablate::ABOUT, StageFacts { noun: Some("the cut"), ..StageFacts::default() })
 }
 
 impl Stage for Ablate {
