@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[expect(dead_code, reason = "its main is the program's")]
+#[path = "../library.rs"]
+mod library;
+#[expect(dead_code, reason = "its main is the program's")]
 #[path = "../own_attack.rs"]
 mod own_attack;
 #[expect(dead_code, reason = "its main is the program's")]
@@ -49,6 +52,13 @@ fn at_step(rows: &[ResultRow], arm: &str, step: u64) -> f64 {
     let is =
         |r: &&ResultRow| r.arm == arm && r.metric == "loss" && r.label == "forget" && r.step == Some(step);
     rows.iter().find(is).map(|r| r.value).unwrap()
+}
+
+#[test]
+fn the_library_trains_cuts_and_attacks() {
+    let [found, learnt] = library::program().unwrap();
+    // What was cut out comes back sooner than it is learnt: it was not removed.
+    assert!(found > 0.5 && found < learnt - 0.5, "{found} {learnt}");
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! Localisation methods: which data trains which part of the network. Each is a small table of
 //! routes.
 
-mod activation_masking;
-mod era;
-mod experts;
-mod filter;
-mod gradient_routing;
+pub mod activation_masking;
+pub mod era;
+pub mod experts;
+pub mod filter;
+pub mod gradient_routing;
 mod kinds;
-mod modular;
-mod none;
-mod parameter_masking;
-mod routes;
-mod sgtm;
+pub mod modular;
+pub mod none;
+pub mod parameter_masking;
+pub mod routes;
+pub mod sgtm;
 mod start;
 
 use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_you_mean};
