@@ -30,9 +30,9 @@ impl Stage for WeightSizes {
     fn run(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
         each(c, stage, |c, stage, work| {
             let start = Instant::now();
-            let params = work.parent(c, stage)?;
-            let bars = c.experiment.net.layout().tensors().iter().filter(|t| t.matrix).map(|t| {
-                let w = &params[t.span()];
+            let model = work.model(c, stage)?;
+            let bars = model.net.layout().tensors().iter().filter(|t| t.matrix).map(|t| {
+                let w = &model.params[t.span()];
                 let square = w.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / w.len() as f64;
                 Bar { name: t.name.clone(), value: Some(square.sqrt()) }
             });

@@ -5,13 +5,13 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::LazyLock;
-use std::time::Instant;
 
 use lobe_core::registry::{About, Taken};
 use lobe_lab::LabError;
-use lobe_lab::graph::{Context, Done, Shares, Stage, StageEntry, each, write_model};
-use lobe_lab::recipe::{self, StageFacts};
+use lobe_lab::graph::{At, Change, Changed, Context, Shares, Stage, StageEntry};
+use lobe_lab::recipe::StageFacts;
 use lobe_lab::stages::STAGES;
+use lobe_nets::Model;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,14 +38,15 @@ impl Stage for Shrink {
         Shares::Model
     }
 
-    fn run(&self, c: &Context<'_>, stage: &recipe::Stage) -> Result<Done, LabError> {
-        each(c, stage, |c, stage, work| {
-            let start = Instant::now();
-            let mut params = work.parent(c, stage)?;
-            params.iter_mut().for_each(|w| *w *= self.factor);
-            write_model(c, &work.dir, &params, &work.key)?;
-            work.finish(start, 1.0, "models/s")
-        })
+    fn changes(&self) -> Option<&dyn Change> {
+        Some(self)
+    }
+}
+
+impl Change for Shrink {
+    fn change(&self, _: &Context<'_>, _: &At<'_>, mut model: Model) -> Result<Changed, LabError> {
+        model.params.iter_mut().for_each(|w| *w *= self.factor);
+        Ok(Changed::to(model))
     }
 }
 
