@@ -18,7 +18,7 @@
 //! ```
 //!
 //! A run is read, and drawn as a page or as text:
-//!//!
+//!
 //! ```no_run
 //! let run = lobe_report::RunData::load("runs/quickstart".as_ref())?;
 //! let page = lobe_report::html::render(&run);
