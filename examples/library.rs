@@ -12,6 +12,7 @@ use lobe_nets::{Gpt, GptConfig};
 use lobe_train::{Task, Training, worst};
 
 /// The lowest loss of the attack, on the model without its region and on one that never saw Spanish.
+#[expect(clippy::print_stdout, reason = "it speaks to a terminal")]
 pub(crate) fn program() -> Result<[f64; 2], Box<dyn Error>> {
     let data = BilingualConfig { stories: 400, seq: 48, ..Default::default() }.load(Key::root(0))?;
     let config = GptConfig { layers: 2, width: 32, heads: 2, mlp: 64, ..Default::default() };
@@ -26,7 +27,7 @@ pub(crate) fn program() -> Result<[f64; 2], Box<dyn Error>> {
     };
     let before = spanish(&model)?;
     zero(task.net().layout(), &mut model, &region);
-    println!("Spanish: {:.2} nat a token before the cut, {:.2} after it", before, spanish(&model)?);
+    println!("Spanish: {before:.2} nat a token before the cut, {:.2} after it", spanish(&model)?);
 
     let control = task.train(&Filter::default(), None, &how)?;
     let attack = Relearn { steps: 30, lrs: vec![3e-3], ..Relearn::default() };

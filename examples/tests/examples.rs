@@ -184,7 +184,7 @@ fn what_is_added_is_listed_explained_and_refused_like_what_is_built_in() {
     }
     assert!(schema().to_string().contains("leaky-masking"));
     let keys = recipe_keys();
-    let paths: Vec<String> = every_key(&keys).iter().map(|f| f.path()).collect();
+    let paths: Vec<String> = every_key(&keys).iter().map(lobe_lab::words::Found::path).collect();
     for path in [r#"arms (method = "leaky-masking").leak"#, r#"stage (do = "shrink").factor"#] {
         assert!(paths.iter().any(|p| p == path), "{path}");
     }
