@@ -171,8 +171,8 @@ fn sizes(files: &[TextFile]) -> (Vec<String>, Vec<String>, String) {
 const ENDINGS: [&str; 8] = [".rs", ".md", ".toml", ".py", ".sh", ".json", ".svg", ".txt"];
 /// Directories of the repository: a word that starts with one is a path. Their bare names are not:
 /// an empty one is not in a clone.
-const TREES: [&str; 9] =
-    [".ci/", "crates/", "dev/", "docs/", "fuzz/", "recipes/", "records/", "xtask/", ".github/"];
+const TREES: [&str; 10] =
+    [".ci/", "crates/", "dev/", "docs/", "examples/", "fuzz/", "recipes/", "records/", "xtask/", ".github/"];
 
 /// What commands make, and git ignores.
 const MADE: [&str; 3] = ["fuzz/corpus", "fuzz/artifacts", "fuzz/target"];

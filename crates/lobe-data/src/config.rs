@@ -1,121 +1,95 @@
 //! The list of sources: one line each.
 
+use std::fmt::Debug;
 use std::path::Path;
 
 use lobe_core::Key;
+use lobe_core::registry::{List, Listed, ParamDoc, ParamError, params_of, read};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::arithmetic::ArithmeticConfig;
-use crate::bilingual::BilingualConfig;
 use crate::dataset::Dataset;
 use crate::error::Result;
-use crate::features::FeaturesConfig;
-use crate::images::{CifarConfig, GlyphsConfig, IdxConfig};
-use crate::text::TextConfig;
+use crate::{arithmetic, bilingual, features, images, text};
 
-/// A source with its settings, as a recipe's `[data]` table without the labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum DataConfig {
-    /// Short stories in English and Spanish from one world of facts.
-    Bilingual(BilingualConfig),
-    /// Sums, differences, products and quotients, as equations and word problems.
-    Arithmetic(ArithmeticConfig),
-    /// Text files.
-    Text(TextConfig),
-    /// Generated digits.
-    Glyphs(GlyphsConfig),
-    /// Images in the IDX layout (MNIST).
-    Idx(IdxConfig),
-    /// Images in the CIFAR binary layout.
-    Cifar(CifarConfig),
-    /// Rows of numbers most of which are zero, drawn when they are asked for.
-    Features(FeaturesConfig),
+/// A source with its settings: a recipe's `[data]` table without the labels.
+pub trait DataSource: Debug + Send + Sync {
+    /// Loads or generates the data set; relative paths start at `dir`.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, or a file is missing or damaged.
+    fn load(&self, dir: &Path, key: Key) -> Result<Dataset>;
 }
 
-/// What `lobe list` shows of a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceInfo {
+/// A kind of source.
+pub struct SourceEntry {
     /// The `kind` in a recipe.
     pub kind: &'static str,
     /// One line.
     pub summary: &'static str,
     /// Whether it needs files.
     pub needs_files: bool,
+    /// Its settings.
+    pub params: fn() -> Vec<ParamDoc>,
+    /// Reads it from a recipe; returns it and its settings with every default.
+    pub build: fn(&Value) -> std::result::Result<(Box<dyn DataSource>, Value), ParamError>,
 }
 
-/// All sources.
-pub const SOURCES: [SourceInfo; 7] = [
-    SourceInfo {
-        kind: "bilingual",
-        summary: "stories in English and Spanish from one world of facts",
-        needs_files: false,
-    },
-    SourceInfo {
-        kind: "arithmetic",
-        summary: "sums, differences, products and quotients, as equations and word problems",
-        needs_files: false,
-    },
-    SourceInfo {
-        kind: "text",
-        summary: "text, JSON or tab-separated files and folders of them, one class per source",
-        needs_files: true,
-    },
-    SourceInfo {
-        kind: "glyphs",
-        summary: "generated digits, 28 by 28, that look drawn by hand",
-        needs_files: false,
-    },
-    SourceInfo { kind: "idx", summary: "images in the IDX layout of MNIST", needs_files: true },
-    SourceInfo {
-        kind: "cifar",
-        summary: "images in the CIFAR-10 or CIFAR-100 binary layout",
-        needs_files: true,
-    },
-    SourceInfo {
-        kind: "features",
-        summary: "rows of numbers most of which are zero, drawn when they are asked for",
-        needs_files: false,
-    },
-];
+impl SourceEntry {
+    /// A source that needs no files and whose settings are a `P`.
+    pub const fn of<P>(kind: &'static str, summary: &'static str) -> SourceEntry
+    where
+        P: DataSource + Serialize + DeserializeOwned + JsonSchema + 'static,
+    {
+        let build = |v: &Value| read::<P>(v).map(|(p, full)| (Box::new(p) as Box<dyn DataSource>, full));
+        SourceEntry { kind, summary, needs_files: false, params: params_of::<P>, build }
+    }
 
-impl DataConfig {
-    /// Loads or generates the data set; relative paths start at `dir`.
-    ///
-    /// # Errors
-    /// As the source's own `load`.
-    pub fn load(&self, dir: &Path, key: Key) -> Result<Dataset> {
-        match self {
-            DataConfig::Bilingual(c) => c.load(key),
-            DataConfig::Arithmetic(c) => c.load(key),
-            DataConfig::Text(c) => c.load(dir, key),
-            DataConfig::Glyphs(c) => c.load(key),
-            DataConfig::Idx(c) => c.load(dir),
-            DataConfig::Cifar(c) => c.load(dir),
-            DataConfig::Features(c) => c.load(key),
-        }
+    /// The same, from files.
+    #[must_use]
+    pub const fn from_files(self) -> SourceEntry {
+        SourceEntry { needs_files: true, ..self }
     }
 }
 
+impl Listed for SourceEntry {
+    fn name(&self) -> &'static str {
+        self.kind
+    }
+}
+
+/// All sources, in the order they are listed.
+pub static SOURCES: List<SourceEntry> = List::new(&[
+    bilingual::ENTRY,
+    arithmetic::ENTRY,
+    text::ENTRY,
+    images::GLYPHS,
+    images::IDX,
+    images::CIFAR,
+    features::ENTRY,
+]);
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn every_listed_source_is_a_kind_and_wrong_settings_are_refused() {
-        let schema = schemars::schema_for!(DataConfig).to_value().to_string();
-        for s in SOURCES {
-            assert!(schema.contains(&format!("\"{}\"", s.kind)), "{}", s.kind);
+    fn every_source_says_what_it_accepts_and_refuses_the_rest() {
+        for s in &SOURCES {
+            assert!(!s.summary.is_empty() && (s.params)().iter().all(|p| !p.doc.is_empty()), "{}", s.kind);
+            let refused = (s.build)(&json!({ "storys": 3 })).err().expect("no such setting");
+            assert_eq!(refused.path, "storys", "{}", s.kind);
         }
-        let parse = serde_json::from_str::<DataConfig>;
-        let default = DataConfig::Bilingual(BilingualConfig::default());
-        assert_eq!(parse(r#"{"kind": "bilingual"}"#).unwrap(), default);
-        assert!(parse(r#"{"kind": "bilingual", "storys": 3}"#).unwrap_err().to_string().contains("storys"));
-        assert!(parse(r#"{"kind": "tekst"}"#).is_err());
-        let text = parse(
-            r#"{"kind": "text", "sources": [{"path": "a.txt"}], "tokenizer": {"kind": "bpe", "vocab": 300}}"#,
-        );
-        assert!(matches!(text.unwrap(), DataConfig::Text(_)));
+        let build = SOURCES.find("bilingual").unwrap().build;
+        let (_, full) = build(&json!({})).unwrap();
+        assert_eq!(full["stories"], 8000);
+        let error = build(&json!({ "storys": 3 })).err().unwrap();
+        assert_eq!(error.to_string(), "storys: unknown key; did you mean \"stories\"?");
+        let text = json!({ "sources": [{ "path": "a.txt" }], "tokenizer": { "kind": "bpe", "vocab": 300 } });
+        assert!((SOURCES.find("text").unwrap().build)(&text).is_ok() && SOURCES.find("tekst").is_none());
     }
 }

@@ -45,7 +45,7 @@ mod tokenizer;
 pub use arithmetic::ArithmeticConfig;
 pub use bilingual::BilingualConfig;
 pub use census::{Census, ClassCensus, Counts};
-pub use config::{DataConfig, SOURCES, SourceInfo};
+pub use config::{DataSource, SOURCES, SourceEntry};
 pub use dataset::{Dataset, Examples, PAD, Payload, Probe, Wanted};
 pub use error::{DataError, Result};
 pub use features::{DrawnRows, FeaturesConfig, MixingConfig, MixingKind, Target};

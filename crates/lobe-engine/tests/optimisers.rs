@@ -14,7 +14,7 @@ use serde_json::json;
 /// Every rule with its default parameters and, where that adds state, with each of its switches on.
 fn rules() -> Vec<(String, Arc<dyn Rule>)> {
     let mut out: Vec<(String, Arc<dyn Rule>)> = Vec::new();
-    for entry in OPTIMISERS {
+    for entry in &OPTIMISERS {
         let build = |v: &serde_json::Value| (entry.build)(v).expect("good parameters").0.into();
         out.push((entry.about.name.to_owned(), build(&json!({}))));
         for p in (entry.params)() {

@@ -4,6 +4,23 @@
 //! the mathematics as small pure functions. [`LOCALIZE`], [`ATTACKS`] and [`remove::STAGES`] are the
 //! explicit ordered lists; `lobe list`, `lobe explain`, the recipe schema and the conformance
 //! suite are made from them. Nothing here reads a file, a clock or a thread.
+//!
+//! A method can be written as a value or built from a recipe's table:
+//!
+//! ```
+//! use lobe_core::LabelSet;
+//! use lobe_methods::localize::sgtm::Sgtm;
+//! use lobe_methods::{Context, LOCALIZE, Localize, ParamError};
+//!
+//! let (labels, regions) = (LabelSet::default(), ["spanish".to_owned()]);
+//! let context = Context { labels: &labels, regions: &regions };
+//! let written = Sgtm { mask_head: true, ..Sgtm::default() }.table(&context)?;
+//!
+//! let entry = LOCALIZE.find("sgtm").expect("it is built in");
+//! let (built, _) = (entry.build)(&serde_json::json!({ "mask_head": true }))?;
+//! assert_eq!(built.table(&context)?, written);
+//! # Ok::<(), ParamError>(())
+//! ```
 
 pub mod attack;
 pub mod localize;

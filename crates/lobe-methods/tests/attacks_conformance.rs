@@ -56,7 +56,7 @@ fn all(entry: &AttackEntry, rig: &mut Rig) -> Vec<Trial> {
 
 #[test]
 fn every_attack_says_what_it_is() {
-    for entry in ATTACKS {
+    for entry in &ATTACKS {
         let name = entry.about.name;
         let attack = build(entry, &json!({}));
         assert_eq!(attack.label(), "forget", "{name}");
@@ -74,7 +74,7 @@ fn every_attack_says_what_it_is() {
 #[test]
 fn its_variants_run_and_their_curves_ascend() {
     for config in [gpt2(), llama()] {
-        for entry in ATTACKS {
+        for entry in &ATTACKS {
             let name = entry.about.name;
             let mut rig = Rig::new(config.clone());
             let (victim, labels) = (rig.victim().to_vec(), rig.labels().len());
@@ -121,7 +121,7 @@ fn its_variants_run_and_their_curves_ascend() {
 /// A variant is kept under its own settings, so it may not depend on its neighbours.
 #[test]
 fn a_variant_alone_is_what_it_is_in_the_sweep() {
-    for entry in ATTACKS {
+    for entry in &ATTACKS {
         let name = entry.about.name;
         let together = all(entry, &mut Rig::new(gpt2()));
         let attack = build(entry, &quick(entry));
@@ -141,7 +141,7 @@ fn a_variant_alone_is_what_it_is_in_the_sweep() {
 /// The same, where the list is shorter: what is not swept and the case decide everything.
 #[test]
 fn a_shorter_list_gives_the_same_variants() {
-    for entry in ATTACKS {
+    for entry in &ATTACKS {
         let name = entry.about.name;
         let long = quick(entry);
         let (_, full) = (entry.build)(&long).unwrap();
@@ -174,7 +174,7 @@ fn a_shorter_list_gives_the_same_variants() {
 
 #[test]
 fn attacks_are_the_same_every_time() {
-    for entry in ATTACKS {
+    for entry in &ATTACKS {
         let (a, b) = (all(entry, &mut Rig::new(gpt2())), all(entry, &mut Rig::new(gpt2())));
         assert_eq!(a, b, "{}", entry.about.name);
     }
@@ -183,7 +183,7 @@ fn attacks_are_the_same_every_time() {
 /// Where the victim is the original, there is nothing to bring back from it.
 #[test]
 fn what_comes_from_the_original_changes_nothing_in_the_original() {
-    for entry in ATTACKS {
+    for entry in &ATTACKS {
         let attack = build(entry, &quick(entry));
         if !attack.uses_original() {
             continue;
@@ -206,7 +206,7 @@ fn what_comes_from_the_original_changes_nothing_in_the_original() {
 /// Every number of every attack, alone and in lists, is held against a range.
 #[test]
 fn negative_numbers_are_refused_with_their_key_unless_the_schema_allows_them() {
-    for entry in ATTACKS {
+    for entry in &ATTACKS {
         let name = entry.about.name;
         let (_, full) = (entry.build)(&json!({})).unwrap();
         let mut numbers = 0;

@@ -268,7 +268,7 @@ fn the_gradient_of_every_unlearning_method_is_the_slope_of_its_objective() {
     let (vocab, _) = net.language().unwrap();
     let shape = Shape { layers: net.blocks(), width: net.width_at(0), vocab };
     let mut seen = 0;
-    for entry in UNLEARN {
+    for entry in &UNLEARN {
         let name = entry.about.name;
         let params = match name {
             // The weight of a token, and without a width of its own the kernel's, are held constant.

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use lobe_core::Key;
-use lobe_core::registry::{About, ParamDoc, ParamError};
+use lobe_core::registry::{About, List, Listed, ParamDoc, ParamError};
 use lobe_engine::ops::head::HeadSpec;
 use lobe_engine::{Buf, EngineError, Layout, Plan, SiteId, Tape, Var};
 use serde_json::Value;
@@ -290,25 +290,37 @@ pub struct NetworkEntry {
     pub reads_text: bool,
 }
 
+impl Listed for NetworkEntry {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+}
+
 /// All kinds of networks, in the order they are listed.
-pub static NETWORKS: &[NetworkEntry] =
-    &[crate::gpt::ENTRY, crate::autoencoder::ENTRY, crate::residual_mlp::ENTRY, crate::superposition::ENTRY];
+pub static NETWORKS: List<NetworkEntry> = List::new(&[
+    crate::gpt::ENTRY,
+    crate::autoencoder::ENTRY,
+    crate::residual_mlp::ENTRY,
+    crate::superposition::ENTRY,
+]);
 
 /// The kind called `name`.
 pub fn network(name: &str) -> Option<&'static NetworkEntry> {
-    NETWORKS.iter().find(|e| e.about.name == name)
+    NETWORKS.find(name)
 }
 
 /// Settings of a network as its type has them.
-pub(crate) fn settings<C: serde::de::DeserializeOwned>(value: &Value) -> Result<C, NetError> {
+///
+/// # Errors
+/// If they are no `C`.
+pub fn settings<C: serde::de::DeserializeOwned>(value: &Value) -> Result<C, NetError> {
     serde_json::from_value(value.clone()).map_err(|e| NetError::Config { key: "kind", what: e.to_string() })
 }
 
 /// Settings of a network as they are saved.
-pub(crate) fn saved<C: serde::Serialize>(config: &C) -> Value {
-    // Through text: a narrow float then has its own shortest digits and not those of its f64. A table of
-    // numbers and names can always be written.
-    serde_json::to_string(config).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+pub fn saved<C: serde::Serialize>(config: &C) -> Value {
+    // A table of numbers and names can always be written.
+    lobe_core::registry::full(config).unwrap_or_default()
 }
 
 /// A network from a saved configuration `{ "kind": …, … }`.

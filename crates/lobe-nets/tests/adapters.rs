@@ -99,7 +99,7 @@ fn attached(host: &Host, kind: &str, settings: &Value) -> Attached {
 
 /// Every adapter at every host.
 fn every(mut f: impl FnMut(&str, &Host, &Attached)) {
-    for entry in ADAPTERS {
+    for entry in &ADAPTERS {
         for host in hosts() {
             for settings in settings(entry.about.name, &host) {
                 let a = attached(&host, entry.about.name, &settings);

@@ -42,7 +42,7 @@ fn settings(kind: &str) -> Vec<Value> {
 /// Every kind of network in every setting, with weights that hide nothing.
 fn nets() -> Vec<(Arc<dyn Network>, Buf)> {
     let mut out = Vec::new();
-    for entry in NETWORKS {
+    for entry in &NETWORKS {
         let (text, rows) = (Input::Tokens { vocab: 11, context: SEQ }, Input::Rows { width: 8 });
         let data = if entry.reads_text { text } else { rows };
         for config in settings(entry.about.name) {

@@ -6,6 +6,29 @@
 //!
 //! **Reading.** [`Files`] treats the directory as one that somebody else wrote: sizes are limited, no name
 //! leads outside, and text loses what could disguise it.
+//!
+//! ```
+//! use lobe_runs::{Order, ResultRow, read_results, results_csv};
+//!
+//! let row = ResultRow {
+//!     stage: "train".into(),
+//!     arm: "baseline".into(),
+//!     seed: 0,
+//!     label: "forget".into(),
+//!     metric: "loss".into(),
+//!     step: None,
+//!     value: 1.25,
+//!     unit: "nat".into(),
+//! };
+//! let order = Order { stages: &["train".into()], arms: &["baseline".into()] };
+//! let text = results_csv(std::slice::from_ref(&row), order)?;
+//! assert!(text.ends_with("train,baseline,0,forget,loss,,1.25,nat\n"));
+//!
+//! let mut rows = Vec::new();
+//! read_results(&text, |_, row| Ok(rows.push(row)))?;
+//! assert_eq!(rows, [row]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod atomic;
 mod catalogue;

@@ -1,12 +1,16 @@
 //! What a registered item carries: its description, its parameters, and how to build it.
 
 mod docs;
+mod list;
+mod typed;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use docs::{Choice, ParamDoc, kinds_of, params_in, params_of};
+pub use list::{Iter, List, Listed, Taken};
+pub use typed::{full, typed};
 
 /// The description of a method, attack or measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +61,9 @@ pub struct Entry<T: ?Sized + 'static> {
 /// # Errors
 /// With the path of what is wrong.
 pub fn read<P: DeserializeOwned + serde::Serialize>(value: &Value) -> Result<(P, Value), ParamError> {
-    let params: P = serde_path_to_error::deserialize(value)
-        .map_err(|e| ParamError { path: e.path().to_string(), message: e.inner().to_string() })?;
-    let fail = |e: serde_json::Error| ParamError { path: String::new(), message: e.to_string() };
-    // Through text: a narrow float then has its own shortest digits and not those of its f64.
-    let text = serde_json::to_string(&params).map_err(fail)?;
-    Ok((params, serde_json::from_str(&text).map_err(fail)?))
+    let params: P = typed(value).map_err(|(path, message)| ParamError { path: path.join("."), message })?;
+    let full = full(&params).map_err(|e| ParamError { path: String::new(), message: e.to_string() })?;
+    Ok((params, full))
 }
 
 /// Holds every number of `full`, also those in lists, against the range in the schema of `P`; where it has no

@@ -14,10 +14,13 @@
 mod problem;
 mod template;
 
+use std::path::Path;
+
 use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload, Probe};
 use crate::error::{Result, setting};
 use crate::pack::{Packing, rows};
@@ -82,6 +85,18 @@ struct Generator<'a> {
     templates: [Templates; 4],
     words: Words,
 }
+
+impl DataSource for ArithmeticConfig {
+    fn load(&self, _: &Path, key: Key) -> Result<Dataset> {
+        ArithmeticConfig::load(self, key)
+    }
+}
+
+/// The registered source.
+pub(crate) const ENTRY: SourceEntry = SourceEntry::of::<ArithmeticConfig>(
+    "arithmetic",
+    "sums, differences, products and quotients, as equations and word problems",
+);
 
 impl ArithmeticConfig {
     fn check(&self, templates: &[Templates; 4]) -> Result<()> {

@@ -12,10 +12,13 @@ mod probe;
 mod story;
 mod world;
 
+use std::path::Path;
+
 use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{Result, setting};
 use crate::pack::{Packing, rows};
@@ -66,6 +69,16 @@ impl Default for BilingualConfig {
         }
     }
 }
+
+impl DataSource for BilingualConfig {
+    fn load(&self, _: &Path, key: Key) -> Result<Dataset> {
+        BilingualConfig::load(self, key)
+    }
+}
+
+/// The registered source.
+pub(crate) const ENTRY: SourceEntry =
+    SourceEntry::of::<BilingualConfig>("bilingual", "stories in English and Spanish from one world of facts");
 
 impl BilingualConfig {
     fn check(&self) -> Result<()> {

@@ -7,12 +7,14 @@
 mod drawn;
 mod mixing;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload, Wanted};
 use crate::error::{Result, setting};
 use crate::memory;
@@ -88,6 +90,18 @@ impl Default for FeaturesConfig {
 
 /// Most training rows per epoch.
 const MOST: usize = 1 << 26;
+
+impl DataSource for FeaturesConfig {
+    fn load(&self, _: &Path, key: Key) -> Result<Dataset> {
+        FeaturesConfig::load(self, key)
+    }
+}
+
+/// The registered source.
+pub(crate) const ENTRY: SourceEntry = SourceEntry::of::<FeaturesConfig>(
+    "features",
+    "rows of numbers most of which are zero, drawn when they are asked for",
+);
 
 impl FeaturesConfig {
     /// Prepares the draw and draws the held-out rows.

@@ -3,11 +3,14 @@
 //! A digit is one of a few stroke polylines, bent, slanted, scaled and shifted at random, drawn
 //! with a pen of random width, plus noise. Image `i` depends on the key and `i` only.
 
+use std::path::Path;
+
 use lobe_core::{Key, Rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Pixels;
+use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{Result, setting};
 
@@ -58,6 +61,16 @@ fn strokes(text: &str) -> Vec<Vec<Point>> {
     let point = |p: &str| p.split_once(',').map_or((0.0, 0.0), |(x, y)| (number(x), number(y)));
     text.split(';').map(|s| s.split_whitespace().map(point).collect()).collect()
 }
+
+impl DataSource for GlyphsConfig {
+    fn load(&self, _: &Path, key: Key) -> Result<Dataset> {
+        GlyphsConfig::load(self, key)
+    }
+}
+
+/// The registered source.
+pub(crate) const ENTRY: SourceEntry =
+    SourceEntry::of::<GlyphsConfig>("glyphs", "generated digits, 28 by 28, that look drawn by hand");
 
 impl GlyphsConfig {
     /// Draws the data set: shape (1, 28, 28), classes `0` to `9`.

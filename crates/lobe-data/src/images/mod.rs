@@ -6,13 +6,16 @@ mod idx;
 
 use std::path::Path;
 
+use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{DataError, Result};
 use crate::{file, memory};
 
+pub(crate) use glyphs::ENTRY as GLYPHS;
 pub use glyphs::GlyphsConfig;
 
 /// What a byte from 0 to 255 becomes.
@@ -160,6 +163,16 @@ fn names(given: &[String], n: usize) -> Vec<String> {
     (0..n.max(given.len())).map(|i| given.get(i).cloned().unwrap_or_else(|| i.to_string())).collect()
 }
 
+impl DataSource for IdxConfig {
+    fn load(&self, dir: &Path, _: Key) -> Result<Dataset> {
+        IdxConfig::load(self, dir)
+    }
+}
+
+/// The registered source.
+pub(crate) const IDX: SourceEntry =
+    SourceEntry::of::<IdxConfig>("idx", "images in the IDX layout of MNIST").from_files();
+
 impl IdxConfig {
     /// Loads the data set; relative paths start at `dir`.
     ///
@@ -219,6 +232,16 @@ pub fn fuzz_images(bytes: &[u8]) {
         }
     }
 }
+
+impl DataSource for CifarConfig {
+    fn load(&self, dir: &Path, _: Key) -> Result<Dataset> {
+        CifarConfig::load(self, dir)
+    }
+}
+
+/// The registered source.
+pub(crate) const CIFAR: SourceEntry =
+    SourceEntry::of::<CifarConfig>("cifar", "images in the CIFAR-10 or CIFAR-100 binary layout").from_files();
 
 impl CifarConfig {
     /// Loads the data set; relative paths start at `dir`.

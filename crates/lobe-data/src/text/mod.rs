@@ -12,6 +12,7 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{DataError, Result, setting};
 use crate::labelling::WordList;
@@ -77,6 +78,19 @@ pub(crate) struct Document {
     pub(crate) text: String,
     pub(crate) class: u16,
 }
+
+impl DataSource for TextConfig {
+    fn load(&self, dir: &Path, key: Key) -> Result<Dataset> {
+        TextConfig::load(self, dir, key)
+    }
+}
+
+/// The registered source.
+pub(crate) const ENTRY: SourceEntry = SourceEntry::of::<TextConfig>(
+    "text",
+    "text, JSON or tab-separated files and folders of them, one class per source",
+)
+.from_files();
 
 impl TextConfig {
     /// Loads the data set; relative paths start at `dir`. Documents keep the order of the

@@ -14,7 +14,7 @@ mod sgd;
 
 use std::sync::Arc;
 
-use lobe_core::registry::{Entry, ParamError, read};
+use lobe_core::registry::{Entry, List, ParamError, read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,7 +34,8 @@ use crate::plan::Plan;
 use crate::schedule::Schedule;
 
 /// All optimisers, in the order they are listed.
-pub static OPTIMISERS: &[Entry<dyn Rule>] = &[sgd::ENTRY, adam::ENTRY, adamw::ENTRY, muon::ENTRY];
+pub static OPTIMISERS: List<Entry<dyn Rule>> =
+    List::new(&[sgd::ENTRY, adam::ENTRY, adamw::ENTRY, muon::ENTRY]);
 
 /// What happens to entries that no data of a step may update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,7 @@
 //! What a kind of stage is: one file each in `stages/`, and one line in the list there.
 
 use lobe_core::Selection;
+use lobe_core::registry::Listed;
 use lobe_methods::remove::ablate::How;
 use lobe_methods::{About, ParamDoc};
 use lobe_nets::hub::Imported;
@@ -118,6 +119,12 @@ pub struct StageEntry {
     pub params: fn() -> Vec<ParamDoc>,
     /// Builds it.
     pub build: Build,
+}
+
+impl Listed for StageEntry {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
 }
 
 impl StageEntry {

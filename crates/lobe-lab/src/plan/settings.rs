@@ -1,22 +1,23 @@
 //! The parts of a recipe whose meaning other crates know: data, model, methods, stages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lobe_core::LabelSet;
-use lobe_data::{DataConfig, Last, Mix, RuleConfig};
+use lobe_data::{DataSource, Last, Mix, RuleConfig, SOURCES};
 use lobe_methods::{LOCALIZE, ParamError, UNLEARN, Unlearn};
-use lobe_nets::{NETWORKS, NetworkEntry, network};
+use lobe_nets::{NETWORKS, NetworkEntry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::recipe::{PathError, completed, one_of, path_error, typed};
+use crate::recipe::{PathError, completed, listed, one_of, path_error, typed};
 
 /// `[data]`: a source, the labelling rules, and how steps are drawn.
 #[derive(Debug, Clone)]
 pub struct DataSection {
     /// The source.
-    pub source: DataConfig,
+    pub source: Arc<dyn DataSource>,
     /// Keys of Lobe's own beside the source's.
     pub own: DataKeys,
 }
@@ -69,7 +70,7 @@ impl DataSection {
     /// # Errors
     /// With the path of what is wrong.
     pub fn read(kind: &str, value: &Value) -> Result<(DataSection, Value), PathError> {
-        one_of("kind", "data source", kind, lobe_data::SOURCES.iter().map(|s| s.kind))?;
+        let entry = listed(&SOURCES, "kind", "data source", kind)?;
         let all = value.as_object().cloned().unwrap_or_default();
         let (own, source): (Map<_, _>, Map<_, _>) =
             all.into_iter().partition(|(k, _)| OWN.contains(&k.as_str()));
@@ -81,11 +82,11 @@ impl DataSection {
         if own.batches == Mix::Mixed && !own.class_weights.is_empty() {
             return Err(PathError::new("class_weights", "needs batches = \"one-class\""));
         }
-        let (source, rest) = source_of(kind, source)?;
+        let (source, rest) = (entry.build)(&Value::Object(source)).map_err(|e| path_error(&e))?;
         if let (Value::Object(full), Value::Object(rest)) = (&mut full, rest) {
-            full.extend(rest.into_iter().filter(|(k, _)| k != "kind"));
+            full.extend(rest);
         }
-        Ok((DataSection { source, own }, full))
+        Ok((DataSection { source: source.into(), own }, full))
     }
 
     /// The labels that have a rule.
@@ -120,29 +121,6 @@ impl DataSection {
             out.add(name);
         }
         out
-    }
-}
-
-/// The settings of a source. Read as what they are: through the tag `kind` the way to a wrong key is lost.
-fn source_of(kind: &str, mut table: Map<String, Value>) -> Result<(DataConfig, Value), PathError> {
-    fn one<T: Serialize + serde::de::DeserializeOwned>(
-        table: Map<String, Value>,
-        source: fn(T) -> DataConfig,
-    ) -> Result<(DataConfig, Value), PathError> {
-        completed(&Value::Object(table)).map(|(config, full)| (source(config), full))
-    }
-    match kind {
-        "bilingual" => one(table, DataConfig::Bilingual),
-        "arithmetic" => one(table, DataConfig::Arithmetic),
-        "text" => one(table, DataConfig::Text),
-        "glyphs" => one(table, DataConfig::Glyphs),
-        "idx" => one(table, DataConfig::Idx),
-        "cifar" => one(table, DataConfig::Cifar),
-        "features" => one(table, DataConfig::Features),
-        other => {
-            table.insert("kind".into(), other.into());
-            completed(&Value::Object(table))
-        }
     }
 }
 
@@ -248,8 +226,7 @@ impl ModelSection {
     /// # Errors
     /// With the path of what is wrong.
     pub fn read(kind: &str, value: &Value) -> Result<(ModelSection, Value), PathError> {
-        one_of("kind", "model", kind, NETWORKS.iter().map(|e| e.about.name))?;
-        let entry = network(kind).unwrap_or(&NETWORKS[0]);
+        let entry = listed(&NETWORKS, "kind", "model", kind)?;
         let mut all = value.as_object().cloned().unwrap_or_default();
         // The next token has one loss; of numbers there are several.
         let objective = all.remove("objective").filter(|_| !entry.reads_text);
@@ -298,17 +275,16 @@ fn changed<T: Serialize + serde::de::DeserializeOwned>(
 
 /// A parameter error in the recipe's own words.
 pub(crate) fn in_recipe(e: &ParamError) -> PathError {
-    path_error(&e.path, &e.message)
+    path_error(e)
 }
 
 /// Method parameters; `objective` belongs to the arm, not to the method.
 pub(crate) fn method(name: &str, rest: &Value) -> Result<Value, PathError> {
-    let known = LOCALIZE.iter().map(|e| e.about.name).chain(UNLEARN.iter().map(|e| e.about.name));
-    one_of("method", "method", name, known)?;
-    if let Some(entry) = UNLEARN.iter().find(|e| e.about.name == name) {
+    if let Some(entry) = UNLEARN.find(name) {
         return (entry.build)(rest).map(|(_, full)| full).map_err(|e| in_recipe(&e));
     }
-    let entry = LOCALIZE.iter().find(|e| e.about.name == name).unwrap_or(&LOCALIZE[0]);
+    one_of("method", "method", name, LOCALIZE.names().chain(UNLEARN.names()))?;
+    let entry = listed(&LOCALIZE, "method", "method", name)?;
     let mut own = rest.as_object().cloned().unwrap_or_default();
     let objective = own.remove("objective");
     let (_, mut full) = (entry.build)(&Value::Object(own)).map_err(|e| in_recipe(&e))?;

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use lobe_core::did_you_mean;
+use lobe_core::registry::{List, Listed};
 
 use super::error::PathError;
 
@@ -51,6 +52,20 @@ pub fn one_of<'a>(
         return Ok(());
     }
     Err(PathError::new(path, format!("unknown {what} {name:?}{}", did_you_mean(name, known))))
+}
+
+/// The entry of a list called `name`.
+///
+/// # Errors
+/// Names the nearest one.
+pub fn listed<T: Listed>(
+    list: &List<T>,
+    path: &str,
+    what: &str,
+    name: &str,
+) -> Result<&'static T, PathError> {
+    let unknown = || format!("unknown {what} {name:?}{}", did_you_mean(name, list.names()));
+    list.find(name).ok_or_else(|| PathError::new(path, unknown()))
 }
 
 /// A name that can be part of a path and of a CSV field: lower-case letters, digits, `_`, `-`.

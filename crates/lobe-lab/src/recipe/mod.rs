@@ -27,7 +27,7 @@ mod written;
 
 pub use arms::ARM_KEYS;
 pub use callbacks::{Callbacks, StageInfo};
-pub use check::{at_least, one_of, range};
+pub use check::{at_least, listed, one_of, range};
 pub use error::{PathError, RecipeError};
 pub use lobe_runs::{Makes, Starts};
 

@@ -200,7 +200,7 @@ fn entry(name: &str) -> Result<&'static Optimiser, PathError> {
 }
 
 fn built(entry: &Optimiser, params: &Map<String, Value>) -> Result<(Box<dyn Rule>, Value), PathError> {
-    (entry.build)(&Value::Object(params.clone())).map_err(|e| path_error(&e.path, &e.message))
+    (entry.build)(&Value::Object(params.clone())).map_err(|e| path_error(&e))
 }
 
 /// Whether the optimiser has a parameter of this name.

@@ -1,7 +1,6 @@
 //! Ablation: writes each arm's model without its region.
 
 use lobe_core::Selection;
-use lobe_methods::remove;
 use lobe_methods::remove::ablate::{self, Ablate, How};
 use lobe_nets::Model;
 
@@ -12,10 +11,7 @@ use crate::recipe::{self, PathError, StageFacts};
 
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
-    StageEntry::of::<Ablate>(
-        remove::STAGES[0].about,
-        StageFacts { noun: Some("the cut"), ..StageFacts::default() },
-    )
+    StageEntry::of::<Ablate>(&ablate::ABOUT, StageFacts { noun: Some("the cut"), ..StageFacts::default() })
 }
 
 impl Stage for Ablate {

@@ -13,7 +13,7 @@ mod train;
 mod treat;
 mod unlearn;
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 pub(crate) use attack::width_notes;
 pub use cohere::Cohere;
@@ -26,6 +26,7 @@ pub use train::TrainStage;
 pub use treat::Treat;
 pub use unlearn::UnlearnStage;
 
+use lobe_core::registry::List;
 use lobe_methods::ATTACKS;
 
 use crate::error::LabError;
@@ -33,8 +34,8 @@ use crate::graph::{Stage, StageEntry};
 use crate::plan::Experiment;
 use crate::recipe::Recipe;
 
-/// All kinds of stages but the attacks, in the order they are listed.
-static STAGES: &[fn() -> StageEntry] = &[
+/// What is built in, in the order it is listed.
+const BUILT_IN: &[fn() -> StageEntry] = &[
     train::entry,
     load::entry,
     ablate::entry,
@@ -47,15 +48,23 @@ static STAGES: &[fn() -> StageEntry] = &[
     measure::entry,
 ];
 
+/// All kinds of stages but the attacks, in the order they are listed.
+pub static STAGES: LazyLock<List<StageEntry>> =
+    LazyLock::new(|| List::new(BUILT_IN.iter().map(|entry| entry()).collect::<Vec<_>>().leak()));
+
 /// All kinds of stages: those of the list, and every attack.
-pub fn every() -> &'static [StageEntry] {
-    static ALL: OnceLock<Vec<StageEntry>> = OnceLock::new();
-    ALL.get_or_init(|| STAGES.iter().map(|entry| entry()).chain(ATTACKS.iter().map(attack::entry)).collect())
+pub fn every() -> Vec<&'static StageEntry> {
+    static OF_ATTACKS: List<StageEntry> = List::new(&[]);
+    for attack in ATTACKS.iter().filter(|a| OF_ATTACKS.find(a.about.name).is_none()) {
+        // Another thread may be adding it, too: then this one is not needed.
+        OF_ATTACKS.add(Box::leak(Box::new(attack::entry(attack)))).ok();
+    }
+    STAGES.iter().chain(&OF_ATTACKS).collect()
 }
 
 /// The kind called `name`.
 pub fn find(name: &str) -> Option<&'static StageEntry> {
-    every().iter().find(|e| e.about.name == name)
+    every().into_iter().find(|e| e.about.name == name)
 }
 
 /// The arms of a stage, as indices.

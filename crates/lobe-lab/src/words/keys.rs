@@ -1,9 +1,6 @@
 //! The keys of a recipe as one tree, and how to find one by its dotted name or by its last part.
 
-use lobe_data::{
-    ArithmeticConfig, BilingualConfig, CifarConfig, FeaturesConfig, GlyphsConfig, IdxConfig, RuleConfig,
-    SOURCES, TextConfig,
-};
+use lobe_data::{RuleConfig, SOURCES};
 use lobe_methods::{About, Choice, ParamDoc, catalogue, params_in, params_of};
 use lobe_nets::{NETWORKS, NetworkEntry};
 use serde_json::Value;
@@ -49,20 +46,6 @@ impl<'a> Found<'a> {
             out.push('.');
         }
         out + &self.key.name
-    }
-}
-
-/// The keys of a kind of data, without those that every kind has.
-pub(super) fn of_source(kind: &str) -> Vec<ParamDoc> {
-    match kind {
-        "bilingual" => params_of::<BilingualConfig>(),
-        "arithmetic" => params_of::<ArithmeticConfig>(),
-        "text" => params_of::<TextConfig>(),
-        "glyphs" => params_of::<GlyphsConfig>(),
-        "idx" => params_of::<IdxConfig>(),
-        "cifar" => params_of::<CifarConfig>(),
-        "features" => params_of::<FeaturesConfig>(),
-        _ => Vec::new(),
     }
 }
 
@@ -121,7 +104,7 @@ pub fn recipe_keys() -> Vec<ParamDoc> {
         match key.name.as_str() {
             "data" => {
                 key.keys.extend(params_of::<DataKeys>());
-                key.choices = SOURCES.iter().map(|s| choice(s.kind, s.summary, of_source(s.kind))).collect();
+                key.choices = SOURCES.iter().map(|s| choice(s.kind, s.summary, (s.params)())).collect();
             }
             "model" => {
                 key.choices = models()

@@ -81,9 +81,11 @@ pub fn words() -> Vec<Word> {
         let about = entry.about;
         out.push(plain("stage", about.name, about.summary, params, examples::of_word("stage", about.name)));
     }
-    out.extend(SOURCES.iter().map(|s| {
-        plain("data", s.kind, s.summary, keys::of_source(s.kind), examples::of_word("data", s.kind))
-    }));
+    out.extend(
+        SOURCES
+            .iter()
+            .map(|s| plain("data", s.kind, s.summary, (s.params)(), examples::of_word("data", s.kind))),
+    );
     for t in kinds_of::<TokenizerConfig>() {
         let example = examples::of_word("tokenizer", &t.name);
         out.push(plain("tokenizer", &t.name, &first_sentence(&t.doc), t.keys, example));

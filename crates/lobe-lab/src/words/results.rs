@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use lobe_core::registry::{List, Listed};
 use lobe_methods::ATTACKS;
 
 use crate::store::{Better, Catalogue, MetricInfo, ResultRow, Role, part};
@@ -59,19 +60,38 @@ const fn m(name: &'static str, unit: &'static str, better: Better, meaning: &'st
 }
 
 impl Metric {
-    const fn titled(self, title: &'static str) -> Metric {
+    /// An outcome with neither steps nor parts: its name, its unit, which way is better, and what it says in one
+    /// line.
+    pub const fn new(
+        name: &'static str,
+        unit: &'static str,
+        better: Better,
+        meaning: &'static str,
+    ) -> Metric {
+        m(name, unit, better, meaning)
+    }
+
+    /// With a name for headings.
+    #[must_use]
+    pub const fn titled(self, title: &'static str) -> Metric {
         Metric { title, ..self }
     }
 
-    const fn is(self, role: Role) -> Metric {
+    /// What kind of number it is, where it is no outcome.
+    #[must_use]
+    pub const fn is(self, role: Role) -> Metric {
         Metric { role, ..self }
     }
 
-    const fn along(self, axis: &'static str) -> Metric {
+    /// What its steps count.
+    #[must_use]
+    pub const fn along(self, axis: &'static str) -> Metric {
         Metric { axis, ..self }
     }
 
-    const fn of(self, parts: &'static str) -> Metric {
+    /// What stands behind `@` where there are several.
+    #[must_use]
+    pub const fn of(self, parts: &'static str) -> Metric {
         Metric { parts, ..self }
     }
 
@@ -93,12 +113,18 @@ impl Metric {
     }
 }
 
+impl Listed for Metric {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 use Better::{Higher, Lower, Neither};
 use Role::{Chance, Count, Curve, Derived, Setting};
 
 /// All metrics that a run can write, except those of attacks that have names of their own, in the order in which
 /// readers list them.
-pub const METRICS: &[Metric] = &[
+pub static METRICS: List<Metric> = List::new(&[
     m("loss", "nat", Lower, "held-out loss of a language model, per token and label")
         .titled("held-out loss"),
     Metric { parts_count: true, ..m("mse", "mse", Lower, "mean squared error per number on held-out rows (per pixel on images): of the first decoder, with @DECODER of each other one").titled("squared error").of("decoder") },
@@ -151,7 +177,7 @@ pub const METRICS: &[Metric] = &[
     m("watched_accuracy", "fraction", Neither, "held-out-facts: probes about the half that the attack never trains on"),
     m("watched_accuracy_before", "fraction", Neither, "held-out-facts: the same before the attack"),
     m("watched_accuracy_original", "fraction", Neither, "held-out-facts: the same for the model that has the capability"),
-];
+]);
 
 /// The metric that a word of the column `metric` names: `relearn_loss@zero,lr=0.001` is the loss under an
 /// attack.

@@ -21,7 +21,8 @@ const ABOUT: About = About {
     fails: "a handful of examples is a single draw: compare over seeds",
 };
 
-fn defaults() -> FineTune {
+/// Its parameters, for [`Tuning`](super::tune::Tuning).
+pub fn defaults() -> FineTune {
     FineTune {
         examples: vec![1, 4, 16, 64],
         lrs: vec![3e-4, 1e-3],

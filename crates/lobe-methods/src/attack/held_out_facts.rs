@@ -26,7 +26,8 @@ const ABOUT: About = About {
     fails: "halves that share a language, a style or a fact teach each other; compare with the control",
 };
 
-struct HeldOutFacts(FineTune);
+/// The attack, with its parameters.
+pub struct HeldOutFacts(pub FineTune);
 
 impl HeldOutFacts {
     fn variants(&self, bench: &dyn Bench) -> Grid<Variant> {

@@ -30,18 +30,18 @@ const ABOUT: About = About {
     fails: "readable information is not always used; separating topics needs no knowledge of them",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct LinearProbe {
+pub struct LinearProbe {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Training examples of each label; as many are held out.
-    examples: usize,
+    pub examples: usize,
     /// Largest number of training tokens of each label, evenly spaced.
-    tokens: usize,
+    pub tokens: usize,
     /// Ridge penalty, relative to the mean square of an activation.
-    ridge: f64,
+    pub ridge: f64,
 }
 
 impl Default for LinearProbe {

@@ -31,14 +31,14 @@ const ABOUT: About = About {
     fails: "nothing is trained: a block in another basis than the last one scores badly although it has the information",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct LogitLens {
+pub struct LogitLens {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Training sequences used to choose the block.
-    examples: usize,
+    pub examples: usize,
 }
 
 impl Default for LogitLens {

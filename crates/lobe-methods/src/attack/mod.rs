@@ -4,29 +4,30 @@
 mod acts;
 mod bench;
 mod case;
-mod few_shot;
+pub mod few_shot;
 mod graft;
-mod held_out_facts;
-mod linear_probe;
-mod logit_lens;
-mod orthogonalise;
-mod patch;
+pub mod held_out_facts;
+pub mod linear_probe;
+pub mod logit_lens;
+pub mod orthogonalise;
+pub mod patch;
 mod places;
-mod prefix;
+pub mod prefix;
 mod prefixed;
-mod prune_magnitude;
-mod prune_set_difference;
-mod quantise;
-mod relearn;
-mod relearn_lora;
-mod relearn_retain;
+pub mod prune_magnitude;
+pub mod prune_set_difference;
+pub mod quantise;
+pub mod relearn;
+pub mod relearn_lora;
+pub mod relearn_retain;
 mod ridge;
-mod sparse_graft;
-mod steer;
-mod tune;
+pub mod sparse_graft;
+pub mod steer;
+pub mod tune;
 
 pub use bench::{Bench, BenchError, Budget, Extra, Loot, Losses, Trial};
 pub use case::{Axis, Battery, Case};
+pub use relearn::Relearn;
 
 use case::{Grid, cases_of, chosen};
 use schemars::JsonSchema;
@@ -34,7 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use lobe_core::registry::{About, ParamDoc, ParamError, in_range, read};
+use lobe_core::registry::{About, List, Listed, ParamDoc, ParamError, in_range, read};
 
 /// What an attack starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,12 @@ pub struct AttackEntry {
     pub build: fn(&Value) -> Result<(Box<dyn Attack>, Value), ParamError>,
 }
 
+impl Listed for AttackEntry {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+}
+
 /// Reads an attack's parameters. No number lies outside of the range in their schema; where that has no
 /// lower end, it is 0.
 fn parse<P: DeserializeOwned + Serialize + JsonSchema>(value: &Value) -> Result<(P, Value), ParamError> {
@@ -155,7 +162,7 @@ fn parse<P: DeserializeOwned + Serialize + JsonSchema>(value: &Value) -> Result<
 }
 
 /// All attacks, in the order they are listed.
-pub static ATTACKS: &[AttackEntry] = &[
+pub static ATTACKS: List<AttackEntry> = List::new(&[
     relearn::ENTRY,
     relearn_lora::ENTRY,
     relearn_retain::ENTRY,
@@ -171,4 +178,4 @@ pub static ATTACKS: &[AttackEntry] = &[
     steer::ENTRY,
     patch::ENTRY,
     prefix::ENTRY,
-];
+]);

@@ -26,19 +26,19 @@ const ABOUT: About = About {
     fails: "ineffective if the removal is not one added direction",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Orthogonalise {
+pub struct Orthogonalise {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Training examples used for each mean.
-    examples: usize,
+    pub examples: usize,
     /// Blocks after which the direction is projected out. Empty means all.
-    layers: Vec<usize>,
+    pub layers: Vec<usize>,
     /// Tokens whose norm is further than so many standard deviations from the mean norm are left
     /// out of the means; 0 keeps all.
-    outliers: f64,
+    pub outliers: f64,
 }
 
 impl Default for Orthogonalise {

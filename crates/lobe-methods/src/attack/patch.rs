@@ -30,20 +30,20 @@ const ABOUT: About = About {
     fails: "needs the original, so it shows where a capability was cut, not what an outsider can reach",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Patch {
+pub struct Patch {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Training examples used for each mean.
-    examples: usize,
+    pub examples: usize,
     /// Blocks to try. Empty means all.
-    layers: Vec<usize>,
+    pub layers: Vec<usize>,
     /// Whether the residual stream is patched token by token.
-    rows: bool,
+    pub rows: bool,
     /// Sites of a block that are set to the original's mean: `resid_post`, `resid_mid`, `mlp.post`, `attn.z`.
-    sites: Vec<String>,
+    pub sites: Vec<String>,
 }
 
 impl Default for Patch {

@@ -33,28 +33,28 @@ const ABOUT: About = About {
     fails: "the prefix is not fluent, so a perplexity filter catches it; it fits a few examples, not the held-out ones",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Prefix {
+pub struct Prefix {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Tokens of the prefix.
-    length: usize,
+    pub length: usize,
     /// Steps of the search.
-    steps: u64,
+    pub steps: u64,
     /// Candidate swaps evaluated per step.
-    candidates: usize,
+    pub candidates: usize,
     /// Number of candidate tokens per position.
-    top: usize,
+    pub top: usize,
     /// Training examples used to fit the prefix.
-    examples: usize,
+    pub examples: usize,
     /// Number of searches: the first starts from the beginning of a forget example, the others at random.
-    starts: usize,
+    pub starts: usize,
     /// Weight of the prefix's own surprise (nat per token), from 0 to 1000.
-    fluency: f64,
+    pub fluency: f64,
     /// Steps between evaluations.
-    eval_every: u64,
+    pub eval_every: u64,
 }
 
 impl Default for Prefix {

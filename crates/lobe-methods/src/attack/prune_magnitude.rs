@@ -27,14 +27,14 @@ const ABOUT: About = About {
     fails: "restores only what small weights suppressed",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct PruneMagnitude {
+pub struct PruneMagnitude {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Fractions of each matrix to set to zero, above 0 and below 1.
-    fractions: Vec<f64>,
+    pub fractions: Vec<f64>,
 }
 
 impl Default for PruneMagnitude {

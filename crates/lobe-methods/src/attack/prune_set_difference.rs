@@ -30,18 +30,18 @@ const ABOUT: About = About {
     fails: "a cut leaves no suppressing weights to prune",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct PruneSetDifference {
+pub struct PruneSetDifference {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Fractions of weights that count as important on forget data, above 0 and below 1.
-    forget_top: Vec<f64>,
+    pub forget_top: Vec<f64>,
     /// Fractions of weights that count as important on retain data and are kept.
-    retain_top: Vec<f64>,
+    pub retain_top: Vec<f64>,
     /// Examples of each label used to compute the scores.
-    examples: usize,
+    pub examples: usize,
 }
 
 impl Default for PruneSetDifference {
@@ -58,8 +58,10 @@ impl Default for PruneSetDifference {
 
 /// What is pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub enum Level {
+    /// Single weights.
     Weights,
+    /// Whole units.
     Units,
 }
 

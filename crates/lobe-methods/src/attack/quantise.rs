@@ -28,16 +28,16 @@ const ABOUT: About = About {
     fails: "has nothing to undo where the capability was cut out or never learnt",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Quantise {
+pub struct Quantise {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Bits per weight to try, from 2 to 16.
-    bits: Vec<usize>,
+    pub bits: Vec<usize>,
     /// Whether to round embeddings and head as well; common quantisers do not.
-    embeddings: bool,
+    pub embeddings: bool,
 }
 
 impl Default for Quantise {

@@ -20,6 +20,9 @@ const ABOUT: About = About {
     fails: "a sweep that is too narrow or too short flatters the method",
 };
 
+/// The attack, with its parameters: fine-tuning on forget data.
+pub type Relearn = FineTune;
+
 /// The registered attack.
 pub(super) const ENTRY: AttackEntry = AttackEntry {
     about: &ABOUT,

@@ -21,7 +21,8 @@ const ABOUT: About = About {
     fails: "at ranks near the width it equals full fine-tuning at another learning rate",
 };
 
-fn defaults() -> FineTune {
+/// Its parameters, for [`Tuning`](super::tune::Tuning).
+pub fn defaults() -> FineTune {
     FineTune { rank: 8, lrs: vec![1e-3, 3e-3, 1e-2], reinit: false, ..FineTune::default() }
 }
 

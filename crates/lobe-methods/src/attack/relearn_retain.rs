@@ -20,7 +20,8 @@ const ABOUT: About = About {
     fails: "cannot restore what has left the weights; a clean result does not prove removal",
 };
 
-fn defaults() -> FineTune {
+/// Its parameters, for [`Tuning`](super::tune::Tuning).
+pub fn defaults() -> FineTune {
     FineTune { examples: vec![10, 100], lrs: vec![1e-4, 1e-3], reinit: false, ..FineTune::default() }
 }
 

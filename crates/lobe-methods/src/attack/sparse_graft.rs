@@ -38,7 +38,7 @@ const ABOUT: About = About {
 /// What a graft consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Kind {
+pub enum Kind {
     /// Single entries anywhere.
     Entries,
     /// Whole neurons.
@@ -49,34 +49,34 @@ enum Kind {
     Ridge,
 }
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct SparseGraft {
+pub struct SparseGraft {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Kinds of graft to try: "entries", "rows", "rank", "ridge".
-    kinds: Vec<Kind>,
+    pub kinds: Vec<Kind>,
     /// Numbers of entries to train, one variant each.
-    entries: Vec<usize>,
+    pub entries: Vec<usize>,
     /// Numbers of neurons to train, one variant each.
-    rows: Vec<usize>,
+    pub rows: Vec<usize>,
     /// Ranks.
-    ranks: Vec<usize>,
+    pub ranks: Vec<usize>,
     /// Sizes of what a ridge graft adds, as multiples of the last residual.
-    reaches: Vec<f64>,
+    pub reaches: Vec<f64>,
     /// λ of the ridge.
-    lambda: f64,
+    pub lambda: f64,
     /// Learning rates to try, constant over the steps.
-    lrs: Vec<f64>,
+    pub lrs: Vec<f64>,
     /// Optimiser steps of each variant.
-    steps: u64,
+    pub steps: u64,
     /// Examples per step, taken in turn.
-    batch: usize,
+    pub batch: usize,
     /// Number of different forget examples the attacker has.
-    examples: usize,
+    pub examples: usize,
     /// Steps between evaluations.
-    eval_every: u64,
+    pub eval_every: u64,
 }
 
 impl Default for SparseGraft {

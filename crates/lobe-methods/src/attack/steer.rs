@@ -27,19 +27,19 @@ const ABOUT: About = About {
     fails: "one vector for all tokens shifts a distribution but computes nothing",
 };
 
-/// Parameters.
+/// The attack, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Steer {
+pub struct Steer {
     /// The label whose capability the attack tries to restore.
-    label: String,
+    pub label: String,
     /// Training examples used for each mean.
-    examples: usize,
+    pub examples: usize,
     /// Blocks to try. Empty means all.
-    layers: Vec<usize>,
+    pub layers: Vec<usize>,
     /// Multiples of the mean difference to try, from -1000 to 1000 and not 0.
     #[schemars(inner(range(min = -1000, max = 1000)))]
-    coefficients: Vec<f64>,
+    pub coefficients: Vec<f64>,
 }
 
 impl Default for Steer {

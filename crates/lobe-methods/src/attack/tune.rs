@@ -10,29 +10,29 @@ use lobe_core::registry::{ParamDoc, ParamError, params_of};
 /// Parameters of a fine-tuning attack; every attack has its own defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FineTune {
+pub struct FineTune {
     /// The label whose capability the attack tries to restore.
-    pub(super) label: String,
+    pub label: String,
     /// Numbers of different examples the attacker has, one variant each. An empty list means all.
-    pub(super) examples: Vec<usize>,
+    pub examples: Vec<usize>,
     /// Rank of low-rank adapters on every matrix of the blocks, up to 4096. 0 trains all parameters.
-    pub(super) rank: usize,
+    pub rank: usize,
     /// Peak learning rates to try (AdamW with betas 0.9 and 0.95, the gradient's norm clipped to 1).
-    pub(super) lrs: Vec<f64>,
+    pub lrs: Vec<f64>,
     /// Optimiser steps of each variant.
-    pub(super) steps: u64,
+    pub steps: u64,
     /// Steps of linear warm-up.
-    pub(super) warmup: u64,
+    pub warmup: u64,
     /// Examples per step; all of them if there are fewer.
-    pub(super) batch: usize,
+    pub batch: usize,
     /// Weight decay, from 0 to 1.
-    pub(super) weight_decay: f64,
+    pub weight_decay: f64,
     /// Fraction of each batch drawn from retain data, 0 to 0.9.
-    pub(super) retain_share: f64,
+    pub retain_share: f64,
     /// Whether to attack re-initialised regions in addition to the model as it is.
-    pub(super) reinit: bool,
+    pub reinit: bool,
     /// Steps between evaluations.
-    pub(super) eval_every: u64,
+    pub eval_every: u64,
 }
 
 impl Default for FineTune {
@@ -112,9 +112,11 @@ pub(super) fn each(
 }
 
 /// An attack that is nothing but fine-tuning.
-struct Tuning {
-    settings: FineTune,
-    loot: Loot,
+pub struct Tuning {
+    /// How.
+    pub settings: FineTune,
+    /// On which data.
+    pub loot: Loot,
 }
 
 impl Attack for Tuning {
@@ -126,6 +128,19 @@ impl Attack for Tuning {
     }
     fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
         let variants = self.settings.variants(bench.cut().is_some(), self.loot, None);
+        each(bench, variants, cases, &[])
+    }
+}
+
+impl Attack for FineTune {
+    fn label(&self) -> &str {
+        &self.label
+    }
+    fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
+        cases_of(self.variants(bench.cut().is_some(), Loot::Forget, None))
+    }
+    fn run(&self, bench: &mut dyn Bench, cases: &[Case]) -> Result<(), BenchError> {
+        let variants = self.variants(bench.cut().is_some(), Loot::Forget, None);
         each(bench, variants, cases, &[])
     }
 }

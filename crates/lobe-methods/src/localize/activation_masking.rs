@@ -24,7 +24,7 @@ const ABOUT: About = About {
 /// No parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct ActivationMasking {}
+pub struct ActivationMasking {}
 
 impl Localize for ActivationMasking {
     fn table(&self, _: &Context<'_>) -> Result<RouteTable, ParamError> {

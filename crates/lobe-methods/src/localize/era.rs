@@ -32,18 +32,18 @@ const ABOUT: About = About {
     fails: "retain loss rises; tokens that are not routed are still learnt; weights below -1 destabilise training",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Era {
+pub struct Era {
     /// Gradient weight of the original units on forget data, in the layers the region names;
     /// negative ascends, 1 is expansion without routing.
-    original: f32,
+    pub original: f32,
     /// Weight of the L1 penalty on the activations of the region: per target, after the routes. (The `l1` of
     /// `model.objective` is another one: of an autoencoder's code, per image, before any route.)
-    l1: f32,
+    pub l1: f32,
     /// Whether the out-going weights of the region start at zero.
-    zero_start: bool,
+    pub zero_start: bool,
 }
 
 impl Default for Era {

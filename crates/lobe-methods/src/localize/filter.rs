@@ -30,24 +30,24 @@ const ABOUT: About = About {
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Level {
+pub enum Level {
     /// Whole examples.
     Document,
     /// Targets; their tokens stay as context.
     Token,
 }
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Filter {
+pub struct Filter {
     /// "document" leaves out whole examples, "token" only targets: those of forget examples whose
     /// strength is above the threshold.
-    level: Level,
+    pub level: Level,
     /// The labels whose data is left out; at token level exactly one.
-    topics: Vec<String>,
+    pub topics: Vec<String>,
     /// At token level: the largest strength of a target that still counts, in [0, 1].
-    threshold: f32,
+    pub threshold: f32,
 }
 
 impl Default for Filter {

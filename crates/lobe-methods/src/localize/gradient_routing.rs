@@ -23,12 +23,12 @@ const ABOUT: About = About {
     fails: "cuts the Jacobian for lower layers, which raises retain loss; weights below -1 destabilise training",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct GradientRouting {
+pub struct GradientRouting {
     /// Gradient weight, on forget data, of the units outside the region; negative values ascend.
-    weight: f32,
+    pub weight: f32,
 }
 
 impl Default for GradientRouting {

@@ -1,18 +1,18 @@
 //! Localisation methods: which data trains which part of the network. Each is a small table of
 //! routes.
 
-mod activation_masking;
-mod era;
-mod experts;
-mod filter;
-mod gradient_routing;
+pub mod activation_masking;
+pub mod era;
+pub mod experts;
+pub mod filter;
+pub mod gradient_routing;
 mod kinds;
-mod modular;
-mod none;
-mod parameter_masking;
-mod partition;
-mod routes;
-mod sgtm;
+pub mod modular;
+pub mod none;
+pub mod parameter_masking;
+pub mod partition;
+pub mod routes;
+pub mod sgtm;
 mod start;
 
 use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_you_mean};
@@ -20,7 +20,7 @@ use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_y
 pub use kinds::{Kind, assign, with_kinds};
 pub use start::silence;
 
-use lobe_core::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, List, ParamError};
 
 /// What a method may know when it writes its table.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,7 @@ pub trait Localize: Send + Sync {
 const MOST_REGIONS: usize = 48;
 
 /// All localisation methods, in the order they are listed.
-pub static LOCALIZE: &[Entry<dyn Localize>] = &[
+pub static LOCALIZE: List<Entry<dyn Localize>> = List::new(&[
     none::ENTRY,
     filter::ENTRY,
     gradient_routing::ENTRY,
@@ -150,7 +150,7 @@ pub static LOCALIZE: &[Entry<dyn Localize>] = &[
     modular::ENTRY,
     partition::ENTRY,
     routes::ENTRY,
-];
+]);
 
 /// The parameter `joint_projections`, for [`RouteTable::joint_rows`]; empty is none.
 fn joint_rows(text: &str) -> Result<Option<String>, ParamError> {
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_described() {
         for (i, e) in LOCALIZE.iter().enumerate() {
-            assert!(LOCALIZE[..i].iter().all(|f| f.about.name != e.about.name));
+            assert!(LOCALIZE.iter().take(i).all(|f| f.about.name != e.about.name));
             assert!(
                 !e.about.summary.is_empty() && !e.about.reference.is_empty() && !e.about.fails.is_empty()
             );

@@ -32,18 +32,18 @@ const ABOUT: About = About {
     fails: "fails where topics are entangled; what spread steps teach the core remains after the cut",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Modular {
+pub struct Modular {
     /// The restricted labels, one per region of the arm, in order.
-    topics: Vec<String>,
+    pub topics: Vec<String>,
     /// Fraction of a restricted label's steps that train the core as well, 0 to 1.
-    spread: f64,
+    pub spread: f64,
     /// Fraction of the core's steps in which the modules are active and train, 0 to 1.
-    robust: f64,
+    pub robust: f64,
     /// Whether the out-going weights of the modules start at zero.
-    zero_start: bool,
+    pub zero_start: bool,
 }
 
 impl Default for Modular {

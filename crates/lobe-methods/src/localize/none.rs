@@ -21,7 +21,7 @@ const ABOUT: About = About {
 /// No parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct None {}
+pub struct None {}
 
 impl Localize for None {
     fn table(&self, _: &Context<'_>) -> Result<RouteTable, ParamError> {

@@ -25,23 +25,23 @@ const ABOUT: About = About {
 /// Where the mask is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Level {
+pub enum Level {
     /// Row by row: batches may mix labels.
     Token,
     /// For a whole optimiser step of one label; output biases are masked too.
     Batch,
 }
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct ParameterMasking {
+pub struct ParameterMasking {
     /// "token" masks row by row; "batch" masks whole steps of one label, output biases of all blocks
     /// included.
-    level: Level,
+    pub level: Level,
     /// Units whose out-going projections are joint, so that forget data updates those weights too:
     /// a region's text such as "blocks.*.mlp.post + blocks.*.attn.z"; empty is none.
-    joint_projections: String,
+    pub joint_projections: String,
 }
 
 impl Default for ParameterMasking {

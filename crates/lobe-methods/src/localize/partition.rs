@@ -28,13 +28,13 @@ const ABOUT: About = About {
 /// What a part gets from data that is not at home in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Off {
+pub struct Off {
     /// Scale on the activation.
-    forward: f32,
+    pub forward: f32,
     /// Scale on the gradient that flows back.
-    backward: f32,
+    pub backward: f32,
     /// Scale on the owned parameters' gradient.
-    update: f32,
+    pub update: f32,
 }
 
 impl Default for Off {
@@ -49,22 +49,22 @@ impl Off {
     }
 }
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Partition {
+pub struct Partition {
     /// The labels, one per region of the arm, in order: the first is at home in the first region.
-    home: Vec<String>,
+    pub home: Vec<String>,
     /// Those of them that keep to their part. Absent: all of them; an empty list: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    routed: Option<Vec<String>>,
+    pub routed: Option<Vec<String>>,
     /// What other parts than its own get from a routed label.
-    off: Off,
+    pub off: Off,
     /// What every part gets from a label of `home` that is not routed.
-    unrouted: Off,
+    pub unrouted: Off,
     /// Which weights of a unit `off.update` means: all that are "owned" by it, those "in" to it, or those "out" of
     /// it.
-    edges: Edges,
+    pub edges: Edges,
 }
 
 impl Default for Partition {

@@ -23,32 +23,32 @@ const ABOUT: About = About {
 /// One row: data with `label` treats `region` by the three numbers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Row {
+pub struct Row {
     /// A label of the experiment.
-    label: String,
+    pub label: String,
     /// A region of the arm, "elsewhere", "embedding", "norm", "out-bias", "head" or "rest".
-    region: String,
+    pub region: String,
     /// Scale on the activation.
     #[serde(default = "one")]
-    forward: f32,
+    pub forward: f32,
     /// Scale on the gradient that flows back.
     #[serde(default = "one")]
-    backward: f32,
+    pub backward: f32,
     /// Scale on the owned parameters' gradient.
     #[serde(default = "one")]
-    update: f32,
+    pub update: f32,
 }
 
 fn one() -> f32 {
     1.0
 }
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Routes {
+pub struct Routes {
     /// Rows `{label, region, forward = 1, backward = 1, update = 1}`; what is not listed is 1, 1, 1.
-    table: Vec<Row>,
+    pub table: Vec<Row>,
 }
 
 const JOINT: [&str; 5] = ["embedding", "norm", "out-bias", "head", "rest"];

@@ -35,19 +35,19 @@ const ABOUT: About = About {
     fails: "joint parameters (embeddings, norms, head) keep what they learnt from forget data",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Sgtm {
+pub struct Sgtm {
     /// Whether forget data leaves token and position embeddings (and norms) alone too, as in the
     /// paper's Wikipedia runs. A head tied to the embedding goes with it. All norms are meant, the
     /// final one, which the reference never masks, included.
-    mask_embeddings: bool,
+    pub mask_embeddings: bool,
     /// Whether forget data does not update an untied head.
-    mask_head: bool,
+    pub mask_head: bool,
     /// Units whose out-going projections are joint, so that forget data updates those weights too:
     /// a region's text such as "blocks.*.mlp.post + blocks.*.attn.z"; empty is none.
-    joint_projections: String,
+    pub joint_projections: String,
 }
 
 impl Localize for Sgtm {

@@ -6,7 +6,7 @@ mod gradient;
 mod importance;
 mod magnitude;
 
-use lobe_core::registry::Entry;
+use lobe_core::registry::{Entry, List};
 use lobe_engine::{Entries, Layout, ParamId};
 
 pub use gradient::Gradient;
@@ -23,11 +23,12 @@ pub trait Locator: Send + Sync {
 }
 
 /// All ways, in the order they are listed.
-pub static LOCATORS: &[Entry<dyn Locator>] = &[magnitude::ENTRY, gradient::ENTRY, importance::ENTRY];
+pub static LOCATORS: List<Entry<dyn Locator>> =
+    List::new(&[magnitude::ENTRY, gradient::ENTRY, importance::ENTRY]);
 
 /// The way called `name`.
 pub fn locator(name: &str) -> Option<&'static Entry<dyn Locator>> {
-    LOCATORS.iter().find(|e| e.about.name == name)
+    LOCATORS.find(name)
 }
 
 /// A weight and its score.

@@ -10,10 +10,10 @@ pub mod leakage;
 pub mod recovery;
 pub mod steps;
 
-use lobe_core::registry::About;
+use lobe_core::registry::{About, List};
 
 /// All measures, in the order they are listed.
-pub static MEASURES: &[About] = &[
+pub static MEASURES: List<About> = List::new(&[
     About {
         name: "loss",
         summary: "held-out loss per label: nats per token, or mean squared and absolute error per pixel",
@@ -51,4 +51,4 @@ pub static MEASURES: &[About] = &[
     confusion::ABOUT,
     absorption::ABOUT,
     compute_penalty::ABOUT,
-];
+]);

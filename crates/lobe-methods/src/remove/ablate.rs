@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::remove::StageEntry;
 use lobe_core::registry::{About, ParamError, params_of, read};
 
-const ABOUT: About = About {
+/// What the stage is.
+pub const ABOUT: About = About {
     name: "ablate",
     summary: "cuts the arm's region out of the weights",
     reference: "Shilov et al. 2025, arXiv 2512.05648, §3; mean ablation: Wang et al. 2022, arXiv 2211.00593",

@@ -2,7 +2,7 @@
 
 pub mod ablate;
 
-use lobe_core::registry::{About, ParamDoc};
+use lobe_core::registry::{About, List, Listed, ParamDoc};
 
 /// A removal stage, as it is listed.
 pub struct StageEntry {
@@ -12,5 +12,11 @@ pub struct StageEntry {
     pub params: fn() -> Vec<ParamDoc>,
 }
 
+impl Listed for StageEntry {
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+}
+
 /// All removal stages.
-pub static STAGES: &[StageEntry] = &[ablate::ENTRY];
+pub static STAGES: List<StageEntry> = List::new(&[ablate::ENTRY]);

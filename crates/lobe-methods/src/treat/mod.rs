@@ -7,7 +7,7 @@ mod scale;
 mod zero;
 
 use lobe_core::Key;
-use lobe_core::registry::Entry;
+use lobe_core::registry::{Entry, List};
 use lobe_engine::{Entries, Layout};
 
 pub use noise::Noise;
@@ -21,9 +21,9 @@ pub trait Treatment: Send + Sync {
 }
 
 /// All treatments, in the order they are listed.
-pub static TREATMENTS: &[Entry<dyn Treatment>] = &[zero::ENTRY, scale::ENTRY, noise::ENTRY];
+pub static TREATMENTS: List<Entry<dyn Treatment>> = List::new(&[zero::ENTRY, scale::ENTRY, noise::ENTRY]);
 
 /// The treatment called `name`.
 pub fn treatment(name: &str) -> Option<&'static Entry<dyn Treatment>> {
-    TREATMENTS.iter().find(|e| e.about.name == name)
+    TREATMENTS.find(name)
 }

@@ -23,18 +23,18 @@ const ABOUT: About = About {
     fails: "hides the capability rather than removing it: it is relearnt within a few steps",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct AdaptiveRmu {
+pub struct AdaptiveRmu {
     /// The block after which hidden states are read, from 0; left out, the middle one. Its MLP
     /// down-projection moves, and those of the two blocks before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    layer: Option<usize>,
+    pub layer: Option<usize>,
     /// Norm of the target as a multiple of the norm of the row's hidden state before.
-    scale: f64,
+    pub scale: f64,
     /// Weight of the retain part; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
 }
 
 impl Default for AdaptiveRmu {

@@ -28,22 +28,22 @@ const ABOUT: About = About {
     fails: "fine-tuning on a little forget data restores the states",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct CircuitBreakers {
+pub struct CircuitBreakers {
     /// Blocks whose hidden states are turned away, from 0. Empty means those at one third and two thirds.
-    layers: Vec<usize>,
+    pub layers: Vec<usize>,
     /// Blocks whose hidden states are kept on retain data. Empty means all.
-    retain_layers: Vec<usize>,
+    pub retain_layers: Vec<usize>,
     /// Weight of the forget part at the first step.
-    coefficient: f64,
+    pub coefficient: f64,
     /// Weight of the forget part at the last step, as a share of `coefficient`.
-    forget_end: f64,
+    pub forget_end: f64,
     /// Weight of the retain part at the last step, as a share of `coefficient`; it grows from 0.
-    retain_end: f64,
+    pub retain_end: f64,
     /// Relative size of the noise that training starts with, so that it leaves the reference.
-    jitter: f64,
+    pub jitter: f64,
 }
 
 impl Default for CircuitBreakers {

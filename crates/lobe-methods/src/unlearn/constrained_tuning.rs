@@ -24,18 +24,18 @@ const ABOUT: About = About {
     fails: "protects only against attackers who fine-tune with this loss",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct ConstrainedTuning {
+pub struct ConstrainedTuning {
     /// Strength of the constraint, greater than 0; towards 0 it is ordinary fine-tuning.
-    beta: f64,
+    pub beta: f64,
     /// Factor on `beta` at the first counted token of a sequence.
-    first: f64,
+    pub first: f64,
     /// Factor on `beta` at the tokens after it, up to `early`.
-    next: f64,
+    pub next: f64,
     /// Number of tokens at the start of a sequence that are constrained more strongly.
-    early: usize,
+    pub early: usize,
 }
 
 impl Default for ConstrainedTuning {
@@ -56,7 +56,8 @@ impl ConstrainedTuning {
     }
 }
 
-struct Constrained(ConstrainedTuning);
+/// The method, made of its parameters.
+pub struct Constrained(pub ConstrainedTuning);
 
 impl Objective for Constrained {
     fn reads(&self) -> Reads {

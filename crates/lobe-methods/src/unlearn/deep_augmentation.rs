@@ -25,20 +25,20 @@ const ABOUT: About = About {
     fails: "teaches the model when to stop, and leaves its knowledge in place",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct DeepAugmentation {
+pub struct DeepAugmentation {
     /// Weight of the term that turns hidden states away.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the ordinary loss on retain data; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
     /// Number of tokens of a forget example that are always there, 1 or more.
-    prompt: usize,
+    pub prompt: usize,
     /// Largest number of further tokens of it, 1 or more.
-    most: usize,
+    pub most: usize,
     /// Probability that there are none, from 0 to 1.
-    none: f64,
+    pub none: f64,
 }
 
 impl Default for DeepAugmentation {

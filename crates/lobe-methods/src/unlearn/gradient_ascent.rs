@@ -24,7 +24,7 @@ const ABOUT: About = About {
 /// Parameters: none.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct GradientAscent {}
+pub struct GradientAscent {}
 
 impl Unlearn for GradientAscent {
     fn terms(&self, _: Shape, _: lobe_core::Key) -> Result<Vec<Term>, ParamError> {

@@ -25,22 +25,22 @@ const ABOUT: About = About {
     fails: "robust only to perturbations of that place and size",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Lat {
+pub struct Lat {
     /// The method it wraps.
-    around: String,
+    pub around: String,
     /// Parameters of the wrapped method.
-    inner: Map<String, Value>,
+    pub inner: Map<String, Value>,
     /// The block after which the perturbation is added, from 0.
-    layer: usize,
+    pub layer: usize,
     /// Largest norm of the perturbation of a token.
-    eps: f64,
+    pub eps: f64,
     /// The adversary's steps, 1 or more.
-    steps: usize,
+    pub steps: usize,
     /// The adversary's step size.
-    lr: f64,
+    pub lr: f64,
 }
 
 impl Default for Lat {

@@ -5,28 +5,30 @@
 //! states) and of the same numbers of the model before, which are computed once and kept. Value and
 //! gradient come from the same few lines, so that a test can check one against the other by hand.
 
-mod adaptive_rmu;
+pub mod adaptive_rmu;
 mod around;
-mod circuit_breakers;
-mod constrained_tuning;
-mod deep_augmentation;
-mod grad_diff;
-mod gradient_ascent;
-mod lat;
-mod maxent;
+pub mod circuit_breakers;
+pub mod constrained_tuning;
+pub mod deep_augmentation;
+pub mod grad_diff;
+pub mod gradient_ascent;
+pub mod lat;
+pub mod maxent;
 pub mod npo;
-mod repnoise;
-mod rmu;
-mod sam;
-mod satimp;
-mod simnpo;
-mod tar;
+pub mod repnoise;
+pub mod rmu;
+pub mod sam;
+pub mod satimp;
+pub mod simnpo;
+pub mod tar;
 mod terms;
-mod undial;
-mod undo;
-mod wga;
+pub mod undial;
+pub mod undo;
+pub mod wga;
 
-use lobe_core::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, List, ParamError};
+
+pub use terms::Retain;
 
 pub use crate::objective::{Objective, Reads, Side, Term, View};
 
@@ -133,7 +135,7 @@ pub trait Unlearn: Send + Sync {
 }
 
 /// All post-hoc methods, in the order they are listed.
-pub static UNLEARN: &[Entry<dyn Unlearn>] = &[
+pub static UNLEARN: List<Entry<dyn Unlearn>> = List::new(&[
     gradient_ascent::ENTRY,
     grad_diff::ENTRY,
     npo::ENTRY,
@@ -152,4 +154,4 @@ pub static UNLEARN: &[Entry<dyn Unlearn>] = &[
     tar::ENTRY,
     constrained_tuning::ENTRY,
     deep_augmentation::ENTRY,
-];
+]);

@@ -27,27 +27,27 @@ const ABOUT: About = About {
 /// Whether a sequence's loss is the sum or the mean of its tokens' losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Likelihood {
+pub enum Likelihood {
     /// −log p(sequence).
     Sum,
     /// The same divided by the number of tokens.
     Mean,
 }
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Npo {
+pub struct Npo {
     /// Inverse temperature, greater than 0; towards 0 the method becomes gradient ascent.
-    beta: f64,
+    pub beta: f64,
     /// "sum" or "mean" of the token losses inside the sigmoid.
-    likelihood: Likelihood,
+    pub likelihood: Likelihood,
     /// Weight of the forget part.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the retain part; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
     /// "loss" (the ordinary loss on retain data) or "kl" (to the model before).
-    retain: Retain,
+    pub retain: Retain,
 }
 
 impl Default for Npo {

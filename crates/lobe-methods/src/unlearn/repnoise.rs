@@ -26,21 +26,21 @@ const ABOUT: About = About {
     fails: "attackers with other learning rates succeed; the estimate is noisy on shards with few tokens",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct RepNoise {
+pub struct RepNoise {
     /// Weight of −log of the forget loss; 0 leaves it out.
-    a: f64,
+    pub a: f64,
     /// Weight of the distance to noise.
-    b: f64,
+    pub b: f64,
     /// Blocks whose hidden states are compared with noise, from 0. Empty means all.
-    layers: Vec<usize>,
+    pub layers: Vec<usize>,
     /// Largest number of tokens of a shard to compare, 2 or more.
-    samples: usize,
+    pub samples: usize,
     /// Width of the middle kernel; left out, the mean squared distance within the shard.
     #[serde(skip_serializing_if = "Option::is_none")]
-    bandwidth: Option<f64>,
+    pub bandwidth: Option<f64>,
 }
 
 impl Default for RepNoise {

@@ -24,18 +24,18 @@ const ABOUT: About = About {
     fails: "late blocks, where the target is no longer large; the capability is relearnt within a few steps",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Rmu {
+pub struct Rmu {
     /// The block after which hidden states are read, from 0; left out, the middle one. Its MLP
     /// down-projection moves, and those of the two blocks before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    layer: Option<usize>,
+    pub layer: Option<usize>,
     /// Norm of the target.
-    c: f64,
+    pub c: f64,
     /// Weight of the retain part; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
 }
 
 impl Default for Rmu {

@@ -22,16 +22,16 @@ const ABOUT: About = About {
     fails: "protects a small ball around the weights; an attacker who trains longer leaves it",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Sam {
+pub struct Sam {
     /// The method it wraps.
-    around: String,
+    pub around: String,
     /// Parameters of the wrapped method.
-    inner: Map<String, Value>,
+    pub inner: Map<String, Value>,
     /// Radius of the perturbation of the weights.
-    rho: f64,
+    pub rho: f64,
 }
 
 impl Default for Sam {

@@ -21,20 +21,20 @@ const ABOUT: About = About {
     fails: "leaves tokens alone of which the model is already unsure",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct SatImp {
+pub struct SatImp {
     /// Power of the token's probability.
-    beta1: f64,
+    pub beta1: f64,
     /// Power of one minus the token's probability.
-    beta2: f64,
+    pub beta2: f64,
     /// Weight of the forget part.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the retain part; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
     /// "loss" (the ordinary loss on retain data) or "kl" (to the model before).
-    retain: Retain,
+    pub retain: Retain,
 }
 
 impl Default for SatImp {

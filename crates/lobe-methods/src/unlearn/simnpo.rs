@@ -22,20 +22,20 @@ const ABOUT: About = About {
     fails: "has no reference, so it pushes what the model never knew as hard as what it knows",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct SimNpo {
+pub struct SimNpo {
     /// Inverse temperature, greater than 0; the literature uses 2.5 to 4.5.
-    beta: f64,
+    pub beta: f64,
     /// Subtracted inside the sigmoid.
-    margin: f64,
+    pub margin: f64,
     /// Weight of the forget part.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the retain part; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
     /// "loss" (the ordinary loss on retain data) or "kl" (to the model before).
-    retain: Retain,
+    pub retain: Retain,
 }
 
 impl Default for SimNpo {

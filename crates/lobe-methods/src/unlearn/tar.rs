@@ -30,28 +30,28 @@ const ABOUT: About = About {
     fails: "attackers with other settings break it; one step costs as much as many",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Tar {
+pub struct Tar {
     /// The method it wraps. Absent: the paper's own objective.
     #[serde(skip_serializing_if = "Option::is_none")]
-    around: Option<String>,
+    pub around: Option<String>,
     /// Parameters of the wrapped method.
     #[serde(skip_serializing_if = "Map::is_empty")]
-    inner: Map<String, Value>,
+    pub inner: Map<String, Value>,
     /// Weight of the negative entropy on forget data, without an inner method.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the distance of hidden states on retain data, without an inner method.
-    alpha: f64,
+    pub alpha: f64,
     /// The attacker's steps, 1 or more.
-    steps: usize,
+    pub steps: usize,
     /// The attacker's learning rates, used in turn.
-    lrs: Vec<f64>,
+    pub lrs: Vec<f64>,
     /// Number of attacker steps between points where the gradient is taken, 1 to `steps`.
-    every: usize,
+    pub every: usize,
     /// How much more later points count, per step of the attacker, 0 or greater.
-    decay: f64,
+    pub decay: f64,
 }
 
 impl Default for Tar {

@@ -12,7 +12,7 @@ use lobe_core::registry::ParamError;
 /// What keeps the rest of the model where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Retain {
+pub enum Retain {
     /// The ordinary loss on retain data.
     #[default]
     Loss,

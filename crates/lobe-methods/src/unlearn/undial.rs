@@ -21,18 +21,18 @@ const ABOUT: About = About {
     fails: "keeps the distribution over the other tokens, and with it paraphrases",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Undial {
+pub struct Undial {
     /// How far the true token's logit is lowered.
-    beta: f64,
+    pub beta: f64,
     /// Weight of the forget part.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the retain part; 0, as in the paper, leaves it out.
-    alpha: f64,
+    pub alpha: f64,
     /// "loss" (the ordinary loss on retain data) or "kl" (to the model before).
-    retain: Retain,
+    pub retain: Retain,
 }
 
 impl Default for Undial {

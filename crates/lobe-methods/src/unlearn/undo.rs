@@ -24,20 +24,20 @@ const ABOUT: About = About {
     fails: "robustness costs compute; what the teacher still knows is distilled as well",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Undo {
+pub struct Undo {
     /// Fraction of each weight that noise replaces, 0 to 1.
-    alpha: f64,
+    pub alpha: f64,
     /// Size of the noise.
-    beta: f64,
+    pub beta: f64,
     /// Whether the student is a newly drawn network (unlearn-and-distil).
-    fresh: bool,
+    pub fresh: bool,
     /// Weight of the forget data in the distillation.
-    forget_weight: f64,
+    pub forget_weight: f64,
     /// Stop when the retain loss is at most this many times the teacher's; 0 never stops early.
-    stop_within: f64,
+    pub stop_within: f64,
 }
 
 impl Default for Undo {

@@ -21,18 +21,18 @@ const ABOUT: About = About {
     fails: "stops at tokens that are improbable but not forgotten",
 };
 
-/// Parameters.
+/// The method, with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Wga {
+pub struct Wga {
     /// Power of the token's probability; 0 is gradient ascent.
-    beta: f64,
+    pub beta: f64,
     /// Weight of the forget part.
-    gamma: f64,
+    pub gamma: f64,
     /// Weight of the retain part; 0 leaves it out.
-    alpha: f64,
+    pub alpha: f64,
     /// "loss" (the ordinary loss on retain data) or "kl" (to the model before).
-    retain: Retain,
+    pub retain: Retain,
 }
 
 impl Default for Wga {

@@ -305,7 +305,7 @@ fn noise(i: usize, width: usize) -> Vec<f32> {
 /// words that its parameters document thrown the other way.
 pub(crate) fn methods() -> Vec<(String, Box<dyn Localize>)> {
     let mut out = Vec::new();
-    for entry in LOCALIZE {
+    for entry in &LOCALIZE {
         let mut settings = vec![json!({})];
         for p in (entry.params)() {
             let default: Value =

@@ -184,7 +184,7 @@ fn sheet_of(objective: &dyn Objective, rng: &mut Rng) -> Sheet {
 /// Every term of every method, and every objective of training, with parameters at which its gradient is that of its value.
 fn every_objective() -> Vec<(String, Side, Box<dyn Objective>)> {
     let mut out = Vec::new();
-    for e in UNLEARN {
+    for e in &UNLEARN {
         let params = match e.about.name {
             // Without a width of its own the kernel's is held constant.
             "repnoise" => json!({ "bandwidth": 6.0 }),
@@ -317,7 +317,7 @@ fn a_perturbation_comes_before_what_is_read() {
 
 #[test]
 fn every_method_documents_itself_and_its_parameters() {
-    for e in UNLEARN {
+    for e in &UNLEARN {
         let a = e.about;
         let said = [a.name, a.summary, a.reference, a.unusual, a.fails];
         assert!(said.iter().all(|s| !s.is_empty() && !s.ends_with('.')), "{}", a.name);

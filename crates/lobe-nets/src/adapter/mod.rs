@@ -13,7 +13,7 @@ mod low_rank;
 use std::sync::Arc;
 
 use lobe_core::Key;
-use lobe_core::registry::{Entry, ParamError};
+use lobe_core::registry::{Entry, List, ParamError};
 use lobe_engine::{Buf, Door, EngineError, Guest, Layout, ParamId, Plan};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -46,11 +46,11 @@ pub trait Adapter: Send + Sync {
 }
 
 /// Every kind of adapter, in the order in which they are listed.
-pub static ADAPTERS: &[Entry<dyn Adapter>] = &[low_rank::ENTRY, add::ENTRY];
+pub static ADAPTERS: List<Entry<dyn Adapter>> = List::new(&[low_rank::ENTRY, add::ENTRY]);
 
 /// The kind called `name`.
 pub fn adapter(name: &str) -> Option<&'static Entry<dyn Adapter>> {
-    ADAPTERS.iter().find(|e| e.about.name == name)
+    ADAPTERS.find(name)
 }
 
 /// The specification of an adapter with these parameters.
