@@ -9,6 +9,7 @@
 
 mod files;
 mod r#gen;
+mod house;
 mod markdown;
 mod spelling;
 mod tidy;

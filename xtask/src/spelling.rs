@@ -84,7 +84,11 @@ pub(crate) fn american(file: &TextFile) -> Vec<String> {
     let mut out = Vec::new();
     let mut fence = false;
     for (i, line) in file.text.lines().enumerate() {
-        if file.is("md") && line.trim_start().starts_with("```") {
+        // A block of code on a page, or in the comment that is one.
+        let text = line.trim_start();
+        let text =
+            if file.is("md") { Some(text) } else { text.strip_prefix("//!").or(text.strip_prefix("///")) };
+        if text.is_some_and(|t| t.trim_start().starts_with("```")) {
             fence = !fence;
         }
         if fence {
@@ -197,6 +201,7 @@ mod tests {
                 .is_empty()
         );
         assert!(of("a.md", "```sh\nset color\n```\n").is_empty());
+        assert!(of("a.rs", "//! ```\n//! use a::Localize;\n//! ```\n").is_empty());
         assert!(of("records/x/README.md", "optimizer").is_empty());
         assert!(of("a.rs", "let css = \"a{color:red}\";\n").is_empty());
     }

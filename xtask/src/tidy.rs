@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::files::{TextFile, texts};
+use crate::house;
 use crate::markdown::{Place, mentions, table};
 use crate::spelling;
 
@@ -42,9 +43,19 @@ pub(crate) fn run(root: &Path) -> Result<Report> {
     }
     errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(unsafe_outside));
     errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(writers));
+    errors.extend(house::circles(&files));
+    let kinds = kinds();
+    errors.extend(files.iter().filter(|f| f.is("rs")).flat_map(|f| house::asks(f, &kinds)));
     errors.extend(files.iter().flat_map(machine_paths));
     errors.extend(files.iter().flat_map(spelling::american));
     Ok(Report { errors, warnings, summary })
+}
+
+/// The names of what a file may only know of itself.
+fn kinds() -> Vec<String> {
+    let of =
+        |kind: &str| ["model", "data", "stage", "removal", "attack", "unlearning", "adapter"].contains(&kind);
+    lobe_lab::words::words().into_iter().filter(|w| of(w.kind)).map(|w| w.name).collect()
 }
 
 /// What a crate depends on.
@@ -261,7 +272,7 @@ fn writers(file: &TextFile) -> Vec<String> {
 
 /// A line without its comment and without what stands in quotes. Text that spans lines is not
 /// recognised, which errs towards a finding.
-fn code_of(line: &str) -> String {
+pub(crate) fn code_of(line: &str) -> String {
     let mut out = String::new();
     let (mut quoted, mut escaped, mut last) = (false, false, ' ');
     for c in line.chars() {

@@ -1,4 +1,5 @@
 //! The two recipes on parts of a latent, cut down to seconds.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[expect(dead_code, reason = "these recipes have no stories")]
 mod common;

@@ -74,6 +74,6 @@ fn a_latent_owns_its_mean_and_its_scale() {
     // Two rows of the heads' matrix, of which it owns columns 1 and 3.
     assert_eq!(of("heads.weight"), [1..2, 3..4, 5..6, 7..8]);
     assert_eq!(of("heads.bias"), [1..2, 3..4]);
-    assert_eq!(of("decoder.0.weight"), [1..2]);
+    assert_eq!(of("decoder.0.weight"), vec![1..2; 1]);
     assert!(of("encoder.1.weight").is_empty(), "the code belongs to all latents");
 }

@@ -33,7 +33,10 @@ pub(crate) fn parent<'a>(
 impl Experiment {
     /// The experiment over the network of the models that a stage makes of an arm.
     pub(crate) fn made_by(&self, stage: &str, arm: usize) -> &Experiment {
-        self.grown.get(&(stage.to_owned(), arm)).map_or_else(|| self.of_arm(arm), |own| own)
+        match self.grown.get(&(stage.to_owned(), arm)) {
+            Some(own) => own,
+            None => self.of_arm(arm),
+        }
     }
 
     /// The experiment over the network of the model that a stage starts from.

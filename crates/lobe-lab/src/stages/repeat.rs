@@ -159,13 +159,14 @@ impl Stage for Repeat {
     }
 
     fn depends(&self, c: &Context<'_>, at: &Place<'_>, key: &mut KeyParts) {
-        let of = |does: &Box<dyn Stage>| {
+        let mut cycle = Vec::new();
+        for does in &self.inner {
             let mut own = KeyParts::default();
             own.part("version", does.version());
             does.depends(c, at, &mut own);
-            own.hash()
-        };
-        key.part("cycle", self.inner.iter().map(of).collect::<Vec<_>>());
+            cycle.push(own.hash());
+        }
+        key.part("cycle", cycle);
     }
 
     fn changes(&self) -> Option<&dyn Change> {

@@ -101,7 +101,9 @@ pub(super) fn confusion(
         Ok(out)
     })?;
     let mut all = Confusion::new(labels.len(), units.len());
-    parts.iter().for_each(|part| all.merge(part));
+    for part in &parts {
+        all.merge(part);
+    }
     let names = self::labels(x);
     let fraction = |label: &str, metric: &str, value: Option<f64>| {
         value.map(|v| Metric::new(label, metric, v, "fraction"))
