@@ -15,7 +15,8 @@ type Uses = BTreeMap<String, BTreeMap<String, String>>;
 /// Circles among the modules at the top of each crate.
 pub(crate) fn circles(files: &[TextFile]) -> Vec<String> {
     let mut crates: BTreeMap<&str, Uses> = BTreeMap::new();
-    for file in files.iter().filter(|f| f.is("rs")) {
+    let tests = |f: &&TextFile| f.path.ends_with("/tests.rs") || f.path.ends_with("_tests.rs");
+    for file in files.iter().filter(|f| f.is("rs") && !tests(f)) {
         let Some((name, inside)) = inside(&file.path) else { continue };
         let Some((module, depth)) = module(inside) else { continue };
         let own = crates.entry(name).or_default().entry(module.clone()).or_default();

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::drawn::DrawnRows;
 use crate::error::{Result, setting};
-use crate::features::DrawnRows;
 use crate::tokenizer::Tokenizer;
 
 /// In a row of ids: this position is not a target.

@@ -29,8 +29,8 @@
 mod arithmetic;
 mod bilingual;
 mod census;
-mod config;
 mod dataset;
+mod drawn;
 mod error;
 mod features;
 mod file;
@@ -38,6 +38,8 @@ mod images;
 mod labelling;
 pub mod memory;
 mod pack;
+mod source;
+mod sources;
 mod stream;
 mod text;
 mod tokenizer;
@@ -45,15 +47,17 @@ mod tokenizer;
 pub use arithmetic::ArithmeticConfig;
 pub use bilingual::BilingualConfig;
 pub use census::{Census, ClassCensus, Counts};
-pub use config::{DataSource, SOURCES, SourceEntry};
 pub use dataset::{Dataset, Examples, PAD, Payload, Probe, Wanted};
+pub use drawn::{DrawnRows, Target};
 pub use error::{DataError, Result};
-pub use features::{DrawnRows, FeaturesConfig, MixingConfig, MixingKind, Target};
+pub use features::{FeaturesConfig, MixingConfig, MixingKind};
 pub use images::{CifarConfig, CifarLayout, GlyphsConfig, IdxConfig, Pixels, fuzz_images};
 pub use labelling::{
     FrequencyRatio, Labelling, Labels, RuleConfig, TokenStrength, WordList, frequency_ratio,
 };
 pub use pack::Packing;
+pub use source::{DataSource, SourceEntry};
+pub use sources::SOURCES;
 pub use stream::{Batch, Last, Mix, Stream, StreamConfig};
 pub use text::{Format, TextConfig, TextSource, TokenizerConfig, WordClass, fuzz_text};
 #[cfg(feature = "bpe")]

@@ -47,31 +47,28 @@
 //! ```
 
 mod buffer;
-mod doors;
 mod entries;
 mod error;
-mod factors;
 pub mod kernels;
 mod layout;
 mod moving;
 pub mod ops;
 pub mod optim;
-mod plan;
 pub mod rows;
 mod schedule;
 mod step;
 mod tape;
 
 pub use buffer::{Buf, Pool};
-pub use doors::{Door, Guest};
 pub use entries::{Entries, Rectangle};
 pub use error::EngineError;
-pub use factors::{RowLabels, ShardRows};
 pub use kernels::{View, ViewMut, gemm};
 pub use layout::{Init, Layout, Owner, OwnerPart, ParamId, SiteId, Tensor, TensorBuilder};
 pub use moving::Moving;
-pub use optim::{Masked, Optimiser, OptimiserState};
-pub use plan::{Class, Edit, Plan, Segment, SiteEdit};
+pub use optim::{MOST_LANES, Masked, Optimiser, OptimiserState};
 pub use schedule::{Schedule, ScheduleShape};
-pub use step::{Coupling, Lane, MOST_LANES, Member, Program, Runner, StepReport};
+pub use step::{Coupling, Lane, Member, Program, Runner, StepReport};
+pub use tape::doors::{Door, Guest};
+pub use tape::factors::{RowLabels, ShardRows};
+pub use tape::plan::{Class, Edit, Plan, Segment, SiteEdit};
 pub use tape::{Tape, Var, Workspace};

@@ -3,7 +3,7 @@
 use lobe_core::LabelId;
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use crate::plan::{ArmPlan, Experiment};
+use crate::plan::{ArmPlan, Experiment, same_training};
 use crate::recipe::Stage;
 
 /// A number of seeds from which paired differences of an ordinary size can be told from chance.
@@ -103,14 +103,6 @@ fn alike(x: &Experiment) -> Vec<Advice> {
         Some(Advice { concern: Concern::SameTraining, warning: false, text })
     };
     x.arms.iter().filter_map(one).collect()
-}
-
-/// Says that two arms are one network.
-pub(crate) fn same_training(first: &str, second: &str) -> String {
-    format!(
-        "{first} and {second} see the same examples under the same routes: they are one network, trained once, and \
-         the difference between them is 0 by construction"
-    )
 }
 
 fn seeds(arms: usize, seeds: usize) -> Option<Advice> {

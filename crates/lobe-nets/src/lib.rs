@@ -26,6 +26,7 @@ mod gpt;
 pub mod hub;
 mod model;
 mod network;
+mod networks;
 mod residual_mlp;
 mod speak;
 mod superposition;
@@ -35,10 +36,9 @@ pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig, LatentActiv
 pub use batch::{Batch, Column, Fed, INPUT, NEXT, WANTED};
 pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
 pub use model::Model;
-pub use network::{
-    Begin, End, Input, NETWORKS, NetError, Network, NetworkEntry, Output, Ran, Read, network, saved, settings,
-};
+pub use network::{Begin, End, Input, NetError, Network, NetworkEntry, Output, Ran, Read, saved, settings};
+pub use networks::{NETWORKS, network};
 pub use residual_mlp::{Neuron, ResidualMlp, ResidualMlpConfig};
 pub use speak::next_logits;
 pub use superposition::{Superposition, SuperpositionConfig};
-pub use weights::{load, read_header, save};
+pub use weights::{load, load_adapters, read_header, save, save_adapters};

@@ -1,4 +1,4 @@
-//! What every network can be asked for, and the list of them.
+//! What every network can be asked for.
 //!
 //! A network declares tensors, sites and owners in a [`Layout`], writes itself onto a
 //! [`Tape`] from one of its *cuts* to another, and says what can be read off it: its *outputs*. Nothing
@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use lobe_core::Key;
-use lobe_core::registry::{About, List, Listed, ParamDoc, ParamError};
+use lobe_core::registry::{About, Listed, ParamDoc, ParamError};
 use lobe_engine::ops::head::HeadSpec;
 use lobe_engine::{Buf, EngineError, Layout, Plan, SiteId, Tape, Var};
 use serde_json::Value;
@@ -296,19 +296,6 @@ impl Listed for NetworkEntry {
     }
 }
 
-/// All kinds of networks, in the order they are listed.
-pub static NETWORKS: List<NetworkEntry> = List::new(&[
-    crate::gpt::ENTRY,
-    crate::autoencoder::ENTRY,
-    crate::residual_mlp::ENTRY,
-    crate::superposition::ENTRY,
-]);
-
-/// The kind called `name`.
-pub fn network(name: &str) -> Option<&'static NetworkEntry> {
-    NETWORKS.find(name)
-}
-
 /// Settings of a network as its type has them.
 ///
 /// # Errors
@@ -321,14 +308,4 @@ pub fn settings<C: serde::de::DeserializeOwned>(value: &Value) -> Result<C, NetE
 pub fn saved<C: serde::Serialize>(config: &C) -> Value {
     // A table of numbers and names can always be written.
     lobe_core::registry::full(config).unwrap_or_default()
-}
-
-/// A network from a saved configuration `{ "kind": …, … }`.
-pub(crate) fn restore(mut config: Value) -> Result<Arc<dyn Network>, NetError> {
-    let fail = |what: String| NetError::Config { key: "kind", what };
-    let kind = config.as_object_mut().and_then(|map| map.remove("kind"));
-    let kind = kind.as_ref().and_then(Value::as_str).ok_or_else(|| fail("is missing".into()))?;
-    let entry =
-        network(kind).ok_or_else(|| fail(format!("{kind:?} is no network that this version knows")))?;
-    (entry.build)(&config, None)
 }

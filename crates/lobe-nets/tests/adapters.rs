@@ -6,10 +6,10 @@ use lobe_core::{FORGET, Key, LabelSet, Region, Route, RouteTable, Selection, Tar
 use lobe_engine::{
     Edit, EngineError, Layout, ParamId, Plan, ShardRows, SiteEdit, SiteId, Tape, Var, Workspace,
 };
-use lobe_nets::adapter::{ADAPTERS, Attached, adapter, load, save};
+use lobe_nets::adapter::{ADAPTERS, Attached, adapter};
 use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, Begin, DecoderConfig, End, Fed, Gpt, GptConfig, Network,
-    NormKind, Positions,
+    NormKind, Positions, load_adapters, save_adapters,
 };
 use serde_json::{Value, json};
 
@@ -271,22 +271,22 @@ fn saved_and_loaded_it_has_the_same_bits() {
     let path = dir.path().join("adapters.safetensors");
     every(|what, host, a| {
         let params = filled(host, a);
-        let bytes = save(a, &params, &[("lobe.host", "a key".into())]);
+        let bytes = save_adapters(a, &params, &[("lobe.host", "a key".into())]);
         std::fs::write(&path, &bytes).unwrap();
         let mut back = a.started(&host.params, Key::root(2)).to_vec();
-        let info = load(&path, a, &mut back).unwrap();
+        let info = load_adapters(&path, a, &mut back).unwrap();
         assert_eq!(info["lobe.host"], "a key");
         assert_bits(what, &back, &params);
-        assert_eq!(save(a, &back, &[("lobe.host", "a key".into())]), bytes);
+        assert_eq!(save_adapters(a, &back, &[("lobe.host", "a key".into())]), bytes);
     });
     // A file of another adapter, a part of one, and none at all.
     let [host, ..] = hosts();
     let small = attached(&host, "low-rank", &json!({"rank": 2}));
     let refused = |file: &[u8], a: &Attached| {
         std::fs::write(&path, file).unwrap();
-        load(&path, a, &mut a.started(&host.params, Key::root(2))).unwrap_err().to_string()
+        load_adapters(&path, a, &mut a.started(&host.params, Key::root(2))).unwrap_err().to_string()
     };
-    let bytes = save(&small, &filled(&host, &small), &[]);
+    let bytes = save_adapters(&small, &filled(&host, &small), &[]);
     let larger = attached(&host, "low-rank", &json!({"rank": 3}));
     assert!(refused(&bytes, &larger).contains("is F32 [8, 2], expected F32 [8, 3]"));
     let other = attached(&host, "low-rank", &json!({"rank": 2, "name": "other"}));

@@ -26,18 +26,16 @@
 //! # Ok::<(), lobe_report::ReportError>(())
 //! ```
 
-mod data;
 pub mod figure_files;
 mod figures;
 mod format;
 pub mod html;
-pub mod judge;
 mod load;
 mod markdown;
-mod matrix;
 mod palette;
 mod ranking;
 pub mod record;
+mod run;
 mod samples;
 mod starts;
 pub mod stats;
@@ -47,9 +45,10 @@ pub mod targets;
 pub mod terminal;
 mod theme;
 
-pub use data::{Measured, Point, Quantity, RunData, Variant};
 pub use lobe_runs::{
     Activity, Arm, Axis, ClassFacts, DataFacts, Derived, FailedMember, Manifest, ModelFacts, Prefix,
     ReadError as ReportError, Reference, RunState, Stage, Target, TimingRow, readable,
 };
+pub use run::judge;
+pub use run::{Measured, Point, Quantity, RunData, Variant};
 pub use samples::Sample;

@@ -8,7 +8,7 @@ use lobe_runs::{
     RunState, Stage, clean, from_json, lines, read_attacks, read_results, read_timings,
 };
 
-use crate::data::{Point, Quantity, RunData, Variant};
+use crate::run::{Point, Quantity, RunData, Variant};
 use crate::svg::plain_name;
 use crate::{ReportError, samples};
 

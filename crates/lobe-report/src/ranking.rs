@@ -3,11 +3,11 @@
 use lobe_runs::{Makes, Starts};
 
 use crate::RunData;
-use crate::data::summary;
 use crate::format::{MISSING, difference, number, share_interval};
-use crate::judge::scale::compact;
-use crate::judge::{Judged, Role, judge};
-use crate::matrix::{Matrix, Worst};
+use crate::run::judge::scale::compact;
+use crate::run::judge::{Judged, Role, judge};
+use crate::run::matrix::{Matrix, Worst};
+use crate::run::summary;
 use crate::stats::{self, Summary, mean};
 use crate::tables::{Cell, Table};
 
@@ -47,12 +47,13 @@ pub(crate) fn worst_cases(run: &RunData, m: &Matrix) -> Table {
         let sub = filter.and_then(|f| Some(format!("Δ {f} {}", difference(&differs(f)?))));
         Cell { main, sub: sub.unwrap_or_default() }
     };
-    let row = |(row, worst): (&crate::matrix::Row, Worst<'_>)| {
+    let row = |(row, worst): (&crate::run::matrix::Row, Worst<'_>)| {
         let arm = row.arm.as_str();
         let n = row.attacks();
         let few = (n < m.attacks.len()).then(|| format!("{n} of {} attacks", m.attacks.len()));
         let pair = m.beside(row, control).filter(|_| arm != control);
-        let role = if row.group == crate::matrix::Group::Reference { "reference" } else { row.group.words() };
+        let role =
+            if row.group == crate::run::matrix::Group::Reference { "reference" } else { row.group.words() };
         vec![
             Cell { main: arm.to_owned(), sub: role.to_owned() },
             Cell { main: share_interval(&worst.cell.recovery), sub: few.unwrap_or_default() },
@@ -105,12 +106,12 @@ fn spent(run: &RunData, stage: &str, label: &str) -> Vec<Option<Vec<f64>>> {
 pub(crate) fn attack_costs(run: &RunData, m: &Matrix) -> Table {
     let cell = |values: Option<Vec<f64>>, unit: &str| {
         let Some((mean, values)) = values.and_then(|v| Some((mean(&v)?, v))) else { return missing() };
-        let (low, high) = crate::figures::extent(values.into_iter()).unwrap_or((mean, mean));
+        let (low, high) = stats::extent(values.into_iter()).unwrap_or((mean, mean));
         let sub =
             if low < high { format!("{} to {}{unit}", compact(low), compact(high)) } else { String::new() };
         Cell { main: format!("{}{unit}", compact(mean)), sub }
     };
-    let row = |a: &crate::matrix::Attack| {
+    let row = |a: &crate::run::matrix::Attack| {
         let does = run.does(&a.stage);
         let sub = if does == a.stage { String::new() } else { does.to_owned() };
         let mut cells = vec![Cell { main: a.stage.clone(), sub }];

@@ -6,10 +6,10 @@
 use lobe_runs::Role;
 
 use crate::RunData;
-use crate::data::summary;
 use crate::format::{MISSING, difference, interval, number};
-use crate::judge::steps::{Steps, forgotten};
 use crate::markdown::{inline, portable, section};
+use crate::run::judge::steps::{Steps, forgotten};
+use crate::run::summary;
 use crate::stats::{self, Summary};
 use crate::targets;
 

@@ -115,6 +115,14 @@ pub fn paired(a: &[(u64, f64)], b: &[(u64, f64)]) -> Vec<f64> {
     a.iter().filter_map(|&(seed, v)| Some(v - other(seed)?)).collect()
 }
 
+/// Least and greatest of what is finite.
+pub(crate) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.filter(|v| v.is_finite()).fold(None, |range, v| match range {
+        None => Some((v, v)),
+        Some((low, high)) => Some((low.min(v), high.max(v))),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

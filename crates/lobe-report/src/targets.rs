@@ -3,8 +3,8 @@
 use lobe_runs::{Need, Target};
 
 use crate::RunData;
-use crate::data::summary;
 use crate::format::{MISSING, interval, number};
+use crate::run::summary;
 use crate::stats::Summary;
 use crate::tables::{Cell, Table};
 

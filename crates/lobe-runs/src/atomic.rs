@@ -5,6 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
+
 use crate::error::StoreError;
 
 /// Suffix of files that are being written.
@@ -76,4 +78,19 @@ pub(crate) fn remove_leftovers(dir: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Indented JSON with a line end.
+pub(crate) fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| StoreError::content(path, e.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Nothing is written through a link.
+pub(crate) fn refuse_link(path: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_symlink() => Err(StoreError::content(path, "a link inside of a run")),
+        _ => Ok(()),
+    }
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::ReadError;
 use crate::files::from_json;
 use crate::metrics::part;
-use crate::older;
 use crate::text::{maybe_text, text};
 
 /// Most metrics that are read.
@@ -98,11 +97,6 @@ impl Catalogue {
             return Err(ReadError::content(file, 1, format!("more than {MOST} metrics")));
         }
         Ok(all)
-    }
-
-    /// What readers knew of the metrics of runs that have no `metrics.json`.
-    pub fn before_there_was_one() -> Catalogue {
-        older::catalogue()
     }
 
     /// What is known of a metric, whatever stands behind its `@`.

@@ -5,9 +5,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ReadError;
-use crate::files::from_json;
-use crate::older;
 use crate::target::Target;
 use crate::text::{any_text, maybe_long, maybe_text, text, texts};
 
@@ -50,11 +47,16 @@ impl RunState {
     }
 }
 
+/// The number of a manifest without one.
+pub(crate) fn first() -> u32 {
+    1
+}
+
 /// The content of `manifest.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The number of the format; absent in the first.
-    #[serde(default = "older::first")]
+    #[serde(default = "first")]
     pub format: u32,
     /// The experiment's name.
     #[serde(deserialize_with = "text")]
@@ -116,29 +118,6 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a manifest of this format or of one before it, which is brought up to this one.
-    ///
-    /// # Errors
-    /// With the place of what is not in the format, or if the run is of a newer format.
-    pub fn parse(file: &str, json: &str) -> Result<Manifest, ReadError> {
-        #[derive(Deserialize)]
-        struct Head {
-            #[serde(default = "older::first")]
-            format: u32,
-            #[serde(default, deserialize_with = "text")]
-            build: String,
-        }
-        // Of a newer format nothing else may be where it is now.
-        let head: Head = from_json(file, 0, json)?;
-        if head.format > FORMAT {
-            let (format, build) = (head.format, head.build);
-            return Err(ReadError::Newer { file: file.to_owned(), format, known: FORMAT, build });
-        }
-        let mut manifest: Manifest = from_json(file, 0, json)?;
-        older::upgrade(&mut manifest);
-        Ok(manifest)
-    }
-
     /// The stage called `name`.
     pub fn stage(&self, name: &str) -> Option<&Stage> {
         self.stages.iter().find(|s| s.name == name)

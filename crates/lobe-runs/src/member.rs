@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{remove_leftovers, write_atomic, write_atomic_with};
+use crate::atomic::{json, refuse_link, remove_leftovers, write_atomic, write_atomic_with};
 use crate::charts::{Chart, MemberCharts};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::StoreError;
 use crate::metrics::{Metric, MetricsLog};
 use crate::name::check_name;
-use crate::run_dir::refuse_link;
 use crate::variants::Variants;
 
 /// How far a member is.
@@ -215,7 +214,7 @@ impl MemberDir {
     /// # Errors
     /// If the file system refuses.
     pub fn set_status(&self, status: &Status) -> Result<(), StoreError> {
-        write_atomic(&self.path.join("status.json"), &crate::run_dir::json(status, &self.path)?)
+        write_atomic(&self.path.join("status.json"), &json(status, &self.path)?)
     }
 
     /// Opens the log of measured numbers for appending.
@@ -257,7 +256,7 @@ impl MemberDir {
             return Err(StoreError::content(&path, format!("the chart {:?}: {why}", chart.name)));
         }
         let file = MemberCharts { charts: charts.to_vec() };
-        write_atomic(&path, &crate::run_dir::json(&file, &self.path)?)
+        write_atomic(&path, &json(&file, &self.path)?)
     }
 
     /// Writes a checkpoint; the one before it is kept. `version` is that of the payload.

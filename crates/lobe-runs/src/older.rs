@@ -4,15 +4,46 @@
 //! else, and does not grow: a newer stage says it itself.
 
 use crate::catalogue::{Catalogue, MetricInfo, Role};
-use crate::manifest::{FORMAT, Makes, Manifest, Stage, Starts};
+use crate::error::ReadError;
+use crate::files::from_json;
+use crate::manifest::{FORMAT, Makes, Manifest, Stage, Starts, first};
+use crate::text::text;
+use serde::Deserialize;
 
-/// The number of a manifest without one.
-pub(crate) fn first() -> u32 {
-    1
+impl Manifest {
+    /// Reads a manifest of this format or of one before it, which is brought up to this one.
+    ///
+    /// # Errors
+    /// With the place of what is not in the format, or if the run is of a newer format.
+    pub fn parse(file: &str, json: &str) -> Result<Manifest, ReadError> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default = "first")]
+            format: u32,
+            #[serde(default, deserialize_with = "text")]
+            build: String,
+        }
+        // Of a newer format nothing else may be where it is now.
+        let head: Head = from_json(file, 0, json)?;
+        if head.format > FORMAT {
+            let (format, build) = (head.format, head.build);
+            return Err(ReadError::Newer { file: file.to_owned(), format, known: FORMAT, build });
+        }
+        let mut manifest: Manifest = from_json(file, 0, json)?;
+        upgrade(&mut manifest);
+        Ok(manifest)
+    }
+}
+
+impl Catalogue {
+    /// What readers knew of the metrics of runs that have no `metrics.json`.
+    pub fn before_there_was_one() -> Catalogue {
+        catalogue()
+    }
 }
 
 /// Brings a manifest up to this format.
-pub(crate) fn upgrade(manifest: &mut Manifest) {
+fn upgrade(manifest: &mut Manifest) {
     if manifest.format < 2 {
         manifest.stages.iter_mut().for_each(second);
         manifest.format = FORMAT;
@@ -79,7 +110,7 @@ const METRICS: [(&str, &str, Role); 34] = [
 ];
 
 /// See [`METRICS`].
-pub(crate) fn catalogue() -> Catalogue {
+fn catalogue() -> Catalogue {
     let one = |(name, title, role): &(&str, &str, Role)| MetricInfo {
         name: (*name).to_owned(),
         title: (*title).to_owned(),

@@ -4,9 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use crate::atomic::{is_temporary, remove_leftovers, write_atomic, write_atomic_with};
+use crate::atomic::{is_temporary, json, refuse_link, remove_leftovers, write_atomic, write_atomic_with};
 use crate::catalogue::Catalogue;
 use crate::csv::{AttackRow, Order, ResultRow, TimingRow, attacks_csv, results_csv, timings_csv};
 use crate::error::{ReadError, StoreError};
@@ -168,13 +166,6 @@ impl RunDir {
     }
 }
 
-/// Indented JSON with a line end.
-pub(crate) fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| StoreError::content(path, e.to_string()))?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
 fn is_run_or_empty(path: &Path) -> Result<bool, StoreError> {
     let (mut locked, mut known, mut empty) = (false, true, true);
     for entry in fs::read_dir(path).map_err(StoreError::io("cannot be listed", path))? {
@@ -187,11 +178,4 @@ fn is_run_or_empty(path: &Path) -> Result<bool, StoreError> {
         known &= name.to_str().is_some_and(|n| EARLY.contains(&n) || is_temporary(n));
     }
     Ok(empty || (locked && known))
-}
-
-pub(crate) fn refuse_link(path: &Path) -> Result<(), StoreError> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.file_type().is_symlink() => Err(StoreError::content(path, "a link inside of a run")),
-        _ => Ok(()),
-    }
 }

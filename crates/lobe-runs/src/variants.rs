@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::atomic::{remove_leftovers, write_atomic};
+use crate::atomic::{json, refuse_link, remove_leftovers, write_atomic};
 use crate::error::StoreError;
 use crate::name::check_name;
-use crate::run_dir::{json, refuse_link};
 
 /// Most bytes of one record.
 const MOST: u64 = 64 << 20;

@@ -8,7 +8,7 @@ use lobe_engine::optim::AdamW;
 use lobe_engine::{Buf, Member, Optimiser, Plan, Schedule, SiteId, Tape};
 use lobe_methods::objective::{Distance, Examples, Minimise, Whole, ordinary};
 use lobe_methods::remove::ablate::reinit;
-use lobe_methods::{Bench, BenchError, Budget, Loot, Losses, Start, Trial, Variant};
+use lobe_methods::{Attack, Bench, BenchError, Budget, Loot, Losses, Start, Trial, Variant};
 use lobe_nets::{Batch, Network};
 
 use crate::data::{collect, push};
@@ -38,6 +38,25 @@ fn other(e: TrainError) -> BenchError {
     match e {
         TrainError::Engine(e) => BenchError::Engine(e),
         e => BenchError::Other(e.to_string()),
+    }
+}
+
+impl Task {
+    /// All variants of an attack on a model, from which `cut` was cut out.
+    ///
+    /// # Errors
+    /// If the network is no language model, or the attack asks for what a task does not have.
+    pub fn attack(
+        &self,
+        attack: &dyn Attack,
+        model: &[f32],
+        cut: Option<&Selection>,
+        seed: u64,
+    ) -> Result<Vec<Trial>, TrainError> {
+        let mut bench = Workbench::new(self, model, cut.cloned(), seed)?;
+        let cases = attack.cases(&bench);
+        attack.run(&mut bench, &cases).map_err(refused)?;
+        Ok(bench.trials)
     }
 }
 

@@ -8,10 +8,9 @@ use lobe_engine::optim::AdamW;
 use lobe_engine::{Buf, Optimiser, Plan, Runner, Schedule};
 use lobe_methods::localize::{check_regions, silence};
 use lobe_methods::objective::{Distance, Examples, Whole, ordinary, sparse};
-use lobe_methods::{Attack, Context, Localize, ParamError, TrainsOn, Trial};
+use lobe_methods::{Context, Localize, ParamError, TrainsOn, Trial};
 use lobe_nets::{Batch, Network};
 
-use crate::bench::Workbench;
 use crate::data::{collect, held_out, push};
 use crate::error::TrainError;
 use crate::journal::InMemory;
@@ -171,23 +170,6 @@ impl Task {
     pub fn score(&self, params: &[f32]) -> Result<Scores, TrainError> {
         let job = Job { net: &*self.net, params, batch: &self.eval };
         Ok(evaluate(&self.runner, &self.labels, None, &[job])?.remove(0))
-    }
-
-    /// All variants of an attack on a model, from which `cut` was cut out.
-    ///
-    /// # Errors
-    /// If the network is no language model, or the attack asks for what a task does not have.
-    pub fn attack(
-        &self,
-        attack: &dyn Attack,
-        model: &[f32],
-        cut: Option<&Selection>,
-        seed: u64,
-    ) -> Result<Vec<Trial>, TrainError> {
-        let mut bench = Workbench::new(self, model, cut.cloned(), seed)?;
-        let cases = attack.cases(&bench);
-        attack.run(&mut bench, &cases).map_err(refused)?;
-        Ok(bench.trials)
     }
 }
 

@@ -120,6 +120,6 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Export(a) => export::run(a),
         Command::Bench(b) => bench::run(b),
         Command::Schema(a) => schema::run(a),
-        Command::Completions(a) => completions::run(a),
+        Command::Completions(a) => completions::run(a, <Cli as clap::CommandFactory>::command()),
     }
 }

@@ -20,10 +20,10 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload, Probe};
 use crate::error::{Result, setting};
 use crate::pack::{Packing, rows};
+use crate::source::{DataSource, SourceEntry};
 use crate::tokenizer::{Tokenizer, Words};
 use problem::{Op, Problem, Problems};
 use template::{Template, Templates, embedded, fillers};

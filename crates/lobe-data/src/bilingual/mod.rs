@@ -18,10 +18,10 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{Result, setting};
 use crate::pack::{Packing, rows};
+use crate::source::{DataSource, SourceEntry};
 use crate::tokenizer::Tokenizer;
 use lexicon::Lang;
 use story::Teller;

@@ -4,7 +4,6 @@
 //! one is uniform in a range. What a row is to come out as is a function of each number, plus, for a class with
 //! a mixing matrix M, the noise x M: the labels of compressed computation. Classes differ in M alone.
 
-mod drawn;
 mod mixing;
 
 use std::path::Path;
@@ -14,40 +13,13 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload, Wanted};
+use crate::drawn::{DrawnRows, Features, Target, active_at};
 use crate::error::{Result, setting};
 use crate::memory;
+use crate::source::{DataSource, SourceEntry};
 
-pub use drawn::DrawnRows;
-use drawn::{Features, active_at};
 pub use mixing::{MixingConfig, MixingKind};
-
-/// What a number is to come out as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Target {
-    /// x
-    #[default]
-    #[serde(rename = "input")]
-    Input,
-    /// max(x, 0)
-    #[serde(rename = "relu")]
-    Relu,
-    /// x + max(x, 0)
-    #[serde(rename = "input + relu")]
-    InputPlusRelu,
-}
-
-impl Target {
-    /// What `x` is to come out as.
-    pub fn of(self, x: f32) -> f32 {
-        match self {
-            Target::Input => x,
-            Target::Relu => x.max(0.0),
-            Target::InputPlusRelu => x + x.max(0.0),
-        }
-    }
-}
 
 /// Settings of the generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

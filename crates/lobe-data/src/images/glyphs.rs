@@ -10,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Pixels;
-use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{Result, setting};
+use crate::source::{DataSource, SourceEntry};
 
 /// Height and width.
 const SIDE: usize = 28;

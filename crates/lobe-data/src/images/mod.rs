@@ -10,9 +10,9 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{DataError, Result};
+use crate::source::{DataSource, SourceEntry};
 use crate::{file, memory};
 
 pub(crate) use glyphs::ENTRY as GLYPHS;

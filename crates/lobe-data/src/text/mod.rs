@@ -12,12 +12,12 @@ use lobe_core::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DataSource, SourceEntry};
 use crate::dataset::{Dataset, Examples, Payload};
 use crate::error::{DataError, Result, setting};
 use crate::labelling::WordList;
 use crate::memory;
 use crate::pack::{Packing, rows};
+use crate::source::{DataSource, SourceEntry};
 use crate::tokenizer::Tokenizer;
 
 pub use format::Format;

@@ -3,11 +3,11 @@
 //! blocks of queries that only touch the keys they can see.
 
 use crate::error::{EngineError, same};
-use crate::factors::Kind;
 pub use crate::kernels::Rotary;
 use crate::kernels::{Attended, Device, Heads, Kernels};
 use crate::layout::SiteId;
-use crate::plan::PLAIN;
+use crate::tape::factors::Kind;
+use crate::tape::plan::PLAIN;
 use crate::tape::{Tape, Var};
 
 /// Shape and options. The input row is `[q heads | k heads | v heads]`, each `head_dim` wide.

@@ -1,9 +1,9 @@
 //! Token embedding plus (optionally) learned positions.
 
 use crate::error::EngineError;
-use crate::factors::Kind;
 use crate::kernels::{Device, Kernels, Lookup, Place};
 use crate::layout::{ParamId, SiteId};
+use crate::tape::factors::Kind;
 use crate::tape::{Tape, Var};
 
 /// Tokens `[rows]` to vectors `[rows, d]`: `table[token] + positions[row % seq]`.

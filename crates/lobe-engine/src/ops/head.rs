@@ -2,10 +2,10 @@
 
 use crate::buffer::Buf;
 use crate::error::{EngineError, fits, same};
-use crate::factors::{Factor, Kind};
 use crate::kernels::{Device, Kernels, Picked, Place, Scales, View, ViewMut};
 use crate::layout::ParamId;
 pub use crate::ops::row_weights::RowWeights;
+use crate::tape::factors::{Factor, Kind};
 use crate::tape::{Tape, Var};
 
 /// Rows whose logits exist at a time.

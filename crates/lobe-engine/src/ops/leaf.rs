@@ -1,8 +1,8 @@
 //! A parameter as a variable, for objectives on weights.
 
-use crate::factors::{Factor, Kind};
 use crate::kernels::{Device, Kernels, Scales, columns};
 use crate::layout::ParamId;
+use crate::tape::factors::{Factor, Kind};
 use crate::tape::{Tape, Var};
 
 /// A copy of a tensor whose gradient flows into the tensor.

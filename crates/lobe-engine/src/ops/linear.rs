@@ -2,11 +2,11 @@
 
 use crate::buffer::Buf;
 use crate::error::{EngineError, fits, same};
-use crate::factors::{Factor, Kind};
 pub use crate::kernels::Act;
 use crate::kernels::{Device, Kernels, Slope, View, ViewMut, columns};
 use crate::layout::{ParamId, SiteId};
 use crate::ops::weight_grad::Seen;
+use crate::tape::factors::{Factor, Kind};
 use crate::tape::{Tape, Var};
 
 /// What to compute: `act(x W + b)` or `x W + b + residual`.
@@ -206,7 +206,7 @@ impl Linear {
             t.plan.edit_grad(site, &mut dy, value, &t.ws.vars[self.out.0].before, n);
         }
         let segments = self.spec.site.map_or(&[][..], |s| t.plan.site(s));
-        let whole = [crate::plan::Segment { range: 0..n, class: crate::plan::PLAIN }];
+        let whole = [crate::tape::plan::Segment { range: 0..n, class: crate::tape::plan::PLAIN }];
         let slope = self.slope.map(|s| &t.ws.vars[s.0].value);
         let segments = if segments.is_empty() { &whole[..] } else { segments };
         // Columns per unit of the site.

@@ -1,9 +1,9 @@
 //! Layer norm and RMS norm over the columns of each row.
 
 use crate::error::{EngineError, same};
-use crate::factors::Kind;
 use crate::kernels::{Affine, Device, Kernels, NormGrads, NormSaved, View};
 use crate::layout::ParamId;
+use crate::tape::factors::Kind;
 use crate::tape::{Tape, Var};
 
 /// `y = (x - mean) / sqrt(var + eps) * gain + shift`; RMS norm has no mean and usually no shift.

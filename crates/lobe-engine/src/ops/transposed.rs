@@ -1,10 +1,10 @@
 //! A linear map read backwards: `x Wᵀ + b`, for a read-out through the weights of the embedding.
 
 use crate::error::{EngineError, fits, same};
-use crate::factors::Kind;
 use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::layout::ParamId;
-use crate::plan::Segment;
+use crate::tape::factors::Kind;
+use crate::tape::plan::Segment;
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.

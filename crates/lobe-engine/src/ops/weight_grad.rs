@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::factors::{Factor, Kind, Run};
 use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::layout::ParamId;
 use crate::tape::Tape;
+use crate::tape::factors::{Factor, Kind, Run};
 
 /// Rectangles up to which only what moves is multiplied: many small products cost more than one.
 const FEW: usize = 16;

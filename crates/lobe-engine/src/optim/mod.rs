@@ -25,13 +25,14 @@ pub use muon::Muon;
 pub use rule::{MOST_SLOTS, Matrix, Piece, Rule, Step};
 pub use sgd::Sgd;
 
+pub use self::pass::MOST_LANES;
 use self::pass::Pass;
 pub(crate) use self::pass::Target;
 pub(crate) use self::pieces::{Cut, Cutting, cut};
 use crate::buffer::Buf;
 use crate::layout::Layout;
-use crate::plan::Plan;
 use crate::schedule::Schedule;
+use crate::tape::plan::Plan;
 
 /// All optimisers, in the order they are listed.
 pub static OPTIMISERS: List<Entry<dyn Rule>> =

@@ -9,7 +9,9 @@ use super::rule::{MOST_SLOTS, Piece, Step};
 use super::{Optimiser, OptimiserState};
 use crate::buffer::Buf;
 use crate::kernels::{Device, Kernels};
-use crate::step::MOST_LANES;
+
+/// Most gradient lanes of a member.
+pub const MOST_LANES: usize = 64;
 
 /// What an update reads and writes.
 pub(crate) struct Target<'a> {

@@ -6,7 +6,7 @@ use lobe_core::JointKind;
 
 use super::rule::Matrix;
 use crate::layout::{Layout, ParamId, Tensor};
-use crate::plan::{Plan, Segment};
+use crate::tape::plan::{Plan, Segment};
 
 /// Elements per piece of work: parameters, moments and lanes of a piece stay in cache.
 const PIECE: usize = 8192;

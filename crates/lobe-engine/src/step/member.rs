@@ -1,14 +1,14 @@
 //! A network being trained: its parameters, gradients and state, and its side of a step.
 
 use super::frozen::Frozen;
-use super::{Lane, MOST_LANES, Program, StepReport, coupled};
+use super::{Lane, Program, StepReport, coupled};
 use crate::buffer::Buf;
 use crate::error::EngineError;
-use crate::factors::RowLabels;
 use crate::kernels::{Device, Kernels};
 use crate::layout::Layout;
-use crate::optim::{Cut, Cutting, Masked, Optimiser, OptimiserState, Target, cut};
-use crate::plan::Plan;
+use crate::optim::{Cut, Cutting, MOST_LANES, Masked, Optimiser, OptimiserState, Target, cut};
+use crate::tape::factors::RowLabels;
+use crate::tape::plan::Plan;
 
 /// One network being trained.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use rayon::prelude::*;
 
 pub use self::member::Member;
 use crate::error::EngineError;
-use crate::factors::ShardRows;
 use crate::layout::Layout;
 use crate::optim::Optimiser;
-use crate::plan::Plan;
+use crate::tape::factors::ShardRows;
+use crate::tape::plan::Plan;
 use crate::tape::{Tape, Var, Workspace};
 
 /// What a step computes: a network and an objective over one batch that is cut into shards.
@@ -74,9 +74,6 @@ pub struct StepReport {
     /// Learning rate of the step.
     pub lr: f32,
 }
-
-/// Most gradient lanes of a member.
-pub const MOST_LANES: usize = 64;
 
 /// The workers. Cheap to share; owns a thread pool and one workspace per thread.
 #[derive(Debug)]

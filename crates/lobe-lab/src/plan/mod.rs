@@ -31,6 +31,7 @@ pub use self::feed::{Asks, Exposure, Feed};
 pub(crate) use self::lineage::parent;
 pub use self::networks::{Loaded, read_weights};
 pub(crate) use self::networks::{difference, fingerprint, same_but_for_units, units};
+pub(crate) use self::notes::same_training;
 pub(crate) use self::optimise::{distance, optimiser};
 pub use self::settings::{DataKeys, DataSection, ModelSection, Objective, Per};
 pub(crate) use self::settings::{in_recipe, method, unlearn};

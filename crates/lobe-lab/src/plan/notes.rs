@@ -4,8 +4,15 @@ use lobe_core::UNLABELLED;
 use lobe_methods::{LOCALIZE, UNLEARN};
 
 use super::{Experiment, units};
-use crate::advice::same_training;
 use crate::recipe::{Arm, ArmData};
+
+/// Says that two arms are one network.
+pub(crate) fn same_training(first: &str, second: &str) -> String {
+    format!(
+        "{first} and {second} see the same examples under the same routes: they are one network, trained once, and \
+         the difference between them is 0 by construction"
+    )
+}
 
 impl Experiment {
     /// One line about an arm that has none of its own.

@@ -110,6 +110,10 @@ pub trait Attack: Send + Sync {
     fn uses_original(&self) -> bool {
         self.needs_original()
     }
+    /// Whether the examples it is given are of the data whose capability it brings back.
+    fn holds_forget(&self) -> bool {
+        true
+    }
     /// The blocks that its parameters name: a network has to have them.
     fn layers(&self) -> &[usize] {
         &[]

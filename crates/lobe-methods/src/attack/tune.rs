@@ -123,6 +123,9 @@ impl Attack for Tuning {
     fn label(&self) -> &str {
         &self.settings.label
     }
+    fn holds_forget(&self) -> bool {
+        self.loot != Loot::Retain
+    }
     fn cases(&self, bench: &dyn Bench) -> Vec<Case> {
         cases_of(self.settings.variants(bench.cut().is_some(), self.loot, None))
     }

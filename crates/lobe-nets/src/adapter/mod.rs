@@ -7,7 +7,6 @@
 
 mod adapted;
 mod add;
-mod file;
 mod low_rank;
 
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use adapted::Adapted;
-pub use file::{load, save};
 
 /// Guests and the doors at which they stand.
 pub type Standing = Vec<(Door, Arc<dyn Guest>)>;

@@ -1,10 +1,11 @@
 //! Lines along an axis, one per arm, with their spread over seeds.
 
+use crate::stats::extent;
 use std::collections::BTreeMap;
 
-use super::{Data, clip, extent, plain, with_intervals};
-use crate::data::{Measured, summary};
+use super::{Data, clip, plain, with_intervals};
 use crate::palette::Look;
+use crate::run::{Measured, summary};
 use crate::svg::{Anchor, Drawing, Frame, Marker, Scale, Svg, axes, dodge, fit, pad, steps};
 
 /// Most points drawn per line; more cannot be seen and make the file heavy.

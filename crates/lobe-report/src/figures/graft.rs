@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::curves::{Bundle, COLUMNS, Plot, Shape, draw, write};
 use super::key::key;
-use super::{Data, Figure, Ink, Panel, Place, Size, extent, seeds};
-use crate::data::{Measured, Quantity, RunData, Variant, summary};
+use super::{Data, Figure, Ink, Panel, Place, Size, seeds};
 use crate::palette::Look;
-use crate::stats::mean;
+use crate::run::{Measured, Quantity, RunData, Variant, summary};
+use crate::stats::{extent, mean};
 use crate::svg::fit;
 
 /// Most plots.

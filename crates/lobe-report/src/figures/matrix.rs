@@ -2,9 +2,9 @@
 
 use super::{Below, Data, Figure, Ink, Panel, Place, Size, plain, seeds};
 use crate::format::{difference, share, share_interval};
-use crate::judge::rule::RETAIN_TOLERANCE;
-use crate::matrix::{Cell, Group, Matrix, Row};
 use crate::ranking;
+use crate::run::judge::rule::RETAIN_TOLERANCE;
+use crate::run::matrix::{Cell, Group, Matrix, Row};
 use crate::svg::{Anchor, Drawing, Marker, Svg, fit, member_href, text_width};
 use crate::theme::{HIGHEST, LOWEST, heat, step};
 

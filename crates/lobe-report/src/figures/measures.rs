@@ -3,11 +3,11 @@
 
 use lobe_runs::{Role, part};
 
-use super::{Data, Ink, extent, plain};
-use crate::data::summary;
+use super::{Data, Ink, plain};
 use crate::format::{interval, number};
 use crate::palette::Look;
-use crate::stats::Summary;
+use crate::run::summary;
+use crate::stats::{Summary, extent};
 use crate::svg::{Drawing, Scale, Svg, pad};
 
 /// Most columns.

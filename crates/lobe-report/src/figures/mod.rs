@@ -18,6 +18,7 @@ pub(crate) use axis::along;
 
 use crate::RunData;
 use crate::palette::{Look, looks};
+use crate::stats::extent;
 use crate::svg::{Drawing, alone};
 use crate::tables::Table;
 use lobe_runs::record;
@@ -193,14 +194,6 @@ pub(crate) fn seeds(counts: impl Iterator<Item = usize>) -> String {
         (l, h) if l >= h => format!("{h} seeds"),
         (l, h) => format!("{l} to {h} seeds"),
     }
-}
-
-/// Least and greatest of what is finite.
-pub(crate) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    values.filter(|v| v.is_finite()).fold(None, |range, v| match range {
-        None => Some((v, v)),
-        Some((low, high)) => Some((low.min(v), high.max(v))),
-    })
 }
 
 /// Least and greatest of `values`, widened so that it holds their intervals, too, but not by more than a third:

@@ -3,8 +3,8 @@
 use super::curves::{Bundle, COLUMNS, Plot, Shape, bundle, draw, write};
 use super::key::key;
 use super::{Below, Data, Figure, Ink, Panel, Place, Size, along, axis, seeds};
-use crate::data::summary;
 use crate::format::number;
+use crate::run::summary;
 use crate::svg::fit;
 use crate::tables;
 

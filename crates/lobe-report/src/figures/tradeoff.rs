@@ -1,9 +1,9 @@
 //! Forget loss against retain loss: did the cut take away the one and leave the other?
 
 use super::{Data, Figure, Ink, Panel, Place, Size, axis, seeds, with_intervals};
-use crate::data::summary;
 use crate::format::interval;
 use crate::palette::Look;
+use crate::run::summary;
 use crate::stats::Summary;
 use crate::svg::{Anchor, Drawing, Frame, Labels, Scale, Svg, apart, axes, fit, pad};
 

@@ -2,8 +2,8 @@
 
 use super::{Data, Figure, Ink, Panel, Place, Size, plain};
 use crate::format::{share, share_interval};
-use crate::matrix::{Matrix, Row};
 use crate::palette::Look;
+use crate::run::matrix::{Matrix, Row};
 use crate::svg::{Anchor, Drawing, Frame, Marker, Scale, Svg, axes, fit};
 
 const ROW: f64 = 25.0;

@@ -5,11 +5,11 @@ use maud::{Markup, html};
 use super::{keyed, sub};
 use crate::RunData;
 use crate::format::{MISSING, difference, percent_interval};
-use crate::judge::rule::Word;
-use crate::judge::table::resists;
-use crate::judge::{Judged, Role, Versus, judge};
 use crate::palette::looks;
+use crate::run::judge::rule::Word;
+use crate::run::judge::{Judged, Role, Versus, judge};
 use crate::tables::Cell;
+use crate::tables::answer::resists;
 
 /// How a verdict is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,7 +227,7 @@ fn attacks(run: &RunData, j: &Judged) -> Vec<[String; 3]> {
         let found = j.versus.iter().find(|v| v.stage == stage && Some(v.other.as_str()) == other);
         found.map_or_else(|| MISSING.to_owned(), resists)
     };
-    let row = |a: &crate::judge::Attacked| {
+    let row = |a: &crate::run::judge::Attacked| {
         [a.stage.clone(), of(&a.stage, run.filter()), of(&a.stage, run.control())]
     };
     j.attacks.iter().map(row).collect()

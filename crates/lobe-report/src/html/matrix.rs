@@ -6,8 +6,8 @@ use super::{figure, keyed};
 use crate::RunData;
 use crate::figures::Figure;
 use crate::format::{difference, share, share_interval};
-use crate::matrix::{Cell, Matrix, Row};
 use crate::palette::{Look, looks};
+use crate::run::matrix::{Cell, Matrix, Row};
 use crate::svg::member_href;
 use crate::theme::{heat, step};
 

@@ -2,10 +2,10 @@
 
 use super::{Style, ascii, section_table, wrap};
 use crate::format::{MISSING, number, percent, shorten};
-use crate::judge::rule::Word;
-use crate::judge::table::{answer as table, resists};
-use crate::judge::{Judged, Judgement, Measure, Role, Versus, judge};
+use crate::run::judge::rule::Word;
+use crate::run::judge::{Judged, Judgement, Measure, Role, Versus, judge};
 use crate::stats::{Side, Summary};
+use crate::tables::answer::{answer as table, resists};
 use crate::tables::{Cell, Table};
 use crate::{RunData, RunState};
 

@@ -7,13 +7,13 @@ use comfy_table::{ContentArrangement, LineStyle, TableStyle};
 use crate::RunData;
 use crate::figures;
 use crate::format::{MISSING, number, share, shorten};
-use crate::judge::rule::RETAIN_TOLERANCE;
-use crate::judge::steps::forgotten;
-use crate::judge::table::resists;
-use crate::judge::{Judged, Role, judge};
-use crate::matrix::Matrix;
 use crate::ranking;
+use crate::run::judge::rule::RETAIN_TOLERANCE;
+use crate::run::judge::steps::forgotten;
+use crate::run::judge::{Judged, Role, judge};
+use crate::run::matrix::Matrix;
 use crate::stats::mean;
+use crate::tables::answer::resists;
 use crate::tables::{self, Table};
 use crate::targets;
 
@@ -115,7 +115,7 @@ fn recoveries(out: &mut String, m: &Matrix, width: usize, style: Style) {
     for part in columns.chunks(fit) {
         let mut header = vec!["arm".to_owned()];
         header.extend(part.iter().map(|i| shorten(m.column(*i), COLUMN)));
-        let row = |r: &crate::matrix::Row| {
+        let row = |r: &crate::run::matrix::Row| {
             let mark = if r.damaged { " !" } else { "" };
             let cell = |i: &usize| {
                 let cell = r.cells.get(*i).and_then(Option::as_ref);
@@ -169,7 +169,7 @@ fn relearning(out: &mut String, run: &RunData, stage: &str, width: usize, style:
     let curves: Vec<Vec<f64>> = (table.rows.iter())
         .map(|row| measured.map_or_else(Vec::new, |m| resampled(&m.curves(&row[0].main), room)))
         .collect();
-    let range = figures::extent(curves.iter().flatten().copied());
+    let range = crate::stats::extent(curves.iter().flatten().copied());
     for (row, curve) in table.rows.iter_mut().zip(&curves) {
         let line = match (style, range, curve.first().zip(curve.last())) {
             (_, _, None) | (_, None, _) => String::new(),

@@ -1,10 +1,7 @@
 //! `lobe completions`: for the shell.
 
-use anyhow::Result;
-use clap::CommandFactory as _;
-
-use crate::cli::Cli;
 use crate::out;
+use anyhow::Result;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -16,8 +13,9 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// The script for `whole`, the command with all its words.
+pub(crate) fn run(args: &Args, mut whole: clap::Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lobe", &mut script);
+    clap_complete::generate(args.shell, &mut whole, "lobe", &mut script);
     Ok(out::print(&String::from_utf8_lossy(&script))?)
 }

@@ -1,9 +1,10 @@
 //! A table of cells per arm, such as a confusion map. Arms that have a single row each are the rows of one table.
 
+use crate::stats::extent;
 use lobe_runs::{Chart, Shape};
 
 use super::{Drawn, Group, MOST_ARMS, over_seeds};
-use crate::figures::{Data, Panel, Size, extent, plain};
+use crate::figures::{Data, Panel, Size, plain};
 use crate::format::{MISSING, number, shorten};
 use crate::svg::{Anchor, Drawing, Svg, text_width};
 use crate::theme::{heat, step};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Drawn, Group, series, titles};
-use crate::data::summary;
 use crate::figures::curves::{Bundle, COLUMNS, Line, Plot, Shape, draw as plot, write};
 use crate::figures::{Data, Panel, Size};
+use crate::run::summary;
 
 pub(super) fn draw(g: &Group<'_>) -> Drawn {
     let all = series(g);

@@ -10,8 +10,8 @@ mod scatter;
 use lobe_runs::{Chart, MemberChart, Series, Shape};
 
 use super::{Data, Figure, Ink, Panel, Place, axis, seeds};
-use crate::data::summary;
 use crate::palette::Look;
+use crate::run::summary;
 use crate::stats::Summary;
 use crate::svg::Marker;
 

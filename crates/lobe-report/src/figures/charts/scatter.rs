@@ -1,8 +1,9 @@
 //! Points: a cloud per arm and series.
 
 use super::{Drawn, Group, series, titles};
-use crate::figures::{Data, Panel, Size, extent, plain};
+use crate::figures::{Data, Panel, Size, plain};
 use crate::format::number;
+use crate::stats::extent;
 use crate::svg::{Anchor, Frame, Scale, Svg, axes, fit, pad};
 
 /// Most points that are drawn of one series.

@@ -23,6 +23,9 @@ const QUICK: [&str; 4] = ["relearn", "few-shot", "quantise", "logit-lens"];
 /// Ids of the byte tokenizer: 256 bytes and a mark between texts.
 const BYTES: usize = 257;
 
+/// Where JSON has the text, unless one says otherwise.
+const FIELD: &str = "text";
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lobe attack model --forget virology.txt --retain biology/ --quick
@@ -49,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = ["auto", "txt", "jsonl", "json", "tsv"])]
     format: String,
     /// With JSON: the field of the text
-    #[arg(long, value_name = "NAME", default_value = "text")]
+    #[arg(long, value_name = "NAME", default_value = FIELD)]
     field: String,
     /// Its tokenizer [default: tokenizer.json beside the model, or bytes for a vocabulary of 257]
     #[arg(long, value_name = "FILE")]

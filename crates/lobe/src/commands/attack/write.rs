@@ -96,7 +96,7 @@ fn data(ask: &Ask<'_>) -> Result<String> {
     if args.format != "auto" {
         how += &format!(", format = {}", json!(args.format));
     }
-    if args.field != "text" {
+    if args.field != super::FIELD {
         how += &format!(", field = {}", json!(args.field));
     }
     out += "sources = [\n";
@@ -120,7 +120,7 @@ fn model(config: &GptConfig) -> Result<String> {
 fn settings(attack: &str, ask: &Ask<'_>) -> Vec<(&'static str, Value)> {
     let args = ask.args;
     let entry = ATTACKS.iter().find(|e| e.about.name == attack);
-    let Some((_, defaults)) = entry.and_then(|e| (e.build)(&json!({})).ok()) else { return Vec::new() };
+    let Some((built, defaults)) = entry.and_then(|e| (e.build)(&json!({})).ok()) else { return Vec::new() };
     let whole = |key: &str| defaults.get(key).and_then(Value::as_u64);
     let mut out = Vec::new();
     // Attacks that train have learning rates; those that fine-tune a warm-up as well.
@@ -144,8 +144,7 @@ fn settings(attack: &str, ask: &Ask<'_>) -> Vec<(&'static str, Value)> {
             out.push(("lrs", json!(lrs)));
         }
     }
-    // What relearn-retain has are retain examples.
-    if let Some(most) = args.examples.map(u64::from).filter(|_| attack != "relearn-retain") {
+    if let Some(most) = args.examples.map(u64::from).filter(|_| built.holds_forget()) {
         match defaults.get("examples") {
             Some(Value::Array(own)) => {
                 let mut fits: Vec<u64> = own.iter().filter_map(Value::as_u64).filter(|n| *n < most).collect();

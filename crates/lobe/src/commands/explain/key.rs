@@ -1,6 +1,7 @@
 //! How `lobe explain` shows a key of a recipe: its type, default, an example, what it accepts, and the keys
 //! inside of it.
 
+use lobe_lab::recipe::Starts;
 use lobe_lab::words::{Found, Step, Word, example_of, tag, value_of};
 use lobe_methods::{Choice, ParamDoc};
 use serde_json::{Value, json};
@@ -143,6 +144,11 @@ fn line(head: &str, kind: &str, width: usize) -> String {
     format!("  {bold}\n{}", wrap(kind, width, 6))
 }
 
+/// Whether a stage trains networks from how they are drawn: its settings stand in `[train]`.
+fn trains(stage: &str) -> bool {
+    lobe_lab::stages::find(stage).is_some_and(|entry| entry.facts.starts == Starts::Drawn)
+}
+
 /// Where a recipe has the keys of a word; their examples may depend on it.
 pub(super) fn place_of<'a>(w: &Word, tree: &'a [ParamDoc]) -> Vec<Step<'a>> {
     let inside = |keys: &'a [ParamDoc], table: &str, kind: &str| {
@@ -151,7 +157,8 @@ pub(super) fn place_of<'a>(w: &Word, tree: &'a [ParamDoc]) -> Vec<Step<'a>> {
     };
     let top = |table: &str| inside(tree, table, &w.name);
     let place = match (w.kind, w.name.as_str()) {
-        ("stage", "train") | ("optimiser", _) => top("train").map(|s| vec![s]),
+        ("optimiser", _) => top("train").map(|s| vec![s]),
+        ("stage", name) if trains(name) => top("train").map(|s| vec![s]),
         ("method" | "unlearning", _) => top("arms").map(|s| vec![s]),
         ("removal" | "attack" | "stage", _) => top("stage").map(|s| vec![s]),
         ("data" | "model", _) => top(w.kind).map(|s| vec![s]),

@@ -1,10 +1,10 @@
-//! The list of sources: one line each.
+//! What a source of data is: settings in a recipe, from which a data set is loaded or generated.
 
 use std::fmt::Debug;
 use std::path::Path;
 
 use lobe_core::Key;
-use lobe_core::registry::{List, Listed, ParamDoc, ParamError, params_of, read};
+use lobe_core::registry::{Listed, ParamDoc, ParamError, params_of, read};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use crate::dataset::Dataset;
 use crate::error::Result;
-use crate::{arithmetic, bilingual, features, images, text};
 
 /// A source with its settings: a recipe's `[data]` table without the labels.
 pub trait DataSource: Debug + Send + Sync {
@@ -57,39 +56,5 @@ impl SourceEntry {
 impl Listed for SourceEntry {
     fn name(&self) -> &'static str {
         self.kind
-    }
-}
-
-/// All sources, in the order they are listed.
-pub static SOURCES: List<SourceEntry> = List::new(&[
-    bilingual::ENTRY,
-    arithmetic::ENTRY,
-    text::ENTRY,
-    images::GLYPHS,
-    images::IDX,
-    images::CIFAR,
-    features::ENTRY,
-]);
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn every_source_says_what_it_accepts_and_refuses_the_rest() {
-        for s in &SOURCES {
-            assert!(!s.summary.is_empty() && (s.params)().iter().all(|p| !p.doc.is_empty()), "{}", s.kind);
-            let refused = (s.build)(&json!({ "storys": 3 })).err().expect("no such setting");
-            assert_eq!(refused.path, "storys", "{}", s.kind);
-        }
-        let build = SOURCES.find("bilingual").unwrap().build;
-        let (_, full) = build(&json!({})).unwrap();
-        assert_eq!(full["stories"], 8000);
-        let error = build(&json!({ "storys": 3 })).err().unwrap();
-        assert_eq!(error.to_string(), "storys: unknown key; did you mean \"stories\"?");
-        let text = json!({ "sources": [{ "path": "a.txt" }], "tokenizer": { "kind": "bpe", "vocab": 300 } });
-        assert!((SOURCES.find("text").unwrap().build)(&text).is_ok() && SOURCES.find("tekst").is_none());
     }
 }

@@ -1,5 +1,8 @@
 //! A run in memory, and the questions the report asks of it.
 
+pub mod judge;
+pub(crate) mod matrix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
@@ -7,8 +10,8 @@ use lobe_runs::{
     Activity, Arm, Catalogue, Makes, Manifest, MemberChart, Prefix, Role, Starts, TimingRow, part,
 };
 
-use crate::judge::{self, Judgement};
-use crate::matrix::Matrix;
+use self::judge::Judgement;
+use self::matrix::Matrix;
 use crate::samples::Sample;
 use crate::stats::{self, Summary};
 

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::Attached;
+use super::{Entry, read_header, read_tensors, refuse, serialize, shape};
 use crate::NetError;
-use crate::weights::{Entry, read_header, read_tensors, refuse, serialize, shape};
+use crate::adapter::Attached;
 use lobe_engine::Tensor;
 
 /// The bytes of a file with the adapters' tensors in `params`; `extra` goes into its header.
-pub fn save(attached: &Attached, params: &[f32], extra: &[(&str, String)]) -> Vec<u8> {
+pub fn save_adapters(attached: &Attached, params: &[f32], extra: &[(&str, String)]) -> Vec<u8> {
     let info: BTreeMap<String, String> = extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
     let entry = |t: &Tensor| Entry {
         name: t.name.clone(),
@@ -26,7 +26,7 @@ pub fn save(attached: &Attached, params: &[f32], extra: &[(&str, String)]) -> Ve
 /// # Errors
 /// If the file is damaged, lacks one of them, has one of another shape or one that is not theirs; `params`
 /// may then hold a part of it.
-pub fn load(
+pub fn load_adapters(
     path: &Path,
     attached: &Attached,
     params: &mut [f32],

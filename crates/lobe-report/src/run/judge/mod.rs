@@ -9,11 +9,10 @@ pub mod rule;
 pub(crate) mod scale;
 pub(crate) mod shares;
 pub(crate) mod steps;
-pub(crate) mod table;
 mod versus;
 mod words;
 
-use crate::data::summary;
+use crate::run::summary;
 use crate::stats::{self, Side, Summary};
 use crate::{Arm, RunData};
 

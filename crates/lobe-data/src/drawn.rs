@@ -3,12 +3,38 @@
 use std::sync::Arc;
 
 use lobe_core::{Key, Rng};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::Target;
+/// What a number is to come out as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Target {
+    /// x
+    #[default]
+    #[serde(rename = "input")]
+    Input,
+    /// max(x, 0)
+    #[serde(rename = "relu")]
+    Relu,
+    /// x + max(x, 0)
+    #[serde(rename = "input + relu")]
+    InputPlusRelu,
+}
+
+impl Target {
+    /// What `x` is to come out as.
+    pub fn of(self, x: f32) -> f32 {
+        match self {
+            Target::Input => x,
+            Target::Relu => x.max(0.0),
+            Target::InputPlusRelu => x + x.max(0.0),
+        }
+    }
+}
 
 /// What rows are made of.
 #[derive(Debug, PartialEq)]
-pub(super) struct Features {
+pub(crate) struct Features {
     pub count: usize,
     pub probability: f64,
     pub exactly: usize,
@@ -46,7 +72,7 @@ impl Features {
     }
 
     /// Writes over zeros what `row` is to come out as.
-    pub(super) fn label(&self, class: usize, row: &[f32], out: &mut [f32]) {
+    pub(crate) fn label(&self, class: usize, row: &[f32], out: &mut [f32]) {
         for (x, out) in row.iter().zip(&mut *out) {
             *out = self.target.of(*x);
         }
@@ -61,7 +87,7 @@ impl Features {
 
 /// Per number the rows out of `rows` in which it is active: each in as many as is expected, or, where all rows have
 /// equally many active numbers, each about equally often.
-pub(super) fn active_at(features: &Features, rows: usize, key: Key) -> Vec<Vec<u32>> {
+pub(crate) fn active_at(features: &Features, rows: usize, key: Key) -> Vec<Vec<u32>> {
     let (n, k) = (features.count, features.exactly);
     let mut rng = key.child("active").rng();
     if k == 0 {
@@ -95,7 +121,7 @@ pub struct DrawnRows {
 }
 
 impl DrawnRows {
-    pub(super) fn new(features: Arc<Features>, key: Key) -> DrawnRows {
+    pub(crate) fn new(features: Arc<Features>, key: Key) -> DrawnRows {
         DrawnRows { features, key }
     }
 

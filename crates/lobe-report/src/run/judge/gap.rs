@@ -1,7 +1,7 @@
 //! The gap between what learnt a capability and what never had it: the scale of every judgement.
 
 use crate::RunData;
-use crate::judge::shares::{self, BySeed};
+use crate::run::judge::shares::{self, BySeed};
 use crate::stats;
 
 /// What is known about it.

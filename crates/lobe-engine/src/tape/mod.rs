@@ -1,14 +1,18 @@
 //! The tape: a list of coarse operations over recycled buffers, and the door to sites.
 
+pub(crate) mod doors;
+pub(crate) mod factors;
+pub(crate) mod plan;
+
+use self::doors::Asked;
+use self::factors::{Factor, Kind, Run, ShardRows};
+use self::plan::Plan;
 use crate::buffer::{Buf, Pool};
-use crate::doors::Asked;
 use crate::error::EngineError;
-use crate::factors::{self, Factor, Kind, Run, ShardRows};
 use crate::kernels::{Device, Kernels};
 use crate::layout::{Layout, ParamId, SiteId};
 use crate::moving::Gradients;
 use crate::ops::Op;
-use crate::plan::Plan;
 
 /// A matrix on the tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! The tables of a report, free of any markup: page and terminal draw the same ones.
 
+pub(crate) mod answer;
+
 use crate::RunData;
-use crate::data::{Measured, Quantity, summary};
 use crate::format::{MISSING, difference, interval, number};
-use crate::judge::steps::Steps;
+use crate::run::judge::steps::Steps;
+use crate::run::{Measured, Quantity, summary};
 use crate::stats;
 
 /// Most rows of one table; nobody reads further, and `results.csv` has them all.

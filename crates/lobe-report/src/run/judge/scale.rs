@@ -3,9 +3,9 @@
 //! even perfect filtering, and resistance beyond that cannot be seen.
 
 use crate::RunData;
-use crate::data::summary;
 use crate::format::number;
-use crate::judge::steps::{Steps, forgotten};
+use crate::run::judge::steps::{Steps, forgotten};
+use crate::run::summary;
 
 /// Two or three sentences; `None` where nothing is known of either size.
 pub(crate) fn words(run: &RunData) -> Option<String> {

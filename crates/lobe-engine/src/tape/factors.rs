@@ -6,7 +6,7 @@ use lobe_core::LabelId;
 use crate::buffer::Buf;
 use crate::kernels::{Device, Kernels, Scales, columns};
 use crate::layout::SiteId;
-use crate::plan::{Class, PLAIN, Plan, Segment};
+use crate::tape::plan::{Class, PLAIN, Plan, Segment};
 use crate::tape::{Tape, Workspace};
 
 /// Labels of the rows of a shard.

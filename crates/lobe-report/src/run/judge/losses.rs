@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::RunData;
-use crate::judge::shares::{BySeed, at};
+use crate::run::judge::shares::{BySeed, at};
 use crate::stats::{self, Summary};
 
 fn finals(run: &RunData, stage: &str, label: &str, arm: &str, metric: &str) -> BySeed {

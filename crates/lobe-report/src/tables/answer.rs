@@ -2,7 +2,7 @@
 
 use crate::RunData;
 use crate::format::{MISSING, difference, interval, percent_interval};
-use crate::judge::{Judged, Judgement, Measure, Role, Versus};
+use crate::run::judge::{Judged, Judgement, Measure, Role, Versus};
 use crate::tables::{Cell, Table};
 
 /// One row an arm, references last. Positive numbers under "against" mean that the arm resists the attack

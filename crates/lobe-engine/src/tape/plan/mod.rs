@@ -9,9 +9,9 @@ use lobe_core::{Edges, JointKind, LabelSet, Region, Route, RouteTable, Selection
 
 pub use self::edits::{Edit, SiteEdit};
 use self::moves::Moves;
-use crate::doors::{Door, Guests};
 use crate::error::EngineError;
 use crate::layout::{Layout, Owner, ParamId, SiteId, Tensor};
+use crate::tape::doors::{Door, Guests};
 
 /// Index into the route columns of a plan.
 pub type Class = usize;

@@ -4,10 +4,10 @@
 //! baseline. What was not measured has no number and is no zero.
 
 use crate::RunData;
-use crate::data::summary;
-use crate::judge::rule::Kept;
-use crate::judge::shares;
-use crate::judge::{retain, retain_label};
+use crate::run::judge::rule::Kept;
+use crate::run::judge::shares;
+use crate::run::judge::{retain, retain_label};
+use crate::run::summary;
 use crate::stats::{self, Summary};
 
 /// Which arms are read together.

@@ -1,11 +1,11 @@
 //! A judgement in sentences: the answer first, then what it rests on.
 
 use crate::RunData;
-use crate::data::summary;
 use crate::format::{difference, interval, number, percent, percent_interval};
-use crate::judge::gap::{self, Gap};
-use crate::judge::rule::{Kept, MARGIN, Present, RETAIN_TOLERANCE, Returns, Word};
-use crate::judge::{Judged, Measure, Role, Versus};
+use crate::run::judge::gap::{self, Gap};
+use crate::run::judge::rule::{Kept, MARGIN, Present, RETAIN_TOLERANCE, Returns, Word};
+use crate::run::judge::{Judged, Measure, Role, Versus};
+use crate::run::summary;
 use crate::stats::{self, Side};
 
 /// Less than this share of the gap before a cut means that the cut had little to remove.

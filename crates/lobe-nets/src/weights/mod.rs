@@ -1,5 +1,9 @@
 //! Weights as safetensors, with the network's configuration in the header.
 
+mod adapters;
+
+pub use adapters::{load_adapters, save_adapters};
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -12,7 +16,8 @@ use safetensors::tensor::{Dtype, Metadata};
 use serde_json::{Value, json};
 
 use crate::adapter::Adapted;
-use crate::network::{NetError, Network, restore};
+use crate::network::{NetError, Network};
+use crate::networks::restore;
 
 /// Longest accepted header: a network of 100,000 tensors stays far below.
 const MAX_HEADER: u64 = 16 << 20;

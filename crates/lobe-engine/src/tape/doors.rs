@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use crate::buffer::Buf;
 use crate::error::{EngineError, filled, same};
-use crate::factors::Kind;
 use crate::kernels::{Device, Kernels};
 use crate::layout::{ParamId, SiteId};
 use crate::ops::Op;
 use crate::ops::linear::LinearSpec;
 use crate::ops::site::Site;
-use crate::plan::Plan;
+use crate::tape::factors::Kind;
+use crate::tape::plan::Plan;
 use crate::tape::{Tape, Var};
 
 /// Where a guest may stand.

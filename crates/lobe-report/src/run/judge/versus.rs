@@ -1,9 +1,9 @@
 //! How an arm resists beside another: method − filter and method − oracle, paired, under every attack.
 
 use crate::RunData;
-use crate::judge::rule::Beyond;
-use crate::judge::shares::{self, at};
-use crate::judge::steps::{Longer, Steps, longer};
+use crate::run::judge::rule::Beyond;
+use crate::run::judge::shares::{self, at};
+use crate::run::judge::steps::{Longer, Steps, longer};
 use crate::starts::Start;
 use crate::stats::{self, Summary};
 

@@ -4,9 +4,9 @@
 //! is never averaged as if it were a measurement.
 
 use crate::RunData;
-use crate::data::{Measured, summary};
 use crate::format::{interval, number};
-use crate::judge::shares::{BySeed, at};
+use crate::run::judge::shares::{BySeed, at};
+use crate::run::{Measured, summary};
 use crate::starts::{ALL, Of, Start, starts};
 use crate::stats::{self, Summary};
 
