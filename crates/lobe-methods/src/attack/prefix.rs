@@ -1,7 +1,7 @@
 //! Prefix: search for tokens that, put before every text, bring the capability back (GCG).
 //!
 //! Equation: minimise L(p) = mean loss of forget examples after the prefix p. Per step, with g_i the
-//! gradient of L at the embedding of position i, a swap of p_i for v promises −g_i · (E[v] − E[p_i]); of
+//! gradient of L at the embedding of position i, a swap of p_i for v promises `−g_i · (E[v] − E[p_i])`; of
 //! the `top` best v of every position some are drawn, run, and the best is kept if it is better. With
 //! `fluency` > 0 that weight times the mean surprise of the prefix itself is added to L.
 //! Papers: Zou et al. 2023 (arXiv 2307.15043); Łucki et al. 2024 (arXiv 2409.18025) on unlearned models.

@@ -72,7 +72,7 @@ impl Desk {
     }
 
     pub(crate) fn loss(&self, params: &[f32], batch: &Batch, plan: &Plan) -> f64 {
-        self.each(batch, |ws, s| self.pass(ws, params, plan, (batch, s), None, |_| ()).0).iter().sum()
+        self.each(batch, |ws, s| self.pass(ws, (params, plan), (batch, s), None, |_| ()).0).iter().sum()
     }
 
     /// Activations of every row that counts, under `plan`.
@@ -83,7 +83,7 @@ impl Desk {
                 let rows = tape.value(v).chunks_exact(tape.shape(v).1).zip(batch.text(s).1);
                 rows.filter(|r| *r.1 != IGNORE).flat_map(|r| r.0.to_vec()).collect::<Vec<f32>>()
             };
-            self.pass(ws, params, plan, (batch, s), None, read).1
+            self.pass(ws, (params, plan), (batch, s), None, read).1
         };
         self.each(batch, one).concat()
     }
@@ -97,8 +97,7 @@ impl Desk {
     fn pass<R>(
         &self,
         ws: &mut Workspace,
-        params: &[f32],
-        plan: &Plan,
+        (params, plan): (&[f32], &Plan),
         (batch, shard): (&Batch, usize),
         gradient: Option<(&mut [f32], Option<SiteId>)>,
         read: impl FnOnce(&Tape<'_>) -> R,
@@ -211,7 +210,7 @@ impl Bench for Desk {
         let (mut loss, mut moving) = (0.0, vec![0.0; plan.gradients().len()]);
         let mut ws = Workspace::default();
         for s in 0..batch.shards() {
-            loss += self.pass(&mut ws, params, plan, (batch, s), Some((&mut moving, None)), |_| ()).0;
+            loss += self.pass(&mut ws, (params, plan), (batch, s), Some((&mut moving, None)), |_| ()).0;
         }
         let mut grads = vec![0.0; params.len()];
         plan.gradients().spread(&mut grads, &moving);
@@ -229,7 +228,7 @@ impl Bench for Desk {
         for s in 0..batch.shards() {
             let grads = Some((&mut unused[..], Some(site)));
             let read = |tape: &Tape<'_>| tape.watched(site).unwrap().to_vec();
-            let (l, g) = self.pass(&mut ws, params, &plan, (batch, s), grads, read);
+            let (l, g) = self.pass(&mut ws, (params, &plan), (batch, s), grads, read);
             loss += l;
             out.extend(g);
         }
