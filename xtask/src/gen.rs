@@ -33,6 +33,10 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("optimiser", "optimisers", "Optimisers"),
 ];
 
+/// Where what the catalogue lists is written.
+const SOURCES: [&str; 3] =
+    ["crates/lobe-methods/src", "crates/lobe-engine/src/optim", "crates/lobe-nets/src/adapter"];
+
 /// Writes all pages, and removes what is no longer one. Returns their number.
 pub(crate) fn write(root: &Path) -> Result<usize> {
     let pages = pages(root)?;
@@ -75,7 +79,7 @@ fn on_disk(root: &Path) -> Result<BTreeMap<String, String>> {
 
 fn pages(root: &Path) -> Result<BTreeMap<String, String>> {
     let mut sources = Vec::new();
-    for dir in ["crates/lobe-methods/src", "crates/lobe-engine/src/optim", "crates/lobe-nets/src/adapter"] {
+    for dir in SOURCES {
         let found = texts(&root.join(dir))?.into_iter();
         sources.extend(found.map(|f| TextFile { path: format!("{dir}/{}", f.path), ..f }));
     }
@@ -343,11 +347,12 @@ mod tests {
     fn written_pages_show_no_drift_until_one_is_edited() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let copy = tempfile::tempdir().unwrap();
-        let methods = copy.path().join("crates/lobe-methods/src");
-        fs::create_dir_all(&methods).unwrap();
-        for f in texts(&source.join("crates/lobe-methods/src")).unwrap() {
-            fs::create_dir_all(methods.join(&f.path).parent().unwrap()).unwrap();
-            fs::write(methods.join(&f.path), f.text).unwrap();
+        for dir in SOURCES {
+            for f in texts(&source.join(dir)).unwrap() {
+                let to = copy.path().join(dir).join(&f.path);
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::write(to, f.text).unwrap();
+            }
         }
         write(copy.path()).unwrap();
         assert!(drift(copy.path()).unwrap().is_empty());

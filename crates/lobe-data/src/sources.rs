@@ -26,7 +26,7 @@ mod tests {
     fn every_source_says_what_it_accepts_and_refuses_the_rest() {
         for s in &SOURCES {
             assert!(!s.summary.is_empty() && (s.params)().iter().all(|p| !p.doc.is_empty()), "{}", s.kind);
-            let refused = (s.build)(&json!({ "storys": 3 })).err().expect("no such setting");
+            let refused = (s.build)(&json!({ "storys": 3 })).err().unwrap();
             assert_eq!(refused.path, "storys", "{}", s.kind);
         }
         let build = SOURCES.find("bilingual").unwrap().build;

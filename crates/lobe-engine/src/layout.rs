@@ -284,6 +284,14 @@ impl Layout {
         self.tensors.iter().flat_map(|t| t.owned(selection)).map(|(r, c)| r.len() * c.len()).sum()
     }
 
+    /// A site of `selection` whose units own no out-going weights: one matrix is the way to them and the way back.
+    pub fn without_way_out(&self, selection: &Selection) -> Option<&SiteInfo> {
+        let owns =
+            |site: usize| self.tensors.iter().any(|t| t.row_owner.as_ref().is_some_and(|o| o.site.0 == site));
+        let mut named = selection.sites().filter(|(_, units)| !units.is_empty()).map(|(site, _)| site);
+        named.find(|site| !owns(*site)).and_then(|site| self.sites.get(site))
+    }
+
     /// Calls `f` with every contiguous run of parameters owned by `selection`.
     pub fn for_owned(&self, selection: &Selection, mut f: impl FnMut(&Tensor, Range<usize>)) {
         for t in &self.tensors {

@@ -123,7 +123,9 @@ fn a_label_that_is_not_routed_trains_every_part() {
 fn ten_parts_are_ten_routes() {
     let mut labels = LabelSet::default();
     let home: Vec<String> = (0..10).map(|d| d.to_string()).collect();
-    home.iter().for_each(|d| _ = labels.add(d));
+    for digit in &home {
+        _ = labels.add(digit);
+    }
     let of = table(&json!({ "home": home }), 10, &labels).unwrap();
     // Nine parts and what else there is, for each of ten labels.
     assert_eq!(of.rows.len(), 100);

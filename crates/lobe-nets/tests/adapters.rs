@@ -456,5 +456,5 @@ fn what_is_not_there_is_refused() {
     ] {
         assert_eq!(refused(&host, kind, settings), want);
     }
-    assert!(refused(&rows, "add", json!({})).contains("missing field `at`"));
+    assert!(refused(&rows, "add", json!({})).contains("the key \"at\" is missing"));
 }

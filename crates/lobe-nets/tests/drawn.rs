@@ -70,7 +70,11 @@ fn a_latent_owns_its_mean_and_its_scale() {
     net.layout().for_owned(&region, |t, range| {
         owned.push((t.name.clone(), range.start - t.offset, range.len()));
     });
-    let of = |name: &str| owned.iter().filter(|o| o.0 == name).map(|o| o.1..o.1 + o.2).collect::<Vec<_>>();
+    let of = |name: &str| {
+        let mut own: Vec<_> = owned.iter().filter(|o| o.0 == name).map(|o| o.1..o.1 + o.2).collect();
+        own.sort_by_key(|r| r.start);
+        own
+    };
     // Two rows of the heads' matrix, of which it owns columns 1 and 3.
     assert_eq!(of("heads.weight"), [1..2, 3..4, 5..6, 7..8]);
     assert_eq!(of("heads.bias"), [1..2, 3..4]);

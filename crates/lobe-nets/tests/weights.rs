@@ -9,9 +9,10 @@ use lobe_core::Key;
 use lobe_engine::Buf;
 use lobe_nets::{
     Activation, Autoencoder, AutoencoderConfig, Gpt, GptConfig, Input, NETWORKS, Network, NormKind,
-    Positions, load, read_header, save,
+    Positions, load, network, read_header, save,
 };
 use proptest::prelude::*;
+use serde_json::json;
 
 fn gpt() -> Arc<dyn Network> {
     let config = GptConfig { vocab: 7, context: 5, layers: 1, width: 4, heads: 2, ..GptConfig::default() };
@@ -39,6 +40,8 @@ fn nets() -> Vec<Arc<dyn Network>> {
         gpt(),
         Arc::new(Gpt::new(llama.resolve(0, 0).unwrap())),
         Arc::new(Autoencoder::new(ae.resolve(9).unwrap())),
+        (network("residual-mlp").unwrap().build)(&json!({ "features": 5, "neurons": [3] }), None).unwrap(),
+        (network("superposition").unwrap().build)(&json!({ "features": 4, "hidden": 2 }), None).unwrap(),
     ]
 }
 

@@ -6,7 +6,7 @@ use lobe_core::{FORGET, Key, LabelId, LabelSet, RETAIN, Region, Selection};
 use lobe_data::{Dataset, Stream, StreamConfig};
 use lobe_engine::optim::AdamW;
 use lobe_engine::{Buf, Optimiser, Plan, Runner, Schedule};
-use lobe_methods::localize::{check_regions, silence};
+use lobe_methods::localize::{check_regions, check_silence, silence};
 use lobe_methods::objective::{Distance, Examples, Whole, ordinary, sparse};
 use lobe_methods::{Context, Localize, ParamError, TrainsOn, Trial};
 use lobe_nets::{Batch, Network};
@@ -126,6 +126,7 @@ impl Task {
         let mut terms = ordinary(&*self.net, Distance::Squared);
         if let Some(region) = region {
             if method.zero_start() {
+                check_silence(self.net.layout(), region).map_err(refused)?;
                 silence(self.net.layout(), &mut params, region);
             }
             if method.l1() != 0.0 {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lobe_core::{FORGET, LabelId, RouteRow, RouteTable, Selection, Target, UNLABELLED};
 use lobe_data::{Labelling, Mix};
 use lobe_engine::{Layout, Plan, SiteId};
-use lobe_methods::localize::check_regions;
+use lobe_methods::localize::{check_regions, check_silence};
 use lobe_methods::objective::{Correlation, CrossEntropy, L1, Reads, Reconstruct, Term, Variational, sparse};
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
 use lobe_nets::Read;
@@ -63,6 +63,13 @@ impl Experiment {
         in_section(self.check_freeze(arm, &table), &path)?;
         self.check_steps(&labelling, &path)?;
         let region = regions.into_iter().reduce(|a, b| a.union(&b));
+        if let Some(region) = region.as_ref().filter(|_| method.zero_start()) {
+            let checked = check_silence(self.layout(), region);
+            in_section(
+                checked.map_err(|what| PathError::new("region", format!("{}: {what}", arm.method))),
+                &path,
+            )?;
+        }
         let asks = Asks::new(method.as_ref(), &self.labels, region.as_ref());
         let asks = in_section(asks.map_err(|e| in_recipe(&e)), &path)?;
         if !arm.loss_weight.is_empty() && !asks.kinds.is_empty() {

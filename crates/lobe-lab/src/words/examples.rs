@@ -132,7 +132,17 @@ const VALUES: &[(&str, &str)] = &[
     ("kinds", r#"["entries", "rank"]"#),
     ("stage.argmax", r#""latent""#),
     ("stage.decode", "[1.0, 2.0]"),
+    ("stage.on", r#""forget""#),
+    ("stage.against", r#""retain""#),
+    ("stage.within", r#""blocks.*.mlp.out.weight""#),
+    ("stage.weights", r#""blocks.*.mlp.out.weight""#),
+    ("stage.with", "{ by = 0.5 }"),
+    ("stage.adapters", r#"[{ kind = "low-rank", rank = 2 }]"#),
+    ("stage.stages", r#"[{ do = "treat", weights = "blocks.*.mlp.out.weight" }]"#),
 ];
+
+/// What a stage must be given although a table of its settings may lack it: its own error says more than a missing key.
+const NEEDS: [(&str, &str); 3] = [("treat", "weights"), ("fit", "adapters"), ("repeat", "stages")];
 
 /// How the words of the catalogue stand in a recipe.
 pub(super) fn of_word(kind: &str, name: &str) -> String {
@@ -151,6 +161,24 @@ pub(super) fn of_word(kind: &str, name: &str) -> String {
         ("stage", "load") => {
             "[[stage]]\ndo   = \"load\"\narms = [\"baseline\"]\npath = \"gpt2\"\n".to_owned()
         }
+        ("locator", _) => format!("[[stage]]\ndo = \"locate\"\nby = \"{name}\"\non = \"forget\"\n"),
+        ("treatment", _) => {
+            format!("[[stage]]\ndo      = \"treat\"\nhow     = \"{name}\"\nweights = \"blocks.*.mlp.out.weight\"\n")
+        }
+        ("adapter", "add") => "[[stage]]\ndo       = \"fit\"\n\
+             adapters = [{ kind = \"add\", at = \"blocks.0.resid_post\" }]\n"
+            .to_owned(),
+        ("adapter", _) => format!("[[stage]]\ndo       = \"fit\"\nadapters = [{{ kind = \"{name}\" }}]\n"),
+        ("stage", "treat") => {
+            "[[stage]]\ndo      = \"treat\"\nweights = \"blocks.*.mlp.out.weight\"\n".to_owned()
+        }
+        ("stage", "fit") => "[[stage]]\ndo       = \"fit\"\n\
+             adapters = [{ kind = \"low-rank\", rank = 2 }]\non       = \"forget\"\n"
+            .to_owned(),
+        ("stage", "repeat") => "[[stage]]\ndo     = \"repeat\"\ntimes  = 3\nstages = [\n  \
+             { do = \"treat\", weights = \"blocks.*.mlp.out.weight\", how = \"noise\" },\n  \
+             { do = \"cohere\", steps = 20 },\n]\n"
+            .to_owned(),
         ("removal" | "stage", _) => format!("[[stage]]\ndo = \"{name}\"\n"),
         ("data", "text") => "[data]\nkind    = \"text\"\nsources = [\n  { path = \"english.txt\", class = \"en\" },\n  \
              { path = \"spanish/\", class = \"es\" },\n]\nforget  = { class = \"es\" }\nretain  = { class = \"en\" }\n"
@@ -313,7 +341,11 @@ fn beside(outer: &Step<'_>, key: &str) -> Vec<(String, String)> {
         if key == "inner" {
             out.push(("around".into(), "\"npo\"".into()));
         }
-        for k in c.keys.iter().filter(|k| k.required && k.name != key) {
+        if key == "with" {
+            out.push(("how".into(), "\"scale\"".into()));
+        }
+        let needed = |k: &ParamDoc| k.required || NEEDS.contains(&(c.name.as_str(), k.name.as_str()));
+        for k in c.keys.iter().filter(|k| needed(k) && k.name != key) {
             let value = value_of(&Found { way: vec![*outer], key: k });
             out.extend(value.map(|v| (k.name.clone(), v)));
         }

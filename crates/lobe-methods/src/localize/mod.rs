@@ -18,7 +18,7 @@ mod start;
 use lobe_core::{LabelId, LabelSet, RETAIN, Region, RouteTable, UNLABELLED, did_you_mean};
 
 pub use kinds::{Kind, assign, with_kinds};
-pub use start::silence;
+pub use start::{check_silence, silence};
 
 use lobe_core::registry::{Entry, List, ParamError};
 

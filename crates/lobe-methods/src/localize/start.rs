@@ -14,3 +14,17 @@ pub fn silence(layout: &Layout, params: &mut [f32], region: &Selection) {
         }
     }
 }
+
+/// Checks that the units of a region have out-going weights of their own. Where one matrix is both the way to a
+/// unit and the way back, a start at zero would be a start that no gradient leaves.
+///
+/// # Errors
+/// With the site whose units have none.
+pub fn check_silence(layout: &Layout, region: &Selection) -> Result<(), String> {
+    layout.without_way_out(region).map_or(Ok(()), |site| {
+        Err(format!(
+            "the units of {:?} have no out-going weights of their own, which would start at zero",
+            site.name
+        ))
+    })
+}

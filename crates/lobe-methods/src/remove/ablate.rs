@@ -126,7 +126,7 @@ fn fresh(init: Init, cols: usize) -> f64 {
 /// the region. `mean(site)` gives one number per column of the site's activation.
 ///
 /// # Errors
-/// If a weight that reads the region has no bias to fold into.
+/// If a weight that reads the region has no bias to fold into, or none reads it and nothing else.
 pub fn mean(
     layout: &Layout,
     params: &mut [f32],
@@ -148,7 +148,7 @@ pub fn mean(
 /// Whether [`mean`] can cut the region.
 ///
 /// # Errors
-/// Names the weight that reads the region and has no bias.
+/// Names the weight that reads the region and has no bias, or the site that no weight reads alone.
 pub fn foldable(layout: &Layout, region: &Selection) -> Result<(), EngineError> {
     folds(layout, region).map(drop)
 }
@@ -157,6 +157,11 @@ pub fn foldable(layout: &Layout, region: &Selection) -> Result<(), EngineError> 
 type Fold<'a> = (&'a Tensor, &'a Tensor, usize, Vec<Range<usize>>);
 
 fn folds<'a>(layout: &'a Layout, region: &Selection) -> Result<Vec<Fold<'a>>, EngineError> {
+    if let Some(site) = layout.without_way_out(region) {
+        let what =
+            format!("mean ablation: the units of {:?} have no out-going weights of their own", site.name);
+        return Err(EngineError::Invalid(what));
+    }
     let mut out = Vec::new();
     for t in layout.tensors() {
         let Some(owner) = &t.row_owner else { continue };

@@ -299,7 +299,7 @@ fn wrappers_complete_what_is_inside_and_refuse_each_other() {
         assert_eq!(refused("lat", json!({ "around": inside })).0, "around");
     }
     let (path, message) = refused("sam", json!({ "inner": { "retain": "los" } }));
-    assert!(path == "inner.retain" && message.contains("unknown variant"), "{path}: {message}");
+    assert!(path == "inner.retain" && message.contains("unknown choice"), "{path}: {message}");
     assert_eq!(refused("sam", json!({ "rho": 0 })).0, "rho");
     let below = method("sam", &json!({ "inner": { "beta": -1 } })).terms(SHAPE, Key::root(0));
     assert_eq!(below.err().unwrap().path, "inner.beta");
