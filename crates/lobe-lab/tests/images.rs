@@ -76,9 +76,17 @@ fn a_routed_half_holds_its_own_digits() {
         // What weighs nothing is not learnt.
         assert!(of("heavy", "low", "mse")[seed] > of("plain", "low", "mse")[seed] + 0.02);
     }
-    let other = tempfile::tempdir().unwrap();
-    go(&written, other.path(), 1, false).unwrap();
-    assert_eq!(csv, results_of(other.path()), "threads change nothing");
+}
+
+#[test]
+fn threads_change_nothing_with_images() {
+    let written = Written::from_str("split.toml", RECIPE).unwrap().with_set("train.steps=60").unwrap();
+    let of = |threads| {
+        let dir = tempfile::tempdir().unwrap();
+        go(&written, dir.path(), threads, false).unwrap();
+        results_of(dir.path())
+    };
+    assert_eq!(of(1), of(2));
 }
 
 #[test]

@@ -160,6 +160,18 @@ fn labels_a_method_does_not_mention_train_plainly() {
     }
 }
 
+/// The methods' tables; of those that come to the same one.
+fn tables(bench: &Bench) -> Vec<(String, RouteTable)> {
+    let mut out: Vec<(String, RouteTable)> = Vec::new();
+    for (name, method) in methods() {
+        let table = bench.table(method.as_ref());
+        if out.iter().all(|(_, known)| *known != table) {
+            out.push((name, table));
+        }
+    }
+    out
+}
+
 /// Gradients as a function of one route number are a straight line through its values at 0 and 1.
 fn check_line(bench: &Bench, method: &str, table: &RouteTable, name: &str, set: fn(&mut Route, f32)) {
     for label in STANDARD {
@@ -171,7 +183,7 @@ fn check_line(bench: &Bench, method: &str, table: &RouteTable, name: &str, set: 
                 bench.gradient(&bench.plan(&table), &batch)
             };
             let (zero, one) = (run(0.0), run(1.0));
-            for x in [-2.0, -0.75, 0.5, 3.0] {
+            for x in [-2.0, 0.5] {
                 let what = format!("{}: {method}: {name} of {target:?} for {label:?} at {x}", bench.name);
                 let got = run(x);
                 assert_eq!(got.0.to_bits(), one.0.to_bits(), "{what}: the forward pass changed");
@@ -184,8 +196,8 @@ fn check_line(bench: &Bench, method: &str, table: &RouteTable, name: &str, set: 
 #[test]
 fn gradients_are_linear_in_every_update_weight() {
     for bench in benches() {
-        for (name, method) in methods() {
-            check_line(&bench, &name, &bench.table(method.as_ref()), "update", |r, x| r.update = x);
+        for (name, table) in tables(&bench) {
+            check_line(&bench, &name, &table, "update", |r, x| r.update = x);
         }
     }
 }
@@ -197,8 +209,8 @@ fn gradients_are_linear_in_the_backward_weight_of_a_site() {
         assert!(!bench.of_one_site.is_empty(), "{}", bench.name);
         for region in bench.of_one_site {
             bench.region = common::resolve(&*bench.net, region);
-            for (name, method) in methods() {
-                check_line(&bench, &name, &bench.table(method.as_ref()), "backward", |r, x| r.backward = x);
+            for (name, table) in tables(&bench) {
+                check_line(&bench, &name, &table, "backward", |r, x| r.backward = x);
             }
         }
     }

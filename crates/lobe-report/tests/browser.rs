@@ -29,7 +29,7 @@ fn open(browser: &Path, profile: &Path, extra: &[&str], page: &Path) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// Written into a copy of the page, never into the page itself.
+/// Written into a copy of each page, never into the page itself.
 const MEASURE: &str = "<script>
 const hit = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1.5 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
 document.querySelectorAll('details').forEach(d => d.open = true);
@@ -47,8 +47,16 @@ const rows = [...document.querySelectorAll('figure .panel svg')].map(s => {
   });
   return [box.width, box.height, inner.width, inner.height].map(Math.round).join(' ') + '|' + bad.join(', ') + '|' + /^(Which line|Scale of)/.test(s.getAttribute('aria-label'));
 });
-document.body.setAttribute('data-wide', document.documentElement.scrollWidth - window.innerWidth);
-document.body.setAttribute('data-figures', rows.join(';'));
+parent.postMessage([window.name, document.documentElement.scrollWidth - window.innerWidth, rows.join(';')], '*');
+</script>";
+
+/// Collects what the pages in its frames measured.
+const COLLECT: &str = "<script>
+addEventListener('message', e => {
+  const [name, wide, figures] = e.data;
+  document.body.setAttribute('data-wide-' + name, wide);
+  document.body.setAttribute('data-figures-' + name, figures);
+});
 </script>";
 
 fn attribute<'a>(dom: &'a str, name: &str) -> &'a str {
@@ -73,60 +81,62 @@ fn figures_have_a_size_and_no_text_collides() {
         ("matrix", |d| common::matrix(d, 6, 5, 3)),
         ("matrix-one-seed", |d| common::matrix(d, 8, 2, 1)),
     ];
-    // A browser takes a second to start: two at a time.
-    std::thread::scope(|scope| {
-        for half in build.chunks(3) {
-            let (dir, browser) = (dir.path(), &browser);
-            scope.spawn(move || {
-                let profile = dir.join(format!("profile-{}", half[0].0));
-                for (name, write) in half {
-                    inspect(browser, &profile, dir, name, *write);
-                }
-            });
+    // A browser takes a second to start: all pages stand in one, each in both widths.
+    let mut all = format!("<!doctype html><body>{COLLECT}");
+    let sizes = [(1400, 300.0), (500, 250.0)];
+    for (name, write) in build {
+        let run = dir.path().join(name);
+        std::fs::create_dir(&run).unwrap();
+        write(&run);
+        let page = html::render(&RunData::load(&run).unwrap());
+        // Somewhere to look at the pages by eye: LOBE_KEEP_PAGES=DIR.
+        if let Some(keep) = std::env::var_os("LOBE_KEEP_PAGES") {
+            std::fs::write(Path::new(&keep).join(format!("{name}.html")), &page).unwrap();
         }
-    });
+        let copy = dir.path().join(format!("{name}.html"));
+        std::fs::write(&copy, page.replace("</body>", &format!("{MEASURE}</body>"))).unwrap();
+        for (width, _) in sizes {
+            all += &format!(
+                "<iframe name=\"{name}-{width}\" src=\"{name}.html\" width=\"{width}\" height=\"900\"></iframe>"
+            );
+        }
+    }
+    let page = dir.path().join("all.html");
+    std::fs::write(&page, all + "</body>").unwrap();
+    let profile = dir.path().join("profile");
+    let dom = open(&browser, &profile, &["--window-size=1500,900", "--dump-dom"], &page);
+    for (name, _) in build {
+        for (width, least) in sizes {
+            inspect(&dom, name, width, least);
+        }
+    }
+    let picture = dir.path().join("bilingual.png");
+    let whole = dir.path().join("bilingual.html");
+    open(&browser, &profile, &[&format!("--screenshot={}", picture.display())], &whole);
+    assert!(std::fs::metadata(&picture).is_ok_and(|m| m.len() > 10_000), "no screenshot");
 }
 
-/// Opens one page in both widths, and takes a picture of one.
-fn inspect(browser: &Path, profile: &Path, dir: &Path, name: &str, write: fn(&Path)) {
-    let run = dir.join(name);
-    std::fs::create_dir(&run).unwrap();
-    write(&run);
-    let page = html::render(&RunData::load(&run).unwrap());
-    // Somewhere to look at the pages by eye: LOBE_KEEP_PAGES=DIR.
-    if let Some(keep) = std::env::var_os("LOBE_KEEP_PAGES") {
-        std::fs::write(Path::new(&keep).join(format!("{name}.html")), &page).unwrap();
+/// What one page measured in one width.
+fn inspect(dom: &str, name: &str, width: usize, figure_least: f64) {
+    let what = format!("{name} {width}");
+    let wide = attribute(dom, &format!("data-wide-{name}-{width}")).parse::<f64>().unwrap();
+    assert!(wide <= 0.0, "{what} scrolls sideways");
+    let figures: Vec<&str> = attribute(dom, &format!("data-figures-{name}-{width}")).split(';').collect();
+    if figures == [""] {
+        // Image runs without an attack have a table with small drawings alone.
+        assert_eq!(name, "digits");
+        return;
     }
-    let copy = dir.join(format!("{name}.html"));
-    std::fs::write(&copy, page.replace("</body>", &format!("{MEASURE}</body>"))).unwrap();
-    for (size, figure_least) in [("--window-size=1400,900", 300.0), ("--window-size=500,900", 250.0)] {
-        let dom = open(browser, profile, &[size, "--dump-dom"], &copy);
+    for (i, f) in figures.iter().enumerate() {
+        let (sizes, rest) = f.split_once('|').unwrap();
+        let (bad, key) = rest.rsplit_once('|').unwrap();
+        // The key of small multiples may be one line high.
+        let least = if key == "true" { (20.0, 10.0) } else { (60.0, 50.0) };
+        let sizes: Vec<f64> = sizes.split(' ').map(|v| v.parse().unwrap()).collect();
         assert!(
-            attribute(&dom, "data-wide").parse::<f64>().unwrap() <= 0.0,
-            "{name} {size} scrolls sideways"
+            sizes[0] >= figure_least && sizes[1] > least.0 && sizes[2] > 100.0 && sizes[3] > least.1,
+            "{what} figure {i}: {f}"
         );
-        let figures: Vec<&str> = attribute(&dom, "data-figures").split(';').collect();
-        if figures == [""] {
-            // Image runs without an attack have a table with small drawings alone.
-            assert_eq!(name, "digits");
-            continue;
-        }
-        for (i, f) in figures.iter().enumerate() {
-            let (sizes, rest) = f.split_once('|').unwrap();
-            let (bad, key) = rest.rsplit_once('|').unwrap();
-            // The key of small multiples may be one line high.
-            let least = if key == "true" { (20.0, 10.0) } else { (60.0, 50.0) };
-            let sizes: Vec<f64> = sizes.split(' ').map(|v| v.parse().unwrap()).collect();
-            assert!(
-                sizes[0] >= figure_least && sizes[1] > least.0 && sizes[2] > 100.0 && sizes[3] > least.1,
-                "{name} {size} figure {i}: {f}"
-            );
-            assert_eq!(bad, "", "{name} {size} figure {i}: text collides");
-        }
-    }
-    if name == "bilingual" {
-        let picture = dir.join(format!("{name}.png"));
-        open(browser, profile, &[&format!("--screenshot={}", picture.display())], &copy);
-        assert!(std::fs::metadata(&picture).is_ok_and(|m| m.len() > 10_000), "{name}: no screenshot");
+        assert_eq!(bad, "", "{what} figure {i}: text collides");
     }
 }

@@ -82,8 +82,8 @@ fn weights_by_hand_have_the_losses_that_a_pencil_gives() {
         (&every, "half-slope", 0, 1.0 / 12.0),
     ] {
         let params = net.written(name, Key::root(1)).unwrap();
-        let drawn = of_drawn(&**net, &params, &data, (class, 1_000_000));
-        assert!((drawn - want).abs() < 1e-3, "{name}, class {class}: {drawn}, not {want}");
+        let drawn = of_drawn(&**net, &params, &data, (class, 200_000));
+        assert!((drawn - want).abs() < 2e-3, "{name}, class {class}: {drawn}, not {want}");
         let held_out = of_held_out(&**net, &params, &data, class);
         // The matrix is one draw: its norm is not exactly its mean.
         let near = if class == 0 { 3e-4 } else { 1e-3 };

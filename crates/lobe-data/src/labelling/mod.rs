@@ -33,9 +33,10 @@ pub struct Labels {
 struct Rule {
     label: LabelId,
     name: String,
-    classes: Vec<u16>,
+    /// Per class: are its examples truly of this label? With a word list, of no use.
+    classes: Vec<bool>,
     words: Option<WordList>,
-    /// Per training example: is it truly of this label?
+    /// With a word list: per training example, is it truly of this label? Else empty.
     truth: Vec<bool>,
     /// Empty: all classes.
     confused_with: Vec<u16>,
@@ -50,6 +51,8 @@ struct Rule {
 #[derive(Debug, Clone)]
 pub struct Labelling {
     rules: Vec<Rule>,
+    /// Per class the label of all its training examples, where no rule leaves that to chance or to words.
+    certain: Vec<Option<LabelId>>,
 }
 
 fn refuse<T>(what: String) -> Result<T> {
@@ -113,9 +116,11 @@ impl Labelling {
     /// If a class is unknown, a rate is outside of [0, 1], a rule matches nothing, or the rules
     /// together ask for more than there is.
     pub fn new(rules: &[(String, RuleConfig)], data: &Dataset, labels: &mut LabelSet) -> Result<Labelling> {
-        let mut out = Labelling { rules: Vec::new() };
+        let mut counts = vec![0; data.classes.len()];
+        data.train.class.iter().for_each(|c| counts[usize::from(*c)] += 1);
+        let mut out = Labelling { rules: Vec::new(), certain: Vec::new() };
         for (name, config) in rules {
-            out.rules.push(Rule::new(name, config, data, labels)?);
+            out.rules.push(Rule::new(name, config, (data, &counts), labels)?);
         }
         let weighted: Vec<&str> =
             rules.iter().filter(|(_, r)| r.tokens.is_some()).map(|(name, _)| name.as_str()).collect();
@@ -131,10 +136,31 @@ impl Labelling {
             _ => {}
         }
         // Fails now rather than in an arm if the rules contradict each other.
-        for (i, &class) in data.train.class.iter().enumerate() {
-            decide(&out.rules, 0.0, |r| r.truth[i], class)?;
+        if out.by_class() {
+            for class in (0..).zip(&counts).filter(|(_, n)| **n > 0).map(|(class, _)| class) {
+                decide(&out.rules, 0.0, |r| r.owns(0, class), class)?;
+            }
+        } else {
+            for (i, &class) in data.train.class.iter().enumerate() {
+                decide(&out.rules, 0.0, |r| r.owns(i, class), class)?;
+            }
         }
+        out.certain = (0..).zip(&counts).map(|(class, n)| out.certain(class, *n)).collect();
         Ok(out)
+    }
+
+    /// Whether what is true of an example follows from its class.
+    fn by_class(&self) -> bool {
+        self.rules.iter().all(|r| r.words.is_none())
+    }
+
+    /// The label of all `n` training examples of a class, whatever number is drawn for them.
+    fn certain(&self, class: u16, n: usize) -> Option<LabelId> {
+        let sure = |r: &Rule| [0.0, 1.0].contains(&r.share(r.owns(0, class), class));
+        if n == 0 || !self.by_class() || !self.rules.iter().all(sure) {
+            return None;
+        }
+        decide(&self.rules, 0.0, |r| r.owns(0, class), class).ok()
     }
 
     /// Labels all training examples. Arms that pass the same key have nested labels.
@@ -143,9 +169,12 @@ impl Labelling {
     /// If token weights are asked for, but the data are images.
     pub fn apply(&self, data: &Dataset, key: Key) -> Result<Labels> {
         let mut label = Vec::with_capacity(data.train.len());
+        let key = key.child("example");
         for (i, &class) in data.train.class.iter().enumerate() {
-            let u = key.child("example").index(i as u64).uniform();
-            label.push(decide(&self.rules, u, |r| r.truth[i], class)?);
+            label.push(match self.certain[usize::from(class)] {
+                Some(label) => label,
+                None => decide(&self.rules, key.index(i as u64).uniform(), |r| r.owns(i, class), class)?,
+            });
         }
         let weighted = self.rules.iter().find_map(|r| r.tokens.map(|t| (r.label, t)));
         let strength = match weighted {
@@ -186,7 +215,13 @@ impl Labelling {
 }
 
 impl Rule {
-    fn new(name: &str, config: &RuleConfig, data: &Dataset, labels: &mut LabelSet) -> Result<Rule> {
+    /// `counts` are the training examples of each class.
+    fn new(
+        name: &str,
+        config: &RuleConfig,
+        (data, counts): (&Dataset, &[usize]),
+        labels: &mut LabelSet,
+    ) -> Result<Rule> {
         let ids = |names: &[String]| names.iter().map(|c| data.class(c)).collect::<Result<Vec<u16>>>();
         for (what, x) in [("recall", config.recall), ("precision", config.precision)] {
             if !(0.0..=1.0).contains(&x) {
@@ -203,10 +238,12 @@ impl Rule {
             (false, true) => None,
             _ => return refuse(format!("{name:?} needs either classes or words")),
         };
+        let mut classes = vec![false; data.classes.len()];
+        ids(&config.classes)?.into_iter().for_each(|c| classes[usize::from(c)] = true);
         let mut rule = Rule {
             label: labels.add(name),
             name: name.into(),
-            classes: ids(&config.classes)?,
+            classes,
             words,
             truth: Vec::new(),
             confused_with: ids(&config.confused_with)?,
@@ -215,9 +252,16 @@ impl Rule {
             false_rate: 0.0,
             tokens: config.tokens,
         };
-        rule.truth = (0..data.train.len()).map(|i| rule.holds(&data.train, i, data)).collect();
-        rule.false_rate = rule.false_rate(data)?;
+        if rule.words.is_some() {
+            rule.truth = (0..data.train.len()).map(|i| rule.holds(&data.train, i, data)).collect();
+        }
+        rule.false_rate = rule.false_rate(data, counts)?;
         Ok(rule)
+    }
+
+    /// Whether a training example of a class is truly of this label.
+    fn owns(&self, i: usize, class: u16) -> bool {
+        if self.words.is_some() { self.truth[i] } else { self.classes[usize::from(class)] }
     }
 
     /// Which share of some examples of a class the rule takes: its recall if they are truly its own,
@@ -235,14 +279,23 @@ impl Rule {
     fn holds(&self, examples: &Examples, i: usize, data: &Dataset) -> bool {
         match (&self.words, &data.tokenizer) {
             (Some(words), Some(tokenizer)) => words.occurs_in(&tokenizer.decode(examples.row(i))),
-            _ => self.classes.contains(&examples.class[i]),
+            _ => self.classes[usize::from(examples.class[i])],
         }
     }
 
     /// precision = TP / (TP + FP), so FP = TP · (1 − p) / p, spread evenly over those it may hit.
-    fn false_rate(&self, data: &Dataset) -> Result<f64> {
+    fn false_rate(&self, data: &Dataset, counts: &[usize]) -> Result<f64> {
         let (name, precision) = (&self.name, self.precision);
-        let positives = self.truth.iter().filter(|&&t| t).count();
+        // Training examples of a class, of this label and not.
+        let mut of = vec![[0; 2]; counts.len()];
+        if self.words.is_some() {
+            let all = self.truth.iter().zip(&data.train.class);
+            all.for_each(|(own, class)| of[usize::from(*class)][usize::from(!own)] += 1);
+        } else {
+            let all = of.iter_mut().zip(counts).zip(&self.classes);
+            all.for_each(|((of, n), own)| of[usize::from(!own)] = *n);
+        }
+        let positives: usize = of.iter().map(|[own, _]| own).sum();
         if positives == 0 {
             return refuse(format!("{name:?} matches none of the training examples of {}", data.name));
         }
@@ -252,9 +305,9 @@ impl Rule {
         if precision == 0.0 {
             return refuse(format!("precision of {name:?} is 0, which no number of false positives gives"));
         }
-        let open =
-            |&(t, c): &(&bool, &u16)| !t && (self.confused_with.is_empty() || self.confused_with.contains(c));
-        let negatives = self.truth.iter().zip(&data.train.class).filter(open).count();
+        let open = |class: &u16| self.confused_with.is_empty() || self.confused_with.contains(class);
+        let negatives: usize =
+            (0..).zip(&of).filter(|(class, _)| open(class)).map(|(_, [_, other])| other).sum();
         let wanted = self.recall * positives as f64 * (1.0 - precision) / precision;
         if wanted > negatives as f64 {
             return refuse(format!(

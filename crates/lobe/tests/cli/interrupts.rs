@@ -9,7 +9,7 @@ use crate::TINY;
 use crate::process::{Place, same};
 
 /// Long enough to be caught in the middle of, with a checkpoint after every step.
-const STEPS: &str = "train.steps=60";
+const STEPS: &str = "train.steps=40";
 const OFTEN: &str = "train.checkpoint_secs=0";
 
 /// What an undisturbed run comes to, and how long it takes.

@@ -42,7 +42,7 @@ spanish = "blocks.*.mlp.post[-16..] + blocks.*.attn.z[-1]"
 
 [train]
 steps = 24
-batch = 8
+batch = 4
 lr = 3e-3
 
 [arms.baseline]
@@ -62,7 +62,7 @@ do = "ablate"
 do = "relearn"
 lrs = [1e-3]
 steps = 6
-batch = 8
+batch = 4
 warmup = 1
 eval_every = 3
 [[stage]]

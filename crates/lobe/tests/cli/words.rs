@@ -89,11 +89,16 @@ fn lists_and_explains_for_people_and_programs() {
     let list = place.lobe(&["list", "--json"]).ends(0).json();
     let list = list.as_array().unwrap();
     assert!(list.len() > 20);
-    for item in list {
+    for (n, item) in list.iter().enumerate() {
         let name = item["name"].as_str().unwrap();
         assert!(text.contains(name), "{name}");
+        // A process each: every third word is asked about, the first of each kind among them.
+        let kind = item["kind"].as_str().unwrap();
+        if n % 3 != 0 && n > 0 && list[n - 1]["kind"] == item["kind"] {
+            continue;
+        }
         let explained = place.lobe(&["explain", name]).ends(0).out;
-        assert!(explained.contains(item["kind"].as_str().unwrap()), "{explained}");
+        assert!(explained.contains(kind), "{explained}");
         place.lobe(&["explain", name, "--json"]).ends(0).json();
     }
     assert!(place.lobe(&["list", "attacks"]).ends(0).out.contains("relearn"));
@@ -211,7 +216,10 @@ fn every_column_and_metric_of_a_run_is_a_known_word() {
     let names = lines.map(|l| l.split(',').nth(metric).unwrap().trim_matches('"').split('@').next().unwrap());
     let names: std::collections::BTreeSet<&str> = names.chain(columns.iter().copied()).collect();
     assert!(names.len() > 15, "{names:?}");
-    for name in names {
+    let list = place.lobe(&["list", "--json"]).ends(0).json();
+    let known: Vec<&str> = list.as_array().unwrap().iter().filter_map(|w| w["name"].as_str()).collect();
+    // An attack's curve is named after the attack: it is explained, and not listed.
+    for name in names.iter().filter(|name| !known.contains(name)) {
         place.lobe(&["explain", name]).ends(0);
     }
 }
