@@ -63,8 +63,8 @@ pub use csv::{
 pub use error::{ReadError, StoreError};
 pub use files::{Files, from_json};
 pub use manifest::{
-    Arm, Axis, ClassFacts, DataFacts, Derived, FORMAT, FailedMember, Makes, Manifest, ModelFacts, Reference,
-    RunState, Stage, Starts,
+    Arm, Axis, ClassFacts, Coordinate, DataFacts, Derived, FORMAT, FailedMember, Family, Makes, Manifest,
+    ModelFacts, Reference, RunState, Stage, Starts,
 };
 pub use member::{Failure, MemberDir, State, Status};
 pub use members::{

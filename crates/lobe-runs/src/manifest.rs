@@ -203,7 +203,7 @@ pub struct Axis {
 }
 
 /// One treatment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
     /// Its name in the recipe.
     #[serde(deserialize_with = "text")]
@@ -238,6 +238,34 @@ pub struct Arm {
     /// The earlier arm that trains in the very same way, so that both are one network, trained once.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_text")]
     pub same_as: Option<String>,
+    /// The family that it is a point of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+}
+
+/// Arms that differ in keys whose values were listed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Family {
+    /// Its name in the recipe.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// Where one arm stands: the same keys in the same order for every arm of the family.
+    #[serde(default)]
+    pub point: Vec<Coordinate>,
+}
+
+/// What a key of a family is for one arm.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Coordinate {
+    /// Dotted key of the arm.
+    #[serde(deserialize_with = "text")]
+    pub key: String,
+    /// Its value in words.
+    #[serde(deserialize_with = "text")]
+    pub text: String,
+    /// Its value, where that is a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<f64>,
 }
 
 /// What a stage leaves behind.

@@ -16,7 +16,7 @@ use super::tree::{Node, Tree};
 use super::typed::typed;
 
 /// The keys of an arm that are not its method's parameters: no method may have one of that name.
-pub const ARM_KEYS: [&str; 13] = [
+pub const ARM_KEYS: [&str; 15] = [
     "method",
     "from",
     "about",
@@ -30,9 +30,11 @@ pub const ARM_KEYS: [&str; 13] = [
     "objective",
     "model",
     "weights",
+    "grid",
+    "family",
 ];
 /// Those that a method's parser does not get to see: `objective` it takes out itself.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 14] = [
     "method",
     "from",
     "about",
@@ -45,6 +47,8 @@ pub(super) const KEYS: [&str; 12] = [
     "masked",
     "model",
     "weights",
+    "grid",
+    "family",
 ];
 /// The method that trains in the ordinary way, and changes nothing of a model it starts from.
 const PLAIN: &str = "none";
@@ -121,6 +125,7 @@ fn arm(key: &str, node: &Node, all: &Around, derived: &mut Vec<Derived>) -> Resu
         train: own_train(key, node, all, kind == ArmKind::PostHoc, derived)?,
         model: model(node, kind, all)?,
         weights: optional(node, "weights")?,
+        family: optional(node, "family")?,
         params,
         kind,
     })

@@ -103,6 +103,16 @@ pub enum ArmKind {
     GoesOn,
 }
 
+/// Arms that one entry with `grid` stands for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// The name of the entry.
+    pub name: String,
+    /// The dotted keys of `grid`, and what they are in this arm.
+    pub point: Map<String, Value>,
+}
+
 /// One treatment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arm {
@@ -144,6 +154,9 @@ pub struct Arm {
     /// drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// The family it is a point of; absent if it stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
     /// The method's parameters, complete.
     #[serde(flatten)]
     pub params: Map<String, Value>,

@@ -13,6 +13,7 @@ mod check;
 mod error;
 mod every;
 mod form;
+mod grid;
 mod merge;
 mod resolve;
 mod scale;
@@ -31,7 +32,9 @@ pub use check::{at_least, listed, one_of, range};
 pub use error::{PathError, RecipeError};
 pub use lobe_runs::{Makes, Starts};
 
-pub use form::{Arm, ArmData, ArmKind, Derived, NamedRegion, Recipe, Section, Stage, StageFacts, canonical};
+pub use form::{
+    Arm, ArmData, ArmKind, Derived, Family, NamedRegion, Recipe, Section, Stage, StageFacts, canonical,
+};
 pub use schema::json_schema;
 pub use stages::STAGE_KEYS;
 pub use targets::Target;

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::form::ArmData;
+use super::form::{ArmData, Family};
 use super::targets::Target;
 use super::train::{Masked, Train};
 
@@ -98,6 +98,11 @@ struct ArmFile {
     train: Option<Map<String, Value>>,
     /// Short for `train = { masked = … }`.
     masked: Option<Masked>,
+    /// Makes a family of the arm: dotted keys of the arm, and a list of values for each. The arms are all
+    /// combinations, called after the arm and its values. Example: `grid = { "train.lr" = [1e-3, 3e-3] }`.
+    grid: Option<BTreeMap<String, Vec<Value>>>,
+    /// Written where a recipe is resolved: the family that the arm is a point of.
+    family: Option<Family>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }

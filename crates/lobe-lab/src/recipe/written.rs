@@ -9,6 +9,7 @@ use super::check::one_of;
 use super::error::{PathError, RecipeError};
 use super::every::every;
 use super::form::{Derived, Recipe};
+use super::grid::expanded;
 use super::merge::{merge, set};
 use super::resolve::resolve;
 use super::tree::{MAX_BYTES, Node, Origin, Tree, parse};
@@ -139,7 +140,10 @@ impl Written {
 
     /// Adds file and line to an error that was found after resolving.
     pub fn locate(&self, error: PathError) -> RecipeError {
-        error.locate(&self.file, &self.root)
+        match expanded(&self.root) {
+            Ok(root) => error.locate(&self.file, &root),
+            Err(_) => error.locate(&self.file, &self.root),
+        }
     }
 
     /// Checks everything and fills in every default.
@@ -147,7 +151,8 @@ impl Written {
     /// # Errors
     /// What is wrong, with its line, and what else is wrong that does not depend on it.
     pub fn resolve(&self, callbacks: &Callbacks) -> Result<(Recipe, Vec<Derived>), RecipeError> {
-        let resolved = resolve(&self.root, callbacks).map_err(|e| self.with_others(e, callbacks))?;
+        let root = expanded(&self.root).map_err(|e| e.locate(&self.file, &self.root))?;
+        let resolved = resolve(&root, callbacks).map_err(|e| self.with_others(&root, e, callbacks))?;
         let bytes = resolved.0.to_toml().len();
         if bytes > MAX_BYTES {
             let message = format!("resolves to {bytes} bytes; a recipe has at most {MAX_BYTES}");
@@ -157,14 +162,20 @@ impl Written {
     }
 
     /// The error that resolving met, and those that other tables have on their own, in the order of the file.
-    fn with_others(&self, first: PathError, callbacks: &Callbacks) -> RecipeError {
-        let mut all = every(&self.root, callbacks);
+    fn with_others(&self, root: &Node, first: PathError, callbacks: &Callbacks) -> RecipeError {
+        let mut all = every(root, callbacks);
         if !all.contains(&first) {
             all.push(first);
         }
-        let mut all: Vec<RecipeError> = all.into_iter().map(|e| self.locate(e)).collect();
+        let mut all: Vec<RecipeError> = all.into_iter().map(|e| e.locate(&self.file, root)).collect();
         all.sort_by_key(|e| (e.line.unwrap_or(usize::MAX), e.path.clone()));
-        all.dedup();
+        // What is wrong with a family is wrong with all its arms.
+        let mut seen = Vec::new();
+        all.retain(|e| {
+            let new = e.line.is_none() || !seen.contains(&(e.line, e.message.clone()));
+            seen.push((e.line, e.message.clone()));
+            new
+        });
         let mut all = all.into_iter();
         let first = all.next().unwrap_or_else(|| RecipeError::file(&self.file, "cannot be resolved"));
         RecipeError { others: all.collect(), ..first }

@@ -2,8 +2,11 @@
 
 use lobe_methods::{ATTACKS, LOCALIZE, UNLEARN};
 
-use crate::recipe::{self, Arm, ArmData, ArmKind, Derived, Recipe, Stage, Target};
-use crate::store::{Arm as ArmFacts, Axis, FORMAT, Manifest, Reference, RunState, Stage as StageFacts};
+use crate::recipe::{self, Arm, ArmData, ArmKind, Derived, Family, Recipe, Stage, Target};
+use crate::store::{
+    Arm as ArmFacts, Axis, Coordinate, FORMAT, Family as FamilyFacts, Manifest, Reference, RunState,
+    Stage as StageFacts,
+};
 
 impl Recipe {
     /// The reference arms: an arm that has the role's name and fits it, else the first that fits.
@@ -69,6 +72,15 @@ fn place(method: &str) -> Option<u32> {
     names.zip(0..).find(|(name, _)| *name == method).map(|(_, at)| at)
 }
 
+fn family(of: &Family) -> FamilyFacts {
+    let coordinate = |(key, value): (&String, &serde_json::Value)| Coordinate {
+        key: key.clone(),
+        text: value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        number: value.as_f64(),
+    };
+    FamilyFacts { name: of.name.clone(), point: of.point.iter().map(coordinate).collect() }
+}
+
 /// The manifest of a run that starts. `note` is one line about an arm that has no `about`; what arms remove
 /// and share, and the facts of data and model, are left open.
 pub fn manifest(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> String) -> Manifest {
@@ -84,6 +96,7 @@ pub fn manifest(recipe: &Recipe, derived: &[Derived], note: &dyn Fn(&Arm) -> Str
         kind: Some(kind(a, &reference).to_owned()),
         removes: Vec::new(),
         same_as: None,
+        family: a.family.as_ref().map(family),
     };
     Manifest {
         format: FORMAT,
