@@ -175,7 +175,7 @@ pub(super) fn draw(bundles: &[Bundle<'_>], plot: &Plot<'_>) -> Option<Drawing> {
     for (level, name) in &plot.levels {
         let height = axes.y.at(*level);
         svg.line((frame.left, height), (frame.right, height), "level");
-        ends.push(End { at: (frame.right, height), name: name.clone(), class: "ink", marker: None });
+        ends.push(End { at: (frame.right, height), name: fit(name, ROOM), class: "ink", marker: None });
     }
     for b in bundles.iter().filter(|b| b.look.rest) {
         svg.open("rest", b.arm);

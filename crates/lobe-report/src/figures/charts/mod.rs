@@ -20,11 +20,16 @@ const MOST: usize = 40;
 const MOST_ARMS: usize = 12;
 
 /// The charts of one stage and name: arms in the run's order, seeds ascending.
-struct Group<'a> {
+pub(super) struct Group<'a> {
     /// The first of them, whose words hold for all.
-    first: &'a Chart,
-    stage: &'a str,
-    arms: Vec<(&'a str, Look, Vec<(u64, &'a Chart)>)>,
+    pub(super) first: &'a Chart,
+    pub(super) stage: &'a str,
+    pub(super) arms: Vec<(&'a str, Look, Vec<(u64, &'a Chart)>)>,
+}
+
+/// The curves of a group.
+pub(super) fn lines(g: &Group<'_>) -> Drawn {
+    lines::draw(g)
 }
 
 /// One figure per stage and name.
@@ -145,4 +150,4 @@ fn over_seeds(values: &[(u64, Option<f64>)]) -> Option<Summary> {
     summary(&known)
 }
 
-type Drawn = (Vec<Panel>, Data);
+pub(super) type Drawn = (Vec<Panel>, Data);
