@@ -46,7 +46,9 @@ pub(super) fn expanded(root: &Node) -> Result<Node, PathError> {
     if let Some((_, node)) = entries.iter_mut().find(|(key, _)| key == "stage")
         && let Tree::List(stages) = &mut node.tree
     {
-        stages.iter_mut().for_each(|stage| name_all(stage, &families));
+        for stage in stages {
+            name_all(stage, &families);
+        }
     }
     Ok(root)
 }
