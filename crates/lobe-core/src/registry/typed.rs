@@ -13,19 +13,32 @@ use crate::did_you_mean;
 /// If the value does not fit the type: the path inside of `value`, and what was expected. For an unknown key
 /// or choice the nearest valid one is named.
 pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, (Vec<String>, String)> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
-        let mut path: Vec<String> = e.path().iter().filter_map(segment).collect();
-        let raw = e.inner().to_string();
-        if let Some(key) = unknown(&raw, "unknown field").map(|(key, _)| key)
-            && path.last() != Some(&key)
-        {
-            // A tagged enum hides the way to its fields: the key itself shows it.
-            let here = path.iter().try_fold(value, |v, key| step(v, key)).unwrap_or(value);
-            path.extend(way_to(here, &key).unwrap_or_else(|| vec![key]));
-        }
-        let message = kinds::<T>(value, &path, &raw).unwrap_or_else(|| in_words(&raw));
-        (path, message)
-    })
+    // Each `T` has its own reader, once; everything else is the same for all.
+    let read = |value: &Value| serde_path_to_error::deserialize::<_, T>(value).map_err(said);
+    read(value).map_err(|(path, raw)| explained(value, path, &raw, &|asked| read(asked).err().map(|e| e.1)))
+}
+
+/// Where serde stopped, and its message.
+fn said(e: serde_path_to_error::Error<serde_json::Error>) -> (Vec<String>, String) {
+    (e.path().iter().filter_map(segment).collect(), e.into_inner().to_string())
+}
+
+/// The whole way, and the message in words; `asks` reads another value as the same type and gives the message.
+fn explained(
+    value: &Value,
+    mut path: Vec<String>,
+    raw: &str,
+    asks: &dyn Fn(&Value) -> Option<String>,
+) -> (Vec<String>, String) {
+    if let Some(key) = unknown(raw, "unknown field").map(|(key, _)| key)
+        && path.last() != Some(&key)
+    {
+        // A tagged enum hides the way to its fields: the key itself shows it.
+        let here = path.iter().try_fold(value, |v, key| step(v, key)).unwrap_or(value);
+        path.extend(way_to(here, &key).unwrap_or_else(|| vec![key]));
+    }
+    let message = kinds(value, &path, raw, asks).unwrap_or_else(|| in_words(raw));
+    (path, message)
 }
 
 /// A struct of parameters with every default, as it is saved.
@@ -39,7 +52,12 @@ pub fn full<T: Serialize>(params: &T) -> Result<Value, serde_json::Error> {
 
 /// Where a table with a kind was expected and something else found: which kinds there are. Serde names
 /// them only when it meets a wrong one, so it is given one.
-fn kinds<T: DeserializeOwned>(value: &Value, path: &[String], raw: &str) -> Option<String> {
+fn kinds(
+    value: &Value,
+    path: &[String],
+    raw: &str,
+    asks: &dyn Fn(&Value) -> Option<String>,
+) -> Option<String> {
     let found = raw.strip_prefix("invalid type: ")?.split_once(", expected internally tagged enum")?.0;
     let mut asked = value.clone();
     let place = path.iter().try_fold(&mut asked, |v, key| match v {
@@ -47,8 +65,7 @@ fn kinds<T: DeserializeOwned>(value: &Value, path: &[String], raw: &str) -> Opti
         other => other.get_mut(key),
     })?;
     *place = serde_json::json!({ "kind": "" });
-    let told = serde_json::from_value::<T>(asked).err()?.to_string();
-    let (_, kinds) = unknown(&told, "unknown variant")?;
+    let (_, kinds) = unknown(&asks(&asked)?, "unknown variant")?;
     let first = kinds.iter().find(|k| found == format!("string {k:?}")).or(kinds.first())?;
     let all = kinds.join(", ");
     Some(format!("expected a table {{ kind = {first:?}, … }}, found {}; kinds: {all}", plain_found(found)))
