@@ -239,3 +239,21 @@ fn what_does_not_fit_is_refused_before_anything_runs() {
         assert!(error.contains(why), "{stage}: {error:?} lacks {why:?}");
     }
 }
+
+#[test]
+fn a_model_says_what_was_cut_out_of_it() {
+    let cut = "[[stage]]\ndo = \"ablate\"\nregion = \"module\"\nhow = \"HOW\"\n";
+    let stages = format!("{}{cut}[[stage]]\ndo = \"cohere\"\nsteps = 2\n", cut.replace("HOW", "zero"));
+    let dir = tempfile::tempdir().unwrap();
+    go(&recipe(&stages.replace("HOW", "reinit")), dir.path(), 2, false).unwrap();
+    let hows = |stage: &str| {
+        let model = model(dir.path(), stage);
+        let units = |cut: &lobe_nets::Cut| cut.region.sites().map(|(_, r)| r.to_vec()).collect::<Vec<_>>();
+        assert!(model.cuts.iter().all(|cut| units(cut) == [[24..32], [24..32]]));
+        model.cuts.iter().map(|cut| cut.how.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(hows("train"), [""; 0]);
+    assert_eq!(hows("ablate"), ["zero"]);
+    assert_eq!(hows("ablate-2"), ["zero", "reinit"]);
+    assert_eq!(hows("cohere"), ["zero", "reinit"]);
+}

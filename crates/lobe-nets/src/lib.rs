@@ -35,7 +35,7 @@ mod weights;
 pub use autoencoder::{Autoencoder, AutoencoderConfig, DecoderConfig, LatentActivation, OutputActivation};
 pub use batch::{Batch, Column, Fed, INPUT, NEXT, WANTED};
 pub use gpt::{Activation, Gpt, GptConfig, NormKind, Positions};
-pub use model::Model;
+pub use model::{Cut, Model};
 pub use network::{Begin, End, Input, NetError, Network, NetworkEntry, Output, Ran, Read, saved, settings};
 pub use networks::{NETWORKS, network};
 pub use residual_mlp::{Neuron, ResidualMlp, ResidualMlpConfig};

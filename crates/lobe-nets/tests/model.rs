@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use lobe_core::Key;
+use lobe_core::{Key, Region};
 use lobe_engine::Buf;
 use lobe_nets::adapter::Adapted;
-use lobe_nets::{Gpt, GptConfig, Model, Network, load};
+use lobe_nets::{Cut, Gpt, GptConfig, Model, Network, load};
 use serde_json::json;
 
 fn gpt() -> Arc<dyn Network> {
@@ -28,6 +28,9 @@ fn model() -> Model {
     let params = net.started(&weights, Key::root(2));
     let mut model = Model::new(Arc::new(net), params);
     model.still = model.weights("blocks.0.mlp.out.weight[3,2] + row(blocks.0.mlp.in.weight[0,0])").unwrap();
+    let region = |text: &str| text.parse::<Region>().unwrap().resolve(model.layout().sites()).unwrap();
+    let cuts = [("zero", region("blocks.0.mlp.post[2..4,7]")), ("mean", region("blocks.0.attn.z[0]"))];
+    model.cuts = cuts.map(|(how, region)| Cut { how: how.into(), region }).to_vec();
     model.found = BTreeMap::from([("spike".into(), model.weights("blocks.0.mlp.out.weight[3,2]").unwrap())]);
     model
 }
@@ -54,7 +57,7 @@ fn there_and_back_with_everything_that_belongs_to_it() {
     let bytes = model.save(&[("lobe.key", "k".into())]).unwrap();
     let back = read(&bytes).unwrap();
     assert_eq!(back.net.adapters(), model.net.adapters());
-    assert_eq!((&back.still, &back.found), (&model.still, &model.found));
+    assert_eq!((&back.cuts, &back.still, &back.found), (&model.cuts, &model.still, &model.found));
     assert!(back.params.iter().zip(model.params.iter()).all(|(a, b)| a.to_bits() == b.to_bits()));
     assert_eq!(back.save(&[("lobe.key", "k".into())]).unwrap(), bytes);
     // A found name counts in a text of weights.
@@ -65,6 +68,24 @@ fn there_and_back_with_everything_that_belongs_to_it() {
     std::fs::write(&path, &bytes).unwrap();
     let (net, params, _) = load(&path).unwrap();
     assert_eq!((net.layout().len(), params.len()), (model.layout().len(), model.params.len()));
+}
+
+#[test]
+fn cuts_of_another_network_are_refused() {
+    let bytes = model().save(&[]).unwrap();
+    for (from, to, why) in [
+        (
+            "blocks.0.attn.z\\\",[[0,1]]",
+            "blocks.9.attn.z\\\",[[0,1]]",
+            "there is no site \"blocks.9.attn.z\"",
+        ),
+        ("[[2,4],[7,8]]", "[[2,4],[7,13]]", "7..13 are no units of \"blocks.0.mlp.post\", which has 12"),
+        ("[[2,4],[7,8]]", "[[4,4],[7,8]]", "4..4 are no units"),
+        ("\\\"how\\\"", "\\\"who\\\"", "missing field `how`"),
+    ] {
+        let said = read(&replaced(&bytes, from, to)).err().unwrap();
+        assert!(said.contains("lobe.cuts") && said.contains(why), "{said}");
+    }
 }
 
 #[test]

@@ -3,14 +3,12 @@
 
 use std::time::Instant;
 
-use lobe_core::{Key, Selection};
-use lobe_methods::remove::ablate::How;
+use lobe_core::Key;
 use lobe_nets::Model;
 
 use super::context::Context;
 use super::members::{Done, Work, each};
 use super::models::write_model;
-use super::parents::cuts;
 use crate::error::LabError;
 use crate::plan::Experiment;
 use crate::recipe;
@@ -26,8 +24,6 @@ pub struct At<'a> {
     pub seed: u64,
     /// Root of everything random.
     pub key: Key,
-    /// What was cut out of the model before, the last one first, and how.
-    pub cuts: &'a [(How, Selection)],
     /// Where unfinished work can be kept.
     pub kept: Option<Kept<'a>>,
     /// Work of the stage that is done, and what this is of all: (members before, part of one).
@@ -121,13 +117,11 @@ pub fn change(does: &dyn Change, c: &Context<'_>, stage: &recipe::Stage) -> Resu
 
 fn one(does: &dyn Change, c: &Context<'_>, stage: &recipe::Stage, work: &Work) -> Result<(), LabError> {
     let start = Instant::now();
-    let cuts = cuts(c, stage, work.arm)?;
     let at = At {
         stage,
         arm: work.arm,
         seed: work.seed,
         key: Experiment::key(work.seed),
-        cuts: &cuts,
         kept: Some(Kept(work)),
         share: (work.base as f64, 1.0),
     };

@@ -2,7 +2,7 @@
 
 use lobe_core::Selection;
 use lobe_methods::remove::ablate::{self, Ablate, How};
-use lobe_nets::Model;
+use lobe_nets::{Cut, Model};
 
 use crate::error::LabError;
 use crate::graph::{At, Change, Changed, Context, KeyParts, Place, Shares, Stage, StageEntry};
@@ -16,7 +16,7 @@ pub(super) fn entry() -> StageEntry {
 
 impl Stage for Ablate {
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn check(&self, x: &Experiment, stage: &recipe::Stage) -> Result<(), LabError> {
@@ -74,18 +74,20 @@ impl Stage for Ablate {
 impl Change for Ablate {
     fn change(&self, c: &Context<'_>, at: &At<'_>, mut model: Model) -> Result<Changed, LabError> {
         let x = c.experiment;
+        let Some((how, region)) = self.cuts(x, at.arm)?.pop() else { return Ok(Changed::to(model)) };
         let params = &mut model.params;
-        match self.cuts(x, at.arm)?.pop() {
-            None => {}
-            Some((How::Zero, region)) => ablate::zero(x.layout(), params, &region),
-            Some((How::Reinit, region)) => {
-                ablate::reinit(x.layout(), params, &region, at.key.child("ablate"));
-            }
-            Some((How::Mean, region)) => {
+        match how {
+            How::Zero => ablate::zero(x.layout(), params, &region),
+            How::Reinit => ablate::reinit(x.layout(), params, &region, at.key.child("ablate")),
+            How::Mean => {
                 let means = mean_activations(c, params, &region)?;
                 ablate::mean(x.layout(), params, &region, &|site| means[site].clone())?;
             }
         }
+        let cut = Cut { how: how.word().to_owned(), region };
+        // A cycle that cuts the same again has cut it once.
+        model.cuts.retain(|earlier| *earlier != cut);
+        model.cuts.push(cut);
         Ok(Changed::to(model))
     }
 }

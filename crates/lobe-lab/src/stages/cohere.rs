@@ -139,11 +139,11 @@ impl Change for Cohere {
         // after that is not.
         let mut params = done.member.params.clone();
         let mut drawn = Selection::default();
-        for (how, region) in at.cuts {
-            if *how == How::Reinit {
-                drawn = drawn.union(region);
+        for cut in model.cuts.iter().rev() {
+            if cut.how == How::Reinit.word() {
+                drawn = drawn.union(&cut.region);
             } else {
-                zero(x.layout(), &mut params, &region.clone().difference(&drawn));
+                zero(x.layout(), &mut params, &cut.region.clone().difference(&drawn));
             }
         }
         let targets = done.targets as f64;

@@ -117,10 +117,9 @@ impl Repeat {
         mut model: Model,
     ) -> Result<(Model, Vec<Metric>), LabError> {
         let mut readings = Vec::new();
-        let mut cuts = at.cuts.to_vec();
         for (i, (does, stage)) in self.inner.iter().zip(&self.settings.stages).enumerate() {
             let key = at.key.child("cycle").index(n).child(&i.to_string());
-            let inner = At { key, cuts: &cuts, kept: None, ..*at };
+            let inner = At { key, kept: None, ..*at };
             let Some(change) = does.changes() else { continue };
             let done = change.change(c, &inner, model)?;
             // Curves of a part of a cycle are not the cycles' curve.
@@ -128,7 +127,6 @@ impl Repeat {
             let own = done.readings.into_iter().filter(|m| m.step.is_none());
             readings.extend(own.map(|m| Metric { metric: format!("{}@{name}", m.metric), ..m }.at(Some(n))));
             model = done.model;
-            cuts.splice(0..0, does.cuts(c.experiment, at.arm)?);
         }
         if n.is_multiple_of(self.settings.eval_every) || n == self.settings.times {
             let x = c.experiment;

@@ -42,6 +42,17 @@ pub enum How {
     Reinit,
 }
 
+impl How {
+    /// Its word in recipes and in files of models.
+    pub fn word(self) -> &'static str {
+        match self {
+            How::Zero => "zero",
+            How::Mean => "mean",
+            How::Reinit => "reinit",
+        }
+    }
+}
+
 /// Parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
