@@ -44,7 +44,8 @@ fn walk(root: &Path, at: &str, out: &mut Vec<TextFile>) -> Result<()> {
             if !SKIPPED.iter().any(|(skip, place)| *skip == name && (place.is_empty() || *place == at)) {
                 walk(root, &path, out)?;
             }
-        } else if kind.is_file() {
+        } else if kind.is_file() && name != ".git" {
+            // In a linked worktree `.git` is a file, with a path of its machine.
             let bytes = fs::read(entry.path()).with_context(|| format!("cannot read {path:?}"))?;
             if let Ok(text) = String::from_utf8(bytes) {
                 out.push(TextFile { path, text });

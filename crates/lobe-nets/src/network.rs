@@ -144,7 +144,8 @@ pub enum End {
 pub struct Ran {
     /// The end of every output, in order; empty for a pass that ends at a cut.
     pub ends: Vec<Var>,
-    /// What entered a site whose value before any route can be read, too.
+    /// What entered a site whose value before any route can be read, too. The penalties `l1` and
+    /// `correlation` of `[model.objective]` read what entered the first cut here.
     pub unrouted: Vec<(SiteId, Var)>,
 }
 

@@ -145,7 +145,7 @@ fn a_pass_cut_anywhere_is_the_whole_pass_to_the_bit() {
     }
     // Four, two and three places of the transformers, one of each autoencoder, two and three of the residual
     // MLPs, one of the toy model.
-    assert_eq!(seen, 4 + 2 + 3 + 3 + 2 + 3 + 3 + 1);
+    assert_eq!(seen, 4 + 2 + 3 + 3 + 2 + 3 + 3 + 1, "count the cuts of new settings here");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn there_and_back_to_the_bit() {
 fn every_kind_of_network_is_here() {
     let nets = nets();
     for kind in NETWORKS.iter().map(|e| e.about.name) {
-        assert!(nets.iter().any(|n| n.kind() == kind), "{kind}");
+        assert!(nets.iter().any(|n| n.kind() == kind), "{kind} is a new kind of network: add one to `nets`");
     }
 }
 
