@@ -152,9 +152,11 @@ pub(crate) fn section(out: &mut String, title: &str, body: &str) {
 /// With a capital letter, unless it starts with a symbol, and a full stop.
 pub(crate) fn sentence(text: &str) -> String {
     let mut out = text.trim().to_owned();
-    if let Some(first) =
-        out.get(..1).filter(|_| out.chars().nth(1).is_some_and(|c| c.is_lowercase() || c == ' '))
-    {
+    if let Some(first) = out.get(..1).filter(|first| {
+        // `g ← …` is a symbol and no word; "a" is one.
+        let next = out.chars().nth(1);
+        next.is_some_and(char::is_lowercase) || (*first == "a" && next == Some(' '))
+    }) {
         out = first.to_uppercase() + &out[1..];
     }
     if !out.ends_with(['.', '!', '?']) {
@@ -313,6 +315,8 @@ mod tests {
         assert_eq!(sentence("one hard gate"), "One hard gate.");
         assert_eq!(sentence("dL/da ← m. x."), "dL/da ← m. x.");
         assert_eq!(sentence("∇θ ← 0"), "∇θ ← 0.");
+        assert_eq!(sentence("g ← 0"), "g ← 0.");
+        assert_eq!(sentence("a hard gate"), "A hard gate.");
     }
 
     #[test]

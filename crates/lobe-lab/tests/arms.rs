@@ -11,10 +11,9 @@ use lobe_lab::plan::Experiment;
 use lobe_lab::plan::read_weights;
 use lobe_lab::recipe::{ARM_KEYS, STAGE_KEYS, Written};
 use lobe_lab::schedule::resolve;
-use lobe_lab::stages::{Cohere, Load, Measure, TrainStage, UnlearnStage};
 use lobe_lab::{Concern, advice};
 use lobe_methods::remove::ablate::zero;
-use lobe_methods::{ATTACKS, LOCALIZE, ParamDoc, UNLEARN, params_of, remove};
+use lobe_methods::{LOCALIZE, ParamDoc, UNLEARN};
 use serde_json::Value;
 
 /// Sums and differences are kept; products and quotients are two topics that an arm may hold in two modules.
@@ -161,15 +160,9 @@ fn no_parameter_has_the_name_of_a_key_of_its_table() {
     let mut arms: Vec<(&str, Vec<ParamDoc>)> = Vec::new();
     arms.extend(LOCALIZE.iter().map(|e| (e.about.name, (e.params)())));
     arms.extend(UNLEARN.iter().map(|e| (e.about.name, (e.params)())));
-    let mut stages: Vec<(&str, Vec<ParamDoc>)> = vec![
-        ("train", params_of::<TrainStage>()),
-        ("load", params_of::<Load>()),
-        ("unlearn", params_of::<UnlearnStage>()),
-        ("cohere", params_of::<Cohere>()),
-        ("measure", params_of::<Measure>()),
-    ];
-    stages.extend(remove::STAGES.iter().map(|e| (e.about.name, (e.params)())));
-    stages.extend(ATTACKS.iter().map(|e| (e.about.name, (e.params)())));
+    let stages: Vec<(&str, Vec<ParamDoc>)> =
+        lobe_lab::stages::every().iter().map(|e| (e.about.name, (e.params)())).collect();
+    assert!(stages.len() > 20, "{} stages", stages.len());
     let mut seen = 0;
     for (all, taken) in [(arms, &ARM_KEYS[..]), (stages, &STAGE_KEYS[..])] {
         for (name, params) in all {

@@ -113,3 +113,30 @@ fn what_images_cannot_have_is_refused_before_training() {
         assert!(said.contains(why), "{why}: {said}");
     }
 }
+
+#[test]
+fn a_network_without_a_penalised_site_refuses_the_penalty() {
+    let text = |penalty: &str| {
+        format!(
+            "name = \"rows\"\n[data]\nkind = \"features\"\ncount = 4\nexamples = 60\nheld_out = 100\n\
+             labels = {{ rows = {{ class = \"rows\" }} }}\n[model]\nkind = \"residual-mlp\"\nneurons = [2]\n\
+             objective = {{ {penalty} }}\n[train]\nsteps = 1\nbatch = 4\n[arms.plain]\nmethod = \"none\"\n\
+             [[stage]]\ndo = \"train\"\n"
+        )
+    };
+    let opened = |penalty: &str| {
+        let written = Written::from_str("rows.toml", &text(penalty)).unwrap();
+        let (recipe, _) = lobe_lab::schedule::resolve(&written).unwrap_or_else(|e| panic!("{e}"));
+        lobe_lab::plan::Experiment::open(&recipe).map(drop).map_err(|e| e.to_string())
+    };
+    assert_eq!(opened(""), Ok(()));
+    for (penalty, key) in
+        [("l1 = [{ weight = 1e-3 }]", "objective.l1"), ("correlation = 0.1", "objective.correlation")]
+    {
+        let said = opened(penalty).unwrap_err();
+        assert!(
+            said.contains(key) && said.contains("residual-mlp has no site whose values are penalised"),
+            "{said}"
+        );
+    }
+}

@@ -207,6 +207,11 @@ pub trait Network: Debug + Send + Sync {
     fn outputs(&self) -> &[Output];
     /// The sites that everything passes through, in order: where a pass can begin or end.
     fn cuts(&self) -> &[SiteId];
+    /// The site whose values, before any route, the penalties of a recipe's objective read: [`Ran::unrouted`] has
+    /// them. A network without one is asked for no such penalty.
+    fn penalised(&self) -> Option<SiteId> {
+        None
+    }
     /// Writes a pass over one shard onto the tape.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use lobe_engine::{Layout, Plan, SiteId};
 use lobe_methods::localize::{check_regions, check_silence};
 use lobe_methods::objective::{Correlation, CrossEntropy, L1, Reads, Reconstruct, Term, Variational, sparse};
 use lobe_methods::{Context, LOCALIZE, Localize, TrainsOn};
-use lobe_nets::Read;
+use lobe_nets::{Network, Read};
 use serde_json::Value;
 
 use super::{ArmPlan, Asks, Experiment, Objective, Per, distance, in_recipe, in_section};
@@ -266,20 +266,24 @@ impl Experiment {
                 }
             }
         }
-        if numbers && let Some(site) = self.net.cuts().first().copied() {
-            penalties(self.layout(), o, (site, self.net.width_at(0)), &mut out)?;
+        if numbers {
+            penalties(&*self.net, o, &mut out)?;
         }
         Ok(out)
     }
 }
 
-/// Penalties on the values at a site, before any route.
-fn penalties(
-    layout: &Layout,
-    o: &Objective,
-    (site, latent): (SiteId, usize),
-    out: &mut Vec<Term>,
-) -> Result<(), LabError> {
+/// Penalties on the values at a site, before any route, and on what a latent is drawn from.
+fn penalties(net: &dyn Network, o: &Objective, out: &mut Vec<Term>) -> Result<(), LabError> {
+    let asked = [("objective.l1", !o.l1.is_empty()), ("objective.correlation", o.correlation != 0.0)];
+    let (site, latent) = match (net.penalised(), asked.iter().find(|(_, asked)| *asked)) {
+        (Some(site), _) => (site, net.layout().sites()[site.0].units as usize),
+        (None, None) => (SiteId(0), 0),
+        (None, Some((key, _))) => {
+            let what = format!("a network of the kind {} has no site whose values are penalised", net.kind());
+            return in_section(Err(PathError::new(key, what)), &["model"]);
+        }
+    };
     let part = |from: usize, to: usize| -> Result<Range<usize>, LabError> {
         let to = if to == 0 { latent } else { to };
         if from >= to || to > latent {
@@ -293,13 +297,7 @@ fn penalties(
         out.push(Term::new(L1 { reads, weight: l.weight }));
     }
     if let Some(heads) = &o.variational {
-        let known = layout.sites().iter().map(|s| s.name.as_str());
-        let found = recipe::one_of("objective.variational.at", "site", &heads.at, known);
-        in_section(found, &["model"])?;
-        let site = layout.find_site(&heads.at).unwrap_or(site);
-        let columns = 0..layout.sites()[site.0].units as usize;
-        let reads = Reads::Site { site, columns, unrouted: false };
-        out.push(Term::new(Variational { reads, weight: heads.weight }));
+        out.push(Term::new(variational(net.layout(), &heads.at, heads.weight)?));
     }
     let split = if o.split == 0 { latent / 2 } else { o.split };
     if o.correlation != 0.0 {
@@ -307,6 +305,15 @@ fn penalties(
         out.push(Term::new(Correlation { site, columns: latent, left, right, weight: o.correlation }));
     }
     Ok(())
+}
+
+/// The penalty on means and scales at a site.
+fn variational(layout: &Layout, at: &str, weight: f32) -> Result<Variational, LabError> {
+    let known = layout.sites().iter().map(|s| s.name.as_str());
+    in_section(recipe::one_of("objective.variational.at", "site", at, known), &["model"])?;
+    let site = layout.find_site(at).unwrap_or(SiteId(0));
+    let columns = 0..layout.sites()[site.0].units as usize;
+    Ok(Variational { reads: Reads::Site { site, columns, unrouted: false }, weight })
 }
 
 /// An arm's localisation method, and what the arm overrides of the objective.

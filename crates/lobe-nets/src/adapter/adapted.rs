@@ -145,6 +145,10 @@ impl Network for Adapted {
         self.host.cuts()
     }
 
+    fn penalised(&self) -> Option<SiteId> {
+        self.host.penalised()
+    }
+
     fn run(&self, tape: &mut Tape<'_>, from: Begin<'_>, to: End) -> Result<Ran, EngineError> {
         self.host.run(tape, from, to)
     }

@@ -346,6 +346,10 @@ impl Network for Autoencoder {
         &self.cuts
     }
 
+    fn penalised(&self) -> Option<SiteId> {
+        self.cuts.first().copied()
+    }
+
     fn run(&self, tape: &mut Tape<'_>, from: Begin<'_>, to: End) -> Result<Ran, EngineError> {
         let mut ran = Ran::default();
         let latent = self.cuts[0];

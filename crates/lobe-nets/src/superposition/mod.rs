@@ -159,6 +159,10 @@ impl Network for Superposition {
         &self.cuts
     }
 
+    fn penalised(&self) -> Option<SiteId> {
+        self.cuts.first().copied()
+    }
+
     fn run(&self, tape: &mut Tape<'_>, from: Begin<'_>, to: End) -> Result<Ran, EngineError> {
         let mut ran = Ran::default();
         let hidden = match from {
