@@ -70,6 +70,7 @@ pub(super) fn section(run: &RunData) -> Markup {
     html! {
         section.answer #answer aria-label="Answer" {
             @if !answer.overview.is_empty() { p.about { (answer.overview.join(" ")) } }
+            @if let Some(targets) = crate::targets::overview(run) { p.about { a href="#targets" { (targets) } } }
             @if !shown.is_empty() { (table(run, shown)) }
             @if !more.is_empty() {
                 details { summary { (more.len()) " more arms" } (table(run, more)) }

@@ -240,10 +240,16 @@ fn retained(run: &RunData, j: &Judged) -> Option<String> {
 /// What limits a run's judgement.
 pub(crate) fn caveats(run: &RunData, judged: &[Judged]) -> Vec<String> {
     let mut out = Vec::new();
-    if !judged.iter().any(|j| j.role == Role::Judged) {
+    let none = !judged.iter().any(|j| j.role == Role::Judged);
+    // Whoever removes nothing and attacks nothing asks another question, and needs no control for it.
+    let other =
+        none && run.attack_stages().is_empty() && !run.manifest.arms.iter().any(|a| !a.removes.is_empty());
+    if other {
+        out.push("There was no cut and no attack in this run, so there is no verdict.".to_owned());
+    } else if none {
         out.push("No arm was measured after a removal, so there is nothing to judge.".to_owned());
     }
-    if run.control().is_none() {
+    if run.control().is_none() && !other {
         out.push(
             "This run has no control arm that never had the capability. It can show that a loss went up, not that the \
              capability is gone rather than hidden."
