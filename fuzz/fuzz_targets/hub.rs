@@ -17,7 +17,8 @@ static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let Some(end) = bytes.iter().position(|b| *b == b'\n') else { return };
     std::fs::write(DIR.join("config.json"), &bytes[..end]).expect("the temporary file can be written");
-    std::fs::write(DIR.join("model.safetensors"), &bytes[end + 1..]).expect("the temporary file can be written");
+    std::fs::write(DIR.join("model.safetensors"), &bytes[end + 1..])
+        .expect("the temporary file can be written");
     if let Ok(read) = lobe_nets::hub::import(&DIR) {
         assert_eq!(read.net.layout().len(), read.params.len());
     }

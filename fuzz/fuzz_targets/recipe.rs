@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lobe_lab::recipe::{Callbacks, fuzz_recipe};
+use lobe_lab::recipe::fuzz_recipe;
 
 fuzz_target!(|text: &str| {
     fuzz_recipe(text, &lobe_lab::schedule::permissive());

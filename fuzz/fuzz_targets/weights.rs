@@ -27,7 +27,10 @@ fuzz_target!(|text: &str| {
     let mut end = 0;
     entries.for_ranges(&layout, |p, r| {
         let span = layout.get(p).span();
-        assert!(end <= r.start && r.start < r.end && span.start <= r.start && r.end <= span.end, "entries exist");
+        assert!(
+            end <= r.start && r.start < r.end && span.start <= r.start && r.end <= span.end,
+            "entries exist"
+        );
         (seen, end) = (seen + r.len(), r.end);
     });
     assert_eq!(seen, entries.count());
