@@ -3,29 +3,24 @@
 use std::sync::Arc;
 
 use lobe_core::{FORGET, Key, LabelId, Selection};
-use lobe_engine::ops::head::{HeadSpec, IGNORE, RowWeights};
-use lobe_engine::optim::AdamW;
-use lobe_engine::{Buf, Member, Optimiser, Plan, Schedule, SiteId, Tape};
+use lobe_engine::{Buf, Member, Plan, SiteId};
 use lobe_methods::objective::{Distance, Examples, Minimise, Whole, ordinary};
 use lobe_methods::remove::ablate::reinit;
 use lobe_methods::{Attack, Bench, BenchError, Budget, Loot, Losses, Start, Trial, Variant};
 use lobe_nets::{Batch, Network};
 
+use crate::attacker::{self, LANES};
 use crate::data::{collect, push};
 use crate::error::TrainError;
 use crate::forward::Forward;
 use crate::journal::InMemory;
 use crate::scores::{Job, Scores, evaluate};
 use crate::task::{Task, refused};
-use crate::trainer::{At, Source, Spec, Trainee, train};
-
-/// Gradient lanes of an attack.
-const LANES: usize = 2;
+use crate::trainer::{At, Source, Trainee, train};
 
 /// A model under attack.
 pub struct Workbench<'a> {
     task: &'a Task,
-    head: HeadSpec,
     victim: Vec<f32>,
     original: Option<Vec<f32>>,
     cut: Option<Selection>,
@@ -71,13 +66,13 @@ impl<'a> Workbench<'a> {
         cut: Option<Selection>,
         seed: u64,
     ) -> Result<Workbench<'a>, TrainError> {
-        let Some((_, head)) = task.net.language() else {
+        if task.net.language().is_none() {
             return Err(refused("an attack needs a language model"));
-        };
+        }
         if victim.len() != task.net.layout().len() {
             return Err(refused("the parameters are not those of the task's network"));
         }
-        Ok(Workbench { task, head, victim: victim.to_vec(), original: None, cut, seed, trials: Vec::new() })
+        Ok(Workbench { task, victim: victim.to_vec(), original: None, cut, seed, trials: Vec::new() })
     }
 
     /// The same with the model from before the removal, for attacks that make use of it.
@@ -110,10 +105,9 @@ impl<'a> Workbench<'a> {
         if v.rank.is_some() || v.watch.is_some() {
             return Err(refused("low-rank adapters and watched halves need a recipe"));
         }
-        let layout = self.task.net.layout();
         let mut params = Buf::from_slice(&self.victim);
         if let (Start::Reinit, Some(region)) = (v.start, &self.cut) {
-            reinit(layout, &mut params, region, Key::root(self.seed).child("reinit"));
+            reinit(self.task.net.layout(), &mut params, region, Key::root(self.seed).child("reinit"));
         }
         let mut pools = [self.pool(v.loot), self.pool(Loot::Retain)];
         pools[0].truncate(v.examples.unwrap_or(usize::MAX));
@@ -125,39 +119,15 @@ impl<'a> Workbench<'a> {
         let have = pools.each_ref().map(Vec::len);
         let batch = self.task.empty(1);
         let source = Draw { task: self.task, pools, counts, key: self.key().child("batch"), batch };
-        let rule = AdamW { betas: [0.9, 0.95], ..AdamW::default() };
-        let schedule = Schedule { warmup: v.warmup, steps: v.steps, ..Schedule::constant(v.lr as f32) };
-        let optimiser = Optimiser {
-            weight_decay: v.weight_decay as f32,
-            clip: Some(1.0),
-            ..Optimiser::new(rule, schedule)
-        };
-        let (log_every, checkpoint_secs) = (u64::MAX, None);
-        let spec = Spec {
-            optimiser,
-            steps: v.steps,
-            lanes: LANES,
-            log_every,
-            eval_every: v.eval_every,
-            checkpoint_secs,
-        };
         let terms = Arc::new(ordinary(&*self.task.net, Distance::Squared));
         let (model, parameters) = ((self.task.net.clone(), params), self.victim.len() as u64);
         let journal = Box::<InMemory>::default();
-        let mut t = Trainee::new(model, Plan::plain(layout), terms, Box::new(source), spec, journal)?;
+        let mut t =
+            Trainee::new(model, self.task.net.plain(), terms, Box::new(source), attacker::spec(v), journal)?;
         t.eval = Some(&self.task.eval);
         let labels = &self.task.labels;
         train(&self.task.runner, labels, std::slice::from_mut(&mut t), &|| false, &|_, _| {})?;
-        let mut curve: Vec<(u64, Losses)> = Vec::new();
-        for r in t.journal.readings().iter().filter(|r| r.metric == "loss") {
-            let (Some(step), Some(l)) = (r.step, labels.find(&r.label)) else { continue };
-            if curve.last().is_none_or(|(s, _)| *s != step) {
-                curve.push((step, vec![None; labels.len()]));
-            }
-            if let Some((_, all)) = curve.last_mut() {
-                all[l.index()] = Some(r.value).filter(|v| v.is_finite());
-            }
-        }
+        let curve = attacker::curve(labels.names(), t.journal.readings());
         let examples = have.iter().zip(counts).map(|(all, n)| (*all as u64).min(t.done() * n as u64)).sum();
         let budget = Budget { steps: t.done(), tokens: t.targets, examples, parameters };
         Ok(Trial::new(&v.name, curve, budget))
@@ -221,23 +191,7 @@ impl Bench for Workbench<'_> {
     }
 
     fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
-        let (all, most) = (&self.task.eval, self.net().context());
-        if room.max(prefix.len()) >= most {
-            return Err(BenchError::Missing(format!("a prefix of {room} tokens fills the context")));
-        }
-        let longest = (0..all.shards()).map(|s| all.text(s).2).max().unwrap_or(1);
-        let kept = longest.min(most - room);
-        let seq = prefix.len() + kept;
-        let mut batch = Batch::tokens(seq, 1);
-        for s in 0..all.shards() {
-            let (inputs, targets, _) = all.text(s);
-            let (mut before, mut after) = (prefix.to_vec(), vec![IGNORE; prefix.len()]);
-            before.extend(inputs.iter().take(kept));
-            after.extend(targets.iter().take(kept));
-            before.resize(seq, 0);
-            after.resize(seq, IGNORE);
-            batch.push_pair(&before, &after, all.row_label(s, 0), None);
-        }
+        let batch = attacker::behind(prefix, &self.task.eval, room, self.net().context())?;
         let Task { net, runner, labels, .. } = self.task;
         let job = Job { net: &**net, params, batch: &batch };
         Ok(self.by_label(&evaluate(runner, labels, None, &[job])?.remove(0)))
@@ -250,19 +204,7 @@ impl Bench for Workbench<'_> {
         sites: &[SiteId],
     ) -> Result<Vec<Vec<f32>>, BenchError> {
         let forward = Forward::new(&*self.task.net, &self.task.runner, params);
-        let parts = forward.each_shard(batch, |tape, _, s| -> Result<Vec<Vec<f32>>, BenchError> {
-            let of = |site: &SiteId| {
-                let v = tape.at_site(*site).ok_or_else(|| BenchError::Missing("no such site".into()))?;
-                let (cols, values) = (tape.shape(v).1, tape.value(v));
-                Ok(batch.counted(s).flat_map(|r| values[r * cols..][..cols].iter().copied()).collect())
-            };
-            sites.iter().map(of).collect()
-        })?;
-        let mut out = vec![Vec::new(); sites.len()];
-        for part in parts {
-            out.iter_mut().zip(part).for_each(|(all, one)| all.extend(one));
-        }
-        Ok(out)
+        attacker::activations(&forward, batch, sites)
     }
 
     fn gradient(
@@ -289,27 +231,7 @@ impl Bench for Workbench<'_> {
         batch: &Batch,
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError> {
-        let (net, head) = (&*self.task.net, self.head);
-        // No weight needs a gradient; the watched site makes one arrive all the same.
-        let plan = Plan::plain(net.layout()).train_only(|_| false);
-        let shards: Vec<usize> = (0..batch.shards()).collect();
-        let weight = 1.0 / batch.targets().max(1) as f32;
-        let parts = self.task.runner.map(&shards, |ws, s| -> Result<(f64, Vec<f32>), BenchError> {
-            let mut tape = Tape::new(ws, net.layout(), params, Some(&mut []), &plan, batch.rows(*s));
-            tape.watch(site);
-            let h = net.hidden(&mut tape, batch.fed(*s))?;
-            tape.cross_entropy(h, head, batch.text(*s).1, RowWeights::One(weight))?;
-            tape.backward(*s)?;
-            let none = || BenchError::Missing("no gradient at the site".into());
-            Ok((tape.objective(), tape.watched(site).ok_or_else(none)?.to_vec()))
-        });
-        let (mut loss, mut out) = (0.0, Vec::new());
-        for part in parts {
-            let (l, g) = part?;
-            loss += l;
-            out.extend(g);
-        }
-        Ok((loss, out))
+        attacker::site_gradient((&*self.task.net, params), &self.task.runner, batch, site)
     }
 
     fn progress(&mut self, _: f64) -> Result<(), BenchError> {

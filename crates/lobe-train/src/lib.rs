@@ -11,6 +11,7 @@
 //!
 #![doc = concat!("```\n", include_str!("../../../examples/library.rs"), "```")]
 
+pub mod attacker;
 mod bench;
 mod data;
 mod drive;

@@ -3,8 +3,7 @@
 use crate::error::{EngineError, fits, same};
 use crate::kernels::{Device, Kernels, View, ViewMut};
 use crate::layout::ParamId;
-use crate::tape::factors::Kind;
-use crate::tape::plan::Segment;
+use crate::ops::weight_grad::Seen;
 use crate::tape::{Tape, Var};
 
 /// The recorded operation.
@@ -40,18 +39,6 @@ impl Tape<'_> {
         self.record_op(out, Transposed { x, out, weight, bias });
         Ok(out)
     }
-
-    /// Multiplies every row of `values` `[rows, width]` by its update, segment by segment.
-    fn scale_updates(&self, values: &mut [f32], width: usize, segments: &[Segment]) {
-        let rows = values.len() / width;
-        for s in segments {
-            let factor = self.factor(Kind::Update, s.class);
-            if !factor.is(1.0) {
-                let part = ViewMut::new(values, rows, width).block(0..rows, s.range.clone());
-                Device::scale_rows(part, factor.scales());
-            }
-        }
-    }
 }
 
 impl Transposed {
@@ -65,23 +52,11 @@ impl Transposed {
             Device::gemm(ViewMut::new(&mut dx, rows, m), 1.0, View::new(&g, rows, n), w, sum);
             t.put_grad(self.x, dx);
         }
-        if t.param_needs(self.weight) {
-            t.touch(self.weight);
-            let (mut x, mut dy) = (t.ws.pool.take(rows * m), t.ws.pool.take(rows * n));
-            x.copy_from_slice(t.value(self.x));
-            dy.copy_from_slice(&g);
-            let whole = Segment { range: 0..m, class: t.plan.whole(self.weight) };
-            t.scale_updates(&mut x, m, &[whole]);
-            t.scale_updates(&mut x, m, t.plan.cols(self.weight));
-            t.scale_updates(&mut dy, n, t.plan.rows(self.weight));
-            if let Some(grads) = t.grads.as_mut().and_then(|g| g.of(self.weight)) {
-                let (dyv, xv) = (View::new(&dy, rows, n).t(), View::new(&x, rows, m));
-                Device::gemm(ViewMut::new(grads, n, m), 1.0, dyv, xv, true);
-            }
-            t.keep_movable(self.weight);
-            t.release(x);
-            t.release(dy);
-        }
+        // dyᵀ x is what a map from the other side would get. No route makes a column of dy absent, and what stands
+        // at the columns of x is what was read, so only updates leave something out.
+        let x = std::mem::take(&mut t.ws.vars[self.x.0].value);
+        t.weight_grad(self.weight, &g, &x, Seen { filled: true, open: true });
+        t.ws.vars[self.x.0].value = x;
         if let Some(b) = self.bias {
             t.bias_grad(b, &g, false);
         }

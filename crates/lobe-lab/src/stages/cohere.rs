@@ -9,12 +9,13 @@ use lobe_methods::remove::ablate::{How, zero};
 use lobe_methods::unlearn::Side;
 use lobe_methods::{About, Loot, Start, Variant};
 use lobe_nets::Model;
+use lobe_train::attacker::{LANES, spec};
 use lobe_train::{InMemory, TrainError, Trainee};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::attack::{Draw, LANES, tune};
+use super::attack::Draw;
 use super::unlearn;
 use crate::error::LabError;
 use crate::graph::{At, Change, Changed, Context, Stage, StageEntry, metric};
@@ -128,7 +129,7 @@ impl Change for Cohere {
         let terms = Arc::new(ordinary(&*x.net, Distance::Squared));
         let journal = Box::new(InMemory::default());
         let start = (x.net.clone(), model.params.clone());
-        let mut done = Trainee::new(start, plan, terms, source, tune::spec(&variant), journal)?;
+        let mut done = Trainee::new(start, plan, terms, source, spec(&variant), journal)?;
         done.eval = Some(&eval);
         let tell = |n: u64, note: &str| at.say(c, n as f64 / self.steps as f64, note);
         c.train(std::slice::from_mut(&mut done), &tell)?;

@@ -7,12 +7,13 @@ use lobe_methods::objective::{Distance, ordinary};
 use lobe_methods::{About, Loot, Start, Variant};
 use lobe_nets::Model;
 use lobe_nets::adapter::{Adapted, built};
+use lobe_train::attacker::{LANES, spec};
 use lobe_train::{InMemory, TrainError, Trainee};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::attack::{Draw, LANES, tune};
+use super::attack::Draw;
 use super::locate::label_of;
 use crate::error::LabError;
 use crate::graph::{At, Change, Changed, Context, Stage, StageEntry, metric};
@@ -162,8 +163,7 @@ impl Change for Fit {
         let terms = Arc::new(ordinary(&*net, Distance::Squared));
         let eval = x.along_the_way(|_| true, EVALUATED);
         let journal = Box::new(InMemory::default());
-        let mut done =
-            Trainee::new((net.clone(), params), plan, terms, source, tune::spec(&variant), journal)?;
+        let mut done = Trainee::new((net.clone(), params), plan, terms, source, spec(&variant), journal)?;
         done.eval = Some(&eval);
         let tell = |n: u64, note: &str| at.say(c, n as f64 / self.steps as f64, note);
         c.train(std::slice::from_mut(&mut done), &tell)?;

@@ -3,12 +3,13 @@
 use lobe_core::{Key, LabelId, Selection};
 use std::sync::Arc;
 
-use lobe_engine::ops::head::{HeadSpec, IGNORE, RowWeights};
-use lobe_engine::{Buf, Member, Plan, SiteId, Tape};
+use lobe_engine::ops::head::{HeadSpec, RowWeights};
+use lobe_engine::{Buf, Member, Plan, SiteId};
 use lobe_methods::objective::{Distance, Minimise, Term, Whole, ordinary};
 use lobe_methods::{Bench, BenchError, Case, Loot, Losses, Trial, Variant};
 use lobe_nets::{Batch, Network};
 use lobe_train::Forward;
+use lobe_train::attacker::{self, LANES};
 
 use super::loot::Half;
 use super::variants::Sweep;
@@ -23,8 +24,6 @@ use crate::stages::measure::probes;
 const EVALUATED: usize = 200;
 /// Most bytes of activations that are held at a time.
 const MEMORY: usize = 2 << 30;
-/// Gradient lanes of an attack.
-pub(in crate::stages) const LANES: usize = 2;
 
 /// One attacked model with everything around it.
 pub(in crate::stages) struct Desk<'a> {
@@ -229,25 +228,7 @@ impl Bench for Desk<'_> {
 
     fn losses_after(&mut self, params: &[f32], prefix: &[u32], room: usize) -> Result<Losses, BenchError> {
         self.check()?;
-        let (all, most) = (&self.eval, self.net.context());
-        if room.max(prefix.len()) >= most {
-            return Err(BenchError::Missing(format!("a prefix of {room} tokens fills the context")));
-        }
-        let longest = (0..all.shards()).map(|s| all.text(s).2).max().unwrap_or(1);
-        // Without a prefix the same tokens are scored as behind one of `room` tokens.
-        let kept = longest.min(most - room);
-        let seq = prefix.len() + kept;
-        let mut batch = Batch::tokens(seq, 1);
-        for s in 0..all.shards() {
-            let (inputs, targets, _) = all.text(s);
-            let mut before = prefix.to_vec();
-            let mut after = vec![IGNORE; prefix.len()];
-            before.extend(inputs.iter().take(kept));
-            after.extend(targets.iter().take(kept));
-            before.resize(seq, 0);
-            after.resize(seq, IGNORE);
-            batch.push_pair(&before, &after, all.row_label(s, 0), None);
-        }
+        let batch = attacker::behind(prefix, &self.eval, room, self.net.context())?;
         let plan = self.net.plain();
         self.scores(params, &plan, &batch)
     }
@@ -266,21 +247,7 @@ impl Bench for Desk<'_> {
             return Err(BenchError::Missing(format!("activations need {size} MiB; take fewer examples")));
         }
         let forward = Forward::new(&*self.net, self.c.runner, params);
-        let parts = forward.each_shard(batch, |tape, _, s| -> Result<Vec<Vec<f32>>, BenchError> {
-            let of = |site: &SiteId| {
-                let v = tape.at_site(*site).ok_or_else(|| BenchError::Missing("no such site".into()))?;
-                let (cols, values) = (tape.shape(v).1, tape.value(v));
-                Ok(batch.counted(s).flat_map(|r| values[r * cols..][..cols].iter().copied()).collect())
-            };
-            sites.iter().map(of).collect()
-        })?;
-        let mut out = vec![Vec::new(); sites.len()];
-        for part in parts {
-            for (all, one) in out.iter_mut().zip(part) {
-                all.extend(one);
-            }
-        }
-        Ok(out)
+        attacker::activations(&forward, batch, sites)
     }
 
     fn gradient(
@@ -330,30 +297,7 @@ impl Bench for Desk<'_> {
         site: SiteId,
     ) -> Result<(f64, Vec<f32>), BenchError> {
         self.check()?;
-        let net = self.net.clone();
-        let layout = net.layout();
-        let head = self.read_out()?;
-        // No weight needs a gradient; the watched site makes one arrive all the same.
-        let plan = net.plain().train_only(|_| false);
-        let shards: Vec<usize> = (0..batch.shards()).collect();
-        let weight = 1.0 / batch.targets().max(1) as f32;
-        let parts = self.c.runner.map(&shards, |ws, s| -> Result<(f64, Vec<f32>), BenchError> {
-            let mut tape = Tape::new(ws, layout, params, Some(&mut []), &plan, batch.rows(*s));
-            tape.watch(site);
-            let h = net.hidden(&mut tape, batch.fed(*s))?;
-            tape.cross_entropy(h, head, batch.text(*s).1, RowWeights::One(weight))?;
-            tape.backward(*s)?;
-            let g =
-                tape.watched(site).ok_or_else(|| BenchError::Missing("no gradient at the site".into()))?;
-            Ok((tape.objective(), g.to_vec()))
-        });
-        let (mut loss, mut out) = (0.0, Vec::new());
-        for part in parts {
-            let (l, g) = part?;
-            loss += l;
-            out.extend(g);
-        }
-        Ok((loss, out))
+        attacker::site_gradient((&*self.net, params), self.c.runner, batch, site)
     }
 
     fn progress(&mut self, share: f64) -> Result<(), BenchError> {

@@ -13,7 +13,7 @@ use lobe_methods::measure::steps::worst_case;
 use lobe_methods::{ATTACKS, Attack, AttackEntry, Bench, BenchError, Losses, Trial};
 use serde_json::Value;
 
-pub(super) use self::bench::{Desk, LANES};
+pub(super) use self::bench::Desk;
 pub(super) use self::loot::{Draw, Half};
 use self::variants::Sweep;
 use crate::error::LabError;

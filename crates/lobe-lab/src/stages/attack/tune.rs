@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use lobe_engine::optim::AdamW;
-use lobe_engine::{Buf, Optimiser, Plan, Schedule, ScheduleShape};
+use lobe_engine::{Buf, Plan};
 use lobe_methods::attack::{WATCHED, WATCHED_ACCURACY, WATCHED_LOSS};
 use lobe_methods::objective::{Distance, ordinary};
-use lobe_methods::{Bench, BenchError, Budget, Losses, ParamError, Start, Trial, Variant, remove};
+use lobe_methods::{Bench, BenchError, Budget, ParamError, Start, Trial, Variant, remove};
 use lobe_nets::adapter::{Adapted, adapter};
 use lobe_nets::{Batch, Network};
-use lobe_train::{InMemory, Reading, Spec, Trainee};
+use lobe_train::attacker::{self, LANES};
+use lobe_train::{InMemory, Trainee};
 use serde_json::json;
 
-use super::bench::{Desk, LANES, other};
+use super::bench::{Desk, other};
 use super::loot::{self, Draw, Half};
 
 /// Bytes of parameters, moments and lanes that train at the same time.
@@ -99,7 +99,7 @@ fn side_by_side(
         let tuned = Tuned::new(desk, v, &mut adapted)?;
         parameters.push(tuned.parameters as u64);
         let (model, journal) = ((tuned.net, tuned.params), Box::new(InMemory::default()));
-        let t = Trainee::new(model, tuned.plan, terms.clone(), Box::new(source), spec(v), journal);
+        let t = Trainee::new(model, tuned.plan, terms.clone(), Box::new(source), attacker::spec(v), journal);
         let mut t = t.map_err(|e| other(e.into()))?;
         t.eval = Some(&desk.eval);
         t.watch = set.as_ref();
@@ -120,7 +120,7 @@ fn side_by_side(
             let seen = t.journal.readings().iter().filter(|m| m.metric == WATCHED_LOSS).map(|m| m.value);
             let least = seen.min_by(f64::total_cmp).map(|v| (WATCHED_LOSS, v, "nat"));
             let known = known.map(|v| (WATCHED_ACCURACY, v, "fraction"));
-            Trial::new(&v.name, losses(desk.labels(), t.journal.readings()), budget)
+            Trial::new(&v.name, attacker::curve(desk.labels(), t.journal.readings()), budget)
                 .with(least.into_iter().chain(known))
         };
     let examples = examples.iter().zip(&trainees).map(|(of, t)| of(t.done()));
@@ -144,42 +144,4 @@ fn start(desk: &Desk<'_>, v: &Variant) -> Buf {
         remove::ablate::reinit(desk.c.experiment.layout(), &mut params, region, key);
     }
     params
-}
-
-/// The logged evaluations as one entry per step.
-fn losses(labels: &[String], log: &[Reading]) -> Vec<(u64, Losses)> {
-    let mut out: Vec<(u64, Losses)> = Vec::new();
-    for m in log.iter().filter(|m| m.metric == "loss") {
-        let (Some(step), Some(l)) = (m.step, labels.iter().position(|l| *l == m.label)) else { continue };
-        if out.last().is_none_or(|(s, _)| *s != step) {
-            out.push((step, vec![None; labels.len()]));
-        }
-        if let Some((_, all)) = out.last_mut() {
-            all[l] = Some(m.value).filter(|v| v.is_finite());
-        }
-    }
-    out
-}
-
-fn optimiser(v: &Variant) -> Optimiser {
-    let schedule = Schedule {
-        warmup: v.warmup,
-        steps: v.steps,
-        shape: ScheduleShape::Constant,
-        ..Schedule::constant(v.lr as f32)
-    };
-    let rule = AdamW { betas: [0.9, 0.95], ..AdamW::default() };
-    let (weight_decay, clip) = (v.weight_decay as f32, Some(1.0));
-    Optimiser { weight_decay, clip, ..Optimiser::new(rule, schedule) }
-}
-
-pub(in crate::stages) fn spec(v: &Variant) -> Spec {
-    Spec {
-        optimiser: optimiser(v),
-        steps: v.steps,
-        lanes: LANES,
-        log_every: u64::MAX,
-        eval_every: v.eval_every,
-        checkpoint_secs: None,
-    }
 }
