@@ -188,7 +188,15 @@ pub trait Network: Debug + Send + Sync {
     /// The settings that decide its function beside the weights. Two networks that say the same and have the
     /// same weights are one function.
     fn function(&self) -> Value {
-        self.config()
+        let mut config = self.config();
+        if let Value::Object(map) = &mut config {
+            map.retain(|key, _| !self.at_start().contains(&key.as_str()));
+        }
+        config
+    }
+    /// Settings that matter when its weights are drawn, and never again.
+    fn at_start(&self) -> &'static [&'static str] {
+        &[]
     }
     /// Settings that count units: a network without some units differs from the whole one in these alone.
     fn unit_keys(&self) -> &'static [&'static str] {

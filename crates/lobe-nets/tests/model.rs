@@ -115,7 +115,7 @@ fn damaged_headers_are_refused() {
     refused(block, "{}", "lobe.found.spike");
     refused(r#"\"rank\":2"#, r#"\"rank\":3"#, "bytes of tensors");
     refused(r#"\"rank\":2"#, r#"\"rank\":0"#, "adapter 0.rank");
-    refused(r#"\"kind\":\"add\""#, r#"\"kind\":\"ad\""#, "is no adapter; there are low-rank, add");
+    refused(r#"\"kind\":\"add\""#, r#"\"kind\":\"ad\""#, "is no adapter; did you mean \"add\"?");
     refused(r#"[{\"kind\""#, r#"[[{\"kind\""#, "damaged list of adapters");
     assert!(Model::load(Path::new("no/such/file")).is_err());
 }

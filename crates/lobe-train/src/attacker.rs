@@ -10,6 +10,8 @@ use crate::forward::Forward;
 use crate::reading::Reading;
 use crate::trainer::Spec;
 
+/// At most so many held-out examples of each label are evaluated along the way.
+pub const EVALUATED: usize = 200;
 /// Gradient lanes of an attack: part of what its results depend on.
 pub const LANES: usize = 2;
 

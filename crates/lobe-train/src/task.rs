@@ -11,14 +11,12 @@ use lobe_methods::objective::{Distance, Examples, Whole, ordinary, sparse};
 use lobe_methods::{Context, Localize, ParamError, TrainsOn, Trial};
 use lobe_nets::{Batch, Network};
 
+use crate::attacker::EVALUATED;
 use crate::data::{collect, held_out, push};
 use crate::error::TrainError;
 use crate::journal::InMemory;
 use crate::scores::{Job, Scores, evaluate};
 use crate::trainer::{At, Source, Spec, Trainee, train};
-
-/// Held-out examples of each label that are evaluated.
-const EVALUATED: usize = 200;
 
 /// How a model is trained.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! What a member sees at each step: the shared stream, under the arm's labels and filters.
 
-use lobe_core::{FORGET, LabelId, LabelSet, Selection};
+use lobe_core::{FORGET, Key, LabelId, LabelSet, Selection};
 use lobe_data::{DrawnRows, Labels, Stream};
 use lobe_engine::ops::head::IGNORE;
 use lobe_methods::localize::assign;
@@ -133,6 +133,8 @@ impl<'a> Feed<'a> {
         let of_step = self.label_of_step(step, class)?;
         let kind = self.kinds.get(step as usize).copied();
         let (trains_on, text) = (&x.arms[self.arm].trains_on, x.data.is_text());
+        // Noise depends on the seed, the step and the place in it: the same for every arm.
+        let noise = Experiment::key(self.seed).child("noise").index(step);
         self.batch.clear();
         for n in 0..self.indices.len() {
             let i = self.indices[n] as usize;
@@ -153,7 +155,7 @@ impl<'a> Feed<'a> {
                     }
                     None => push(&mut self.batch, &x.data.train, i, routed),
                 }
-                self.add_noise(step, n);
+                self.add_noise(noise.index(n as u64));
                 continue;
             }
             let weighted = self.weigh(i, label);
@@ -177,11 +179,11 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    /// Draws the noise of the row just added, which is number `row` of the step: the same for every arm.
-    fn add_noise(&mut self, step: u64, row: usize) {
+    /// Draws the noise of the row just added.
+    fn add_noise(&mut self, key: Key) {
         let width = self.x.net.noise();
         if width > 0 {
-            let mut rng = Experiment::key(self.seed).child("noise").index(step).index(row as u64).rng();
+            let mut rng = key.rng();
             self.noise.clear();
             self.noise.extend((0..width).map(|_| rng.normal() as f32));
             self.batch.push_noise(&self.noise);

@@ -9,7 +9,7 @@ use lobe_methods::remove::ablate::{How, zero};
 use lobe_methods::unlearn::Side;
 use lobe_methods::{About, Loot, Start, Variant};
 use lobe_nets::Model;
-use lobe_train::attacker::{LANES, spec};
+use lobe_train::attacker::{EVALUATED, LANES, spec};
 use lobe_train::{InMemory, TrainError, Trainee};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,6 @@ const ABOUT: About = About {
     unusual: "what was cut is zeroed again at the end",
     fails: "",
 };
-
-/// At most so many held-out examples per label are evaluated along the way.
-const EVALUATED: usize = 200;
 
 /// `do = "cohere"`: ordinary training on retain data; what was cut stays cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use lobe_core::LabelId;
 use lobe_methods::objective::{Distance, ordinary};
 use lobe_methods::{About, Loot, Start, Variant};
 use lobe_nets::Model;
 use lobe_nets::adapter::{Adapted, built};
-use lobe_train::attacker::{LANES, spec};
+use lobe_train::attacker::{EVALUATED, LANES, spec};
 use lobe_train::{InMemory, TrainError, Trainee};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attack::Draw;
-use super::locate::label_of;
+use super::locate::{drawn, label_of};
 use crate::error::LabError;
 use crate::graph::{At, Change, Changed, Context, Stage, StageEntry, metric};
 use crate::plan::{Experiment, in_recipe, in_section};
@@ -66,9 +65,6 @@ impl Default for Fit {
     }
 }
 
-/// At most so many held-out examples per label are evaluated along the way.
-const EVALUATED: usize = 200;
-
 /// The registered stage.
 pub(super) fn entry() -> StageEntry {
     let facts = StageFacts { noun: Some("the fit"), ..StageFacts::default() };
@@ -116,15 +112,6 @@ impl Fit {
             eval_every: self.eval_every,
         }
     }
-
-    /// Numbers of the training examples, in an order drawn from the member's key.
-    fn slice(&self, x: &Experiment, at: &At<'_>, label: Option<LabelId>) -> Vec<usize> {
-        let fits = |i: &usize| label.is_none_or(|l| x.train_truth[*i] == l);
-        let mut of: Vec<usize> = (0..x.train_truth.len()).filter(fits).collect();
-        at.key.child("fit").child("examples").rng().shuffle(&mut of);
-        of.truncate(if self.examples == 0 { usize::MAX } else { self.examples });
-        of
-    }
 }
 
 impl Stage for Fit {
@@ -158,7 +145,8 @@ impl Change for Fit {
         let net: Arc<dyn lobe_nets::Network> = Arc::new(with);
         let label = label_of(x, &self.on).map_err(refuse)?;
         let variant = self.variant();
-        let pools = (self.slice(x, at, label), Vec::new());
+        let most = if self.examples == 0 { usize::MAX } else { self.examples };
+        let pools = (drawn(x, at.key.child("fit").child("examples"), label, most), Vec::new());
         let source = Box::new(Draw::over(x, pools, &variant, at.key.child("fit"), LANES)?);
         let terms = Arc::new(ordinary(&*net, Distance::Squared));
         let eval = x.along_the_way(|_| true, EVALUATED);

@@ -1,6 +1,6 @@
 //! Finds the single weights that matter most, and gives them a name for the stages that follow.
 
-use lobe_core::{LabelId, Weights};
+use lobe_core::{Key, LabelId, Weights};
 use lobe_engine::{Buf, Entries, Member, ParamId};
 use lobe_methods::About;
 use lobe_methods::locate::{LOCATORS, Locator, Scored, entries, locator, top};
@@ -124,11 +124,7 @@ impl Locate {
 
     /// Training examples that truly are of `label`, drawn from `at`.
     fn slice(&self, x: &Experiment, at: &At<'_>, label: &str) -> Result<Batch, PathError> {
-        let wanted = label_of(x, label)?;
-        let fits = |i: &usize| wanted.is_none_or(|l| x.train_truth[*i] == l);
-        let mut of: Vec<usize> = (0..x.train_truth.len()).filter(fits).collect();
-        at.key.child("locate").child(label).rng().shuffle(&mut of);
-        of.truncate(self.examples);
+        let of = drawn(x, at.key.child("locate").child(label), label_of(x, label)?, self.examples);
         let chosen: Vec<_> = of.iter().map(|i| (*i, x.train_truth[*i])).collect();
         Ok(lobe_train::collect(&x.data.train, &chosen, Some(1)))
     }
@@ -152,6 +148,16 @@ impl Locate {
 
 /// Gradient lanes.
 const LANES: usize = 4;
+
+/// Numbers of at most `most` training examples that truly are of `label`, of all without one, in an order drawn from
+/// `key`.
+pub(super) fn drawn(x: &Experiment, key: Key, label: Option<LabelId>, most: usize) -> Vec<usize> {
+    let fits = |i: &usize| label.is_none_or(|l| x.train_truth[*i] == l);
+    let mut of: Vec<usize> = (0..x.train_truth.len()).filter(fits).collect();
+    key.rng().shuffle(&mut of);
+    of.truncate(most);
+    of
+}
 
 /// The label called `name`; `None` for all data.
 pub(super) fn label_of(x: &Experiment, name: &str) -> Result<Option<LabelId>, PathError> {

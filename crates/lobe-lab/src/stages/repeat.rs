@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use lobe_core::Selection;
 use lobe_methods::{About, How};
 use lobe_nets::Model;
+use lobe_train::attacker::EVALUATED;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,8 +50,6 @@ pub struct Repeat {
     inner: Vec<Box<dyn Stage>>,
 }
 
-/// At most so many held-out examples per label are evaluated after a cycle.
-const EVALUATED: usize = 200;
 /// Where a stopped process leaves the model.
 const SAVED: &str = "cycle.safetensors";
 /// How often the model is saved at most.

@@ -11,8 +11,8 @@ mod low_rank;
 
 use std::sync::Arc;
 
-use lobe_core::Key;
-use lobe_core::registry::{Entry, List, ParamError};
+use lobe_core::registry::{Entry, List, ParamError, full};
+use lobe_core::{Key, did_you_mean};
 use lobe_engine::{Buf, Door, EngineError, Guest, Layout, ParamId, Plan};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -54,7 +54,7 @@ pub fn adapter(name: &str) -> Option<&'static Entry<dyn Adapter>> {
 /// The specification of an adapter with these parameters.
 fn spec(kind: &str, params: &impl Serialize) -> Value {
     let mut out = Map::from_iter([("kind".to_owned(), Value::from(kind))]);
-    if let Ok(Value::Object(own)) = serde_json::to_value(params) {
+    if let Ok(Value::Object(own)) = full(params) {
         out.extend(own);
     }
     Value::Object(out)
@@ -72,8 +72,7 @@ pub fn built(spec: &Value) -> Result<Box<dyn Adapter>, ParamError> {
         return Err(refuse("says which kind of adapter it is".into()));
     };
     let Some(entry) = adapter(kind) else {
-        let names: Vec<&str> = ADAPTERS.iter().map(|e| e.about.name).collect();
-        return Err(refuse(format!("{kind:?} is no adapter; there are {}", names.join(", "))));
+        return Err(refuse(format!("{kind:?} is no adapter{}", did_you_mean(kind, ADAPTERS.names()))));
     };
     (entry.build)(&params).map(|(adapter, _)| adapter)
 }

@@ -131,12 +131,8 @@ impl Network for Superposition {
         saved(&self.config)
     }
 
-    fn function(&self) -> Value {
-        let mut config = self.config();
-        if let Value::Object(map) = &mut config {
-            map.remove("init_std");
-        }
-        config
+    fn at_start(&self) -> &'static [&'static str] {
+        &["init_std"]
     }
 
     fn unit_keys(&self) -> &'static [&'static str] {

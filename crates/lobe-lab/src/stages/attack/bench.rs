@@ -9,7 +9,7 @@ use lobe_methods::objective::{Distance, Minimise, Term, Whole, ordinary};
 use lobe_methods::{Bench, BenchError, Case, Loot, Losses, Trial, Variant};
 use lobe_nets::{Batch, Network};
 use lobe_train::Forward;
-use lobe_train::attacker::{self, LANES};
+use lobe_train::attacker::{self, EVALUATED, LANES};
 
 use super::loot::Half;
 use super::variants::Sweep;
@@ -20,8 +20,6 @@ use crate::plan::parent;
 use crate::recipe;
 use crate::stages::measure::probes;
 
-/// At most so many held-out examples per label are evaluated along the way.
-const EVALUATED: usize = 200;
 /// Most bytes of activations that are held at a time.
 const MEMORY: usize = 2 << 30;
 
