@@ -9,6 +9,7 @@
 mod correlation;
 mod cross_entropy;
 mod distance;
+mod examples;
 mod l1;
 mod program;
 mod variational;
@@ -23,9 +24,10 @@ use lobe_nets::{Network, Output, Read};
 pub use correlation::Correlation;
 pub use cross_entropy::CrossEntropy;
 pub use distance::Reconstruct;
+pub use examples::{Counts, Examples, Part, ReadOut, Recalled, Single, Whole};
 pub use l1::L1;
 pub use lobe_engine::ops::distance::Distance;
-pub use program::{Counts, Examples, Minimise, Part, ReadOut, Recalled, Single, Whole};
+pub use program::Minimise;
 pub use variational::Variational;
 
 /// Which data a term is evaluated on.
